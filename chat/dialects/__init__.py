@@ -1,0 +1,1 @@
+"""One encoder for each wire protocol: events in, payloads out."""

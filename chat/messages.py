@@ -1,0 +1,145 @@
+"""Sessions, messages and turns as values. How they are stored is `store/`, how they are shown is `routes/`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from chat.events import JSONObject, empty_object
+
+type Role = Literal["user", "assistant", "system"]
+type MessageStatus = Literal["streaming", "complete", "cancelled", "interrupted", "failed"]
+type TurnState = Literal["running", "finished", "failed", "cancelled"]
+
+ROLES: tuple[Role, ...] = ("user", "assistant", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a turn or message, as the service reported them or, when `estimated`, as we counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The head of a conversation. `version` is opaque: it changes whenever the stored head does."""
+
+    id: str
+    user_id: str  # the owner
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    llm_provider: str = ""  # "" means the first of CHAT_PROVIDERS
+    llm_model: str = ""  # "" means the provider's own
+    settings: JSONObject = field(default_factory=empty_object)
+    summary: str = ""
+    is_active: bool = True
+    message_count: int = 0
+    last_seq: int = 0  # of the newest message; the next one gets last_seq + 1
+    running_turn: str = ""  # id, or "" when none runs
+    start_nonce: str = ""  # of the newest turn, so that a repeated start can be recognised
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDraft:
+    """A message before the store gave it its place."""
+
+    role: Role
+    content: str
+    author: str = ""  # user id; "" for the model
+    metadata: JSONObject = field(default_factory=empty_object)
+    parent_message_id: str = ""
+    status: MessageStatus = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of a conversation. `id` is `{session}-{seq:08d}`, seq counting from 1."""
+
+    id: str
+    session_id: str
+    seq: int
+    role: Role
+    content: str
+    created_at: datetime
+    updated_at: datetime
+    status: MessageStatus = "complete"
+    author: str = ""
+    llm_provider: str = ""
+    llm_model: str = ""
+    response_time_ms: int | None = None
+    tokens_used: int = 0
+    error_message: str = ""
+    metadata: JSONObject = field(default_factory=empty_object)
+    parent_message_id: str = ""
+    thread_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnError:
+    """Why a turn failed: a code of the error tree and a sentence for people."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One user message and everything that answers it. `id` is the id of the assistant message it writes.
+
+    `version` is opaque and stands still while the turn runs: whoever ends the turn must still hold it.
+    """
+
+    id: str
+    session_id: str
+    user_id: str  # who asked
+    user_message_id: str
+    state: TurnState
+    instance_id: str  # the instance whose lease the turn lives by
+    started_at: datetime
+    ended_at: datetime | None = None
+    last_event: int = 0
+    error: TurnError | None = None
+    usage: Usage | None = None
+    attempts: tuple[JSONObject, ...] = ()  # one a model call: provider, model, outcome, times
+    pipeline: str = ""
+    dialect: str = "delta"
+    wire: JSONObject = field(default_factory=empty_object)  # what the starter's dialect needs
+    nonce: str = ""
+    version: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Page[T]:
+    """Some items of a longer list. `next_cursor` is opaque, and None on the last page."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+    @property
+    def has_more(self) -> bool:
+        return self.next_cursor is not None
+
+
+def message_id(session_id: str, seq: int) -> str:
+    return f"{session_id}-{seq:08d}"
+
+
+def split_message_id(identifier: str) -> tuple[str, int] | None:
+    """`(session id, seq)` of a message or turn id; None when it is not one."""
+    session_id, dash, digits = identifier.rpartition("-")
+    if not dash or not session_id or len(digits) != 8 or not (digits.isascii() and digits.isdigit()):
+        return None
+    return session_id, int(digits)

@@ -1,0 +1,114 @@
+"""The port to a model service: one request in, one stream of pieces out.
+
+An adapter raises only `ProviderError`s, and translates everything its SDK raises.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from chat.events import JSONObject, empty_object
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A tool the model may call; `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What the model asked for; `arguments` is JSON text as it came."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMessage:
+    """One message of a model's window."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One model call. None leaves a parameter to the service; `model` "" means the provider's own."""
+
+    messages: tuple[ModelMessage, ...]
+    model: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    tools: tuple[ToolDefinition, ...] = ()
+    extras: JSONObject = field(default_factory=empty_object)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChosen:
+    """The first piece of every stream: who answers. A router's choice is in the reply, not in the request."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    text: str  # never empty
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPiece:
+    text: str  # never empty
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPiece:
+    """A piece of the index-th call of this reply; `id` and `name` come with its first piece, "" after."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopReason:
+    reason: Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+type ModelDelta = ModelChosen | TextPiece | ReasoningPiece | ToolCallPiece | UsageReport | StopReason
+
+
+class ModelProvider(Protocol):
+    """A model service."""
+
+    @property
+    def name(self) -> str:
+        """As in `CHAT_PROVIDERS`, for example AZURE."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelDelta]:
+        """The reply, piece by piece: `ModelChosen`, then text, reasoning and calls, `StopReason` exactly once,
+        `UsageReport` at most once and last.
+
+        Raises ProviderError. Closing the generator closes the HTTP stream to the service at once. A stream that
+        ends without a stop reason is `BadProviderReply`: a cut is never taken for an end.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is pooled. Idempotent."""
+        ...

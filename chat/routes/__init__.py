@@ -1,0 +1,1 @@
+"""HTTP shapes in, HTTP shapes out."""

@@ -1,0 +1,1 @@
+"""Everything that is kept, behind ports, on Azure Table Storage."""

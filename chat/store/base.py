@@ -1,0 +1,232 @@
+"""The ports of everything that is kept: conversations, turns, and the instances that run turns.
+
+Who asks comes first in every call of `ConversationStore`; a session of another user is `SessionNotFound`, as if it
+did not exist. The calls of `TurnStore` that the runner makes take the `Turn` itself, which only `start_turn` and
+`get_turn` give out. All raise `StoreUnavailable` when the service does not answer in time, `StoreConflict` when too
+many writers met. `tests/store/contract.py` holds these rules as tests.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from chat.events import JSONObject, NumberedEvent, empty_object
+from chat.messages import Message, MessageDraft, Page, Session, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDraft:
+    """A session before it is stored."""
+
+    id: str  # a ULID made by the caller, so that a repeated create can be recognised
+    title: str = ""
+    llm_provider: str = ""
+    llm_model: str = ""
+    settings: JSONObject = field(default_factory=empty_object)
+
+
+class ConversationStore(Protocol):
+    """Sessions and their messages."""
+
+    async def create_session(
+        self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
+    ) -> Session:
+        """Store a new session, with its first messages. A repeated create of the same id by the same user
+        gives what is stored."""
+        ...
+
+    async def get_session(self, user_id: str, session_id: str) -> Session:
+        """SessionNotFound when it does not exist, is deleted, or belongs to another."""
+        ...
+
+    async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
+        """One's own sessions, newest first by creation. ValidationError("cursor", ...) for a cursor not ours."""
+        ...
+
+    async def delete_session(self, user_id: str, session_id: str) -> None:
+        """Hide the session at once, then remove its rows. SessionNotFound the second time; a removal that was
+        cut off goes on when it is asked for again."""
+        ...
+
+    async def append_messages(
+        self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
+    ) -> list[Message]:
+        """Store messages with consecutive numbers; concurrent appends lose nothing and leave no gap."""
+        ...
+
+    async def get_message(self, user_id: str, message_id: str) -> Message:
+        """MessageNotFound (or SessionNotFound) when it is not there."""
+        ...
+
+    async def list_messages(
+        self,
+        user_id: str,
+        session_id: str,
+        *,
+        limit: int,
+        after: int = 0,
+        before: int | None = None,
+        newest: bool = False,
+    ) -> list[Message]:
+        """Messages with `after < seq < before`, oldest first: the first `limit` of them, or with `newest` the
+        last `limit`. The placeholder of a running turn is among them, with what the store knows (status
+        `streaming`, empty content)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDraft:
+    """What a turn needs before it is stored. The user message is a draft to append or the id of a stored one."""
+
+    session: Session  # as read; its `last_seq` is what the model's window was made from
+    user_id: str
+    instance_id: str
+    started_at: datetime
+    nonce: str
+    message: MessageDraft | None = None
+    message_id: str = ""  # of the stored message that is answered, when `message` is None
+    new_session: SessionDraft | None = None  # create the session in the same batch
+    history: tuple[MessageDraft, ...] = ()  # its first messages, before `message`
+    dialect: str = "delta"
+    pipeline: str = ""
+    wire: JSONObject = field(default_factory=empty_object)
+    llm_provider: str = ""
+    llm_model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedTurn:
+    """What one start wrote, in one batch: all of it or nothing."""
+
+    turn: Turn
+    session: Session
+    user_message: Message
+    assistant_message: Message  # the placeholder: status `streaming`
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnding:
+    """The last batch of a turn: what is left of its events, the assistant message, the heads."""
+
+    turn: Turn  # as started, with its `version`; `ended` holds the new values
+    ended: Turn
+    events: tuple[NumberedEvent, ...]  # the terminal event is the last of them
+    message: Message  # the assistant message, with its text and status
+
+
+class TurnStore(Protocol):
+    """Turns, their events, and the one batch that starts or ends them."""
+
+    async def start_turn(self, draft: TurnDraft) -> StartedTurn:
+        """Append the user message, the placeholder and the turn, and mark the session as busy, in one batch.
+
+        TurnInProgress when another turn runs. VersionConflict when messages were appended since `session` was
+        read. A repeat with the same nonce, after a reply that got lost, gives what landed.
+        """
+        ...
+
+    async def get_turn(self, user_id: str, turn_id: str) -> Turn:
+        """TurnNotFound when there is none, or it is in another's session."""
+        ...
+
+    async def load_turn(self, turn_id: str) -> Turn:
+        """The same without asking who: for the lease and the sweeper. TurnNotFound when there is none."""
+        ...
+
+    async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
+        """Store events as rows that are never changed. A repeat of the same events is success."""
+        ...
+
+    async def read_events(self, turn: Turn, *, after: int = 0) -> list[NumberedEvent]:
+        """Events with a number above `after`, in order; [] when there are none (yet, or any more)."""
+        ...
+
+    async def end_turn(self, ending: TurnEnding) -> Turn:
+        """Write the ending in one batch and free the session. When somebody ended the turn already, nothing is
+        written and the turn as it ended is returned: compare `state` and `error`. A repeat is success."""
+        ...
+
+    async def purge_events(self, *, ended_before: datetime) -> int:
+        """Remove the events of turns that ended before then. The number of turns that were purged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLease:
+    """The row by which a process says that it lives. All its turns live by this one lease.
+
+    `age` is by the service's own clock (its `Date` header less the row's `Timestamp`), never by ours.
+    """
+
+    instance_id: str
+    beat: int
+    age: float  # seconds since the last beat, when this was read
+    fenced: bool = False  # somebody found it expired: its owner must drop its turns
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What others left for an instance: turns to stop, and turns that are followed elsewhere."""
+
+    cancels: frozenset[str] = frozenset()
+    watches: frozenset[str] = frozenset()
+    lease: InstanceLease | None = None  # read by the same query; None when the row is gone
+
+
+class InstanceStore(Protocol):
+    """Leases and mailboxes of the processes that run turns."""
+
+    async def register(self, instance_id: str) -> InstanceLease:
+        """Make the lease of a new instance."""
+        ...
+
+    async def renew(self, lease: InstanceLease) -> InstanceLease:
+        """Beat. LeaseLost when the row is gone or fenced. A beat whose reply got lost is no loss."""
+        ...
+
+    async def read_lease(self, instance_id: str) -> InstanceLease | None:
+        """None when it has none: it ended cleanly, or was swept."""
+        ...
+
+    async def fence(self, lease: InstanceLease) -> bool:
+        """Mark the lease as lost, unless it beat since it was read (then False)."""
+        ...
+
+    async def retire(self, instance_id: str) -> None:
+        """Remove all rows of an instance. Safe to repeat."""
+        ...
+
+    async def list_leases(self) -> list[InstanceLease]:
+        """Every instance that has a row."""
+        ...
+
+    async def add_turn(self, instance_id: str, turn_id: str) -> None:
+        """Note that this instance runs the turn, so that the sweeper finds it."""
+        ...
+
+    async def remove_turn(self, instance_id: str, turn_id: str) -> None: ...
+
+    async def list_turns(self, instance_id: str) -> list[str]:
+        """Ids of the turns it noted and did not remove."""
+        ...
+
+    async def post_cancel(self, instance_id: str, turn_id: str) -> None: ...
+
+    async def post_watch(self, instance_id: str, turn_id: str) -> None:
+        """Say that somebody elsewhere follows the turn, so that its events are flushed more often."""
+        ...
+
+    async def take_mail(self, instance_id: str) -> Mail:
+        """Read and remove what others left, in one query when there is nothing."""
+        ...
+
+
+class LeaseLost(Exception):
+    """The lease is gone or fenced: another process may have ended this instance's turns."""
+
+
+def with_version[T: (Session, Turn, InstanceLease)](value: T, version: str) -> T:
+    """The same value, as it is stored now."""
+    return replace(value, version=version)

@@ -1,0 +1,39 @@
+"""What the core takes in: a request for a turn, and the source that produces its events."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chat.events import JSONObject, TurnEvent, empty_object
+from chat.messages import Message, MessageDraft, Session
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """One turn, as a caller asks for it. Checked by the edge that read it."""
+
+    user_id: str
+    content: str = ""  # the user's message, or
+    message_id: str = ""  # the stored one to answer
+    session_id: str = ""  # "" makes a new session
+    history: tuple[MessageDraft, ...] = ()  # what a new session begins with
+    dialect: str = "delta"
+    wire: JSONObject = field(default_factory=empty_object)  # what the starter's dialect needs to know later
+    nonce: str = ""  # the Idempotency-Key; "" gets a new one
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """What a source needs to know: the session, and its messages up to the one that is answered."""
+
+    session: Session
+    messages: tuple[Message | MessageDraft, ...]
+
+
+class TurnSource(Protocol):
+    """Produces what a turn says: everything between `TurnStarted` and the terminal event."""
+
+    def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        """The events in the order of the grammar. Raises ChatError when the turn fails; the runner closes what is
+        open. Closing the generator stops the model."""
+        ...

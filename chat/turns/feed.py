@@ -1,0 +1,163 @@
+"""The events of one turn in this process's memory, and everyone who follows them here.
+
+Filled by the runner when the turn is made here, by a poller of the store when it is made elsewhere. Followers never
+touch the producer: one that leaves, or reads slowly, changes nothing for anyone.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+
+from chat.errors import ChatError
+from chat.events import (
+    TERMINAL_NUMBER,
+    NumberedEvent,
+    ReasoningDelta,
+    StageFinished,
+    StageItem,
+    TextDelta,
+    ToolCallStarted,
+    TurnEvent,
+    TurnFailed,
+)
+
+SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset(
+    {TextDelta, ReasoningDelta, ToolCallStarted, StageItem, StageFinished}
+)
+"""Events that a caller was waiting for. Until one came, a failure can still be an HTTP status."""
+
+
+class EventFeed:
+    """A growing list of numbered events, which ends with the terminal one."""
+
+    def __init__(self, events: Iterable[NumberedEvent] = ()) -> None:
+        self.events: list[NumberedEvent] = []
+        self.followers = 0
+        self._waiters: list[asyncio.Future[None]] = []
+        self._listener: Callable[[], None] | None = None
+        self._error: ChatError | None = None
+        self._spoken = False
+        self.publish(events)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and self.events[-1].number == TERMINAL_NUMBER
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest event; 0 before the first."""
+        return self.events[-1].number if self.events else 0
+
+    def publish(self, events: Iterable[NumberedEvent]) -> None:
+        """Add events and wake the followers. What is here already is passed over: a batch whose reply got lost is
+        stored again with the next one."""
+        last = self.last_number
+        for numbered in events:
+            if numbered.number > last:
+                self.events.append(numbered)
+                last = numbered.number
+                self._spoken = self._spoken or type(numbered.event) in SAYS_SOMETHING
+        self._wake()
+        if self._listener is not None:
+            self._listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called after every publish."""
+        self._listener = listener
+
+    def fail(self, error: ChatError) -> None:
+        """No more can be learned about this turn here: followers raise `error` once they read all there is."""
+        self._error = error
+        self._wake()
+
+    async def follow(
+        self, *, after: int = 0, idle: float | None = None
+    ) -> AsyncGenerator[Sequence[NumberedEvent]]:
+        """Events with a number above `after`, in batches as they come, up to the terminal one.
+
+        With `idle`, an empty batch for every so many seconds of silence. Ends at once when `after` is the terminal
+        number. Raises what `fail` was given.
+        """
+        self.followers += 1
+        silence = _Silence(idle)
+        position = min(after, len(self.events))
+        try:
+            while after < TERMINAL_NUMBER:
+                batch = [each for each in self.events[position:] if each.number > after]
+                position = len(self.events)
+                if batch:
+                    after = batch[-1].number
+                    silence.heard()
+                    yield batch
+                elif self._error is not None:
+                    raise self._error
+                elif self.ended:
+                    return
+                elif await silence.wait(self._next()):
+                    yield ()
+        finally:
+            silence.close()
+            self.followers -= 1
+
+    async def opening(self, timeout: float) -> TurnFailed | None:
+        """Wait until something was said, the turn ended, or `timeout` seconds went by. The failure, if the turn
+        failed and nothing was said."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while not (self._spoken or self.ended or self._error):
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return None
+            await asyncio.wait([self._next()], timeout=left)
+        last = self.events[-1].event if self.ended else None
+        return last if isinstance(last, TurnFailed) and not self._spoken else None
+
+    def _next(self) -> asyncio.Future[None]:
+        future = asyncio.get_running_loop().create_future()
+        self._waiters.append(future)
+        return future
+
+    def _wake(self) -> None:
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
+
+
+class _Silence:
+    """One timer a follower, set anew only when it rings: a timer for every event costs more than the event.
+
+    Racing an async generator against a clock from outside would cancel it, hence the clock lives in here.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._waiting: asyncio.Future[None] | None = None
+        self._silent = False
+        self._timer = None if limit is None else self._loop.call_later(limit, self._ring)
+
+    def heard(self) -> None:
+        self._last = self._loop.time()
+
+    async def wait(self, future: asyncio.Future[None]) -> bool:
+        """Wait for the future; True when silence lasted for the limit instead."""
+        self._waiting = future
+        self._silent = False
+        await future
+        return self._silent
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        assert self._limit is not None
+        left = self._last + self._limit - self._loop.time()
+        if left <= 0.001:
+            self._last = self._loop.time()
+            left = self._limit
+            if self._waiting is not None and not self._waiting.done():
+                self._silent = True
+                self._waiting.set_result(None)
+        self._timer = self._loop.call_later(left, self._ring)

@@ -1,0 +1,120 @@
+"""Writes a running turn's events to the store, in the background, so that no reader waits for the table."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import Context
+
+from chat.clock import Clock
+from chat.errors import StoreError
+from chat.events import NumberedEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolOutput
+from chat.messages import Turn
+from chat.store.base import LeaseLost, TurnStore
+from chat.telemetry import record_error
+from chat.turns.feed import EventFeed
+from chat.turns.lease import LeaseKeeper
+
+SOON = 0.25  # seconds to the first flush, and between flushes while another instance follows
+PERIOD = 1.0  # seconds between flushes otherwise: 250 ms for everyone costs three times the processor
+WATCHED = 20.0  # seconds for which a follower elsewhere counts without word from it
+PATIENCE = 30.0  # seconds of failing flushes after which the turn cannot go on
+MAX_UNFLUSHED = 1024 * 1024  # characters
+
+
+class EventFlusher:
+    """One flush of a turn in flight at a time; what a flush tried is tried again unchanged until it landed."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        feed: EventFeed,
+        *,
+        store: TurnStore,
+        lease: LeaseKeeper,
+        clock: Clock,
+        on_hopeless: Callable[[], None],
+    ) -> None:
+        self._turn = turn
+        self._feed = feed
+        self._store = store
+        self._lease = lease
+        self._clock = clock
+        self._on_hopeless = on_hopeless
+        self._loop = asyncio.get_running_loop()
+        self._flushed = 0  # events
+        self._batch: Sequence[NumberedEvent] = ()
+        self._failing_since: float | None = None
+        self._watched_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def poke(self) -> None:
+        """There are new events."""
+        if self._timer is None and self._task is None and not self._closed:
+            self._timer = self._loop.call_later(self._interval(), self._begin)
+
+    def watch(self) -> None:
+        """Somebody elsewhere follows the turn."""
+        self._watched_until = self._clock.monotonic() + WATCHED
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self.poke()
+
+    async def close(self) -> Sequence[NumberedEvent]:
+        """Stop flushing. What is not known to be stored."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        return self._feed.events[self._flushed :]
+
+    def _interval(self) -> float:
+        soon = self._flushed == 0 or self._failing_since is not None
+        return SOON if soon or self._clock.monotonic() < self._watched_until else PERIOD
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._task = self._loop.create_task(self._flush(), context=Context())
+
+    async def _flush(self) -> None:
+        self._batch = self._batch or self._feed.events[self._flushed :]
+        try:
+            await self._lease.confirm(self._turn.instance_id)
+            await self._store.append_events(self._turn, self._batch)
+        except StoreError:
+            self._failed()
+        except LeaseLost:
+            self._closed = True  # the keeper told the runner, which drops the turn
+        except Exception as error:
+            record_error("flush_failed", error, turn_id=self._turn.id)
+            self._failed()
+        else:
+            self._flushed += len(self._batch)
+            self._batch = ()
+            self._failing_since = None
+        self._task = None
+        if self._flushed < len(self._feed.events):
+            self.poke()
+
+    def _failed(self) -> None:
+        now = self._clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= PATIENCE or self._unflushed_size() > MAX_UNFLUSHED:
+            self._closed = True
+            self._on_hopeless()
+
+    def _unflushed_size(self) -> int:
+        return sum(_size(each) for each in self._feed.events[self._flushed :])
+
+
+def _size(numbered: NumberedEvent) -> int:
+    match numbered.event:
+        case TextDelta(_, text) | ReasoningDelta(_, text) | ToolCallDelta(_, text):
+            return len(text)
+        case ToolOutput(_, _, output):
+            return len(output)
+        case _:
+            return 0

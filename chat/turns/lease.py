@@ -1,0 +1,206 @@
+"""How a process says that it lives, and how others learn that it does not.
+
+One lease an instance, not one a turn: its turns die with it, so they live by one row, and a beat costs the same for
+300 turns as for one. Times of a lease are the service's own; a local clock decides nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+
+from chat.clock import Clock, Ids
+from chat.errors import StoreError
+from chat.store.base import InstanceLease, InstanceStore, LeaseLost, Mail
+from chat.telemetry import record, record_error
+
+BEAT = 3.0  # seconds between two beats
+LEASE = 12.0  # seconds after the last beat at which a lease may be found expired
+FRESH = 8.0  # a renewal older than this is renewed again before anything is written under the lease
+MAIL = 0.3  # seconds between two looks into the mailbox
+IDLE = 10.0  # seconds without a turn after which the lease is given back
+
+
+class LeaseKeeper:
+    """This process's lease and mailbox. Nothing runs and nothing is stored while there are no turns."""
+
+    def __init__(
+        self,
+        store: InstanceStore,
+        *,
+        ids: Ids,
+        clock: Clock,
+        busy: Callable[[], bool],
+        on_mail: Callable[[Mail], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._ids = ids
+        self._clock = clock
+        self._busy = busy
+        self._on_mail = on_mail
+        self._on_lost = on_lost
+        self._lease: InstanceLease | None = None
+        self._renewed = 0.0  # when the last good renewal began
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def ensure(self) -> str:
+        """The id of an instance whose lease is fresh: made or renewed first where needed. StoreUnavailable."""
+        async with self._lock:
+            lease = self._lease
+            if lease is not None and not self._fresh():
+                lease = await self._renewed_or_none(lease)
+            if lease is None:
+                lease = await self._register()
+            if self._task is None or self._task.done():
+                self._task = asyncio.create_task(self._keep(), context=Context())
+            return lease.instance_id
+
+    async def confirm(self, instance_id: str) -> None:
+        """Before writing under the lease: renew it unless it is fresh. LeaseLost, StoreUnavailable."""
+        if self._lease is not None and self._lease.instance_id == instance_id and self._fresh():
+            return
+        async with self._lock:
+            if self._lease is None or self._lease.instance_id != instance_id:
+                raise LeaseLost
+            if not self._fresh() and await self._renewed_or_none(self._lease) is None:
+                raise LeaseLost
+
+    async def close(self) -> None:
+        """Stop beating and give the lease back. The turns must have ended."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self._retire()
+
+    def _fresh(self) -> bool:
+        return self._clock.monotonic() - self._renewed < FRESH
+
+    async def _register(self) -> InstanceLease:
+        began = self._clock.monotonic()
+        self._lease = await self._store.register(self._ids.new())
+        self._renewed = began
+        return self._lease
+
+    async def _renewed_or_none(self, lease: InstanceLease) -> InstanceLease | None:
+        began = self._clock.monotonic()
+        try:
+            self._lease = await self._store.renew(lease)
+        except LeaseLost:
+            self._lose()
+            return None
+        self._renewed = began
+        return self._lease
+
+    def _lose(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            record("lease_lost", instance_id=lease.instance_id)
+            self._on_lost(lease.instance_id)
+
+    async def _keep(self) -> None:
+        beating = asyncio.create_task(self._beat())
+        try:
+            while True:
+                await self._read_mail()
+                async with self._lock:
+                    if self._lease is None or not self._busy():
+                        self._task = None  # while locked: the next `ensure` starts anew
+                        await self._retire()
+                        return
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            due = self._renewed + BEAT - self._clock.monotonic()
+            await asyncio.sleep(max(due, MAIL))
+            try:
+                async with self._lock:
+                    if self._lease is not None and self._clock.monotonic() - self._renewed >= BEAT:
+                        await self._renewed_or_none(self._lease)
+            except StoreError:
+                continue  # tried again after MAIL seconds; others wait for LEASE
+            except Exception as error:
+                record_error("beat_failed", error)
+
+    async def _read_mail(self) -> None:
+        """Look for mail until there was no turn for IDLE seconds, or the lease is gone."""
+        quiet_since = self._clock.monotonic()
+        while self._clock.monotonic() - quiet_since < IDLE and (lease := self._lease) is not None:
+            if self._busy():
+                quiet_since = self._clock.monotonic()
+                await self._take_mail(lease)
+            await asyncio.sleep(MAIL)
+
+    async def _take_mail(self, lease: InstanceLease) -> None:
+        try:
+            mail = await self._store.take_mail(lease.instance_id)
+        except StoreError:
+            return
+        except Exception as error:
+            record_error("mail_failed", error)
+            return
+        if self._lease is not None and self._lease.instance_id == lease.instance_id:
+            if mail.lease is None or mail.lease.fenced:
+                self._lose()
+            else:
+                self._on_mail(mail)
+
+    async def _retire(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                await self._store.retire(lease.instance_id)
+            except StoreError as error:
+                record("retire_failed", instance_id=lease.instance_id, code=error.code)
+
+
+@dataclass(slots=True)
+class _Sighting:
+    beat: int | None  # None: the row is gone
+    first: float  # when this beat was first read
+    last: float
+    expired: bool = False
+
+
+class LeaseObserver:
+    """Whether another instance is dead. Expired means: over LEASE seconds old by the service's clock, and the same
+    beat was read twice, at least BEAT seconds apart, with no failed read in between."""
+
+    def __init__(self, store: InstanceStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._seen: dict[str, _Sighting] = {}
+
+    async def expired(self, instance_id: str) -> bool:
+        """Cheap to ask often: the store is read at most every BEAT seconds."""
+        seen = self._seen.get(instance_id)
+        if seen is not None and self._clock.monotonic() - seen.last < BEAT:
+            return seen.expired
+        try:
+            lease = await self._store.read_lease(instance_id)
+        except StoreError:
+            self._seen.pop(instance_id, None)
+            return False
+        return self.observe(instance_id, lease)
+
+    def observe(self, instance_id: str, lease: InstanceLease | None) -> bool:
+        """Take a reading of a lease into account."""
+        now = self._clock.monotonic()
+        beat = None if lease is None else lease.beat
+        seen = self._seen.get(instance_id)
+        if seen is None or seen.beat != beat:
+            self._forget_old(now)
+            self._seen[instance_id] = _Sighting(beat, now, now)
+            return False
+        seen.last = now
+        old = lease is None or lease.fenced or lease.age > LEASE
+        seen.expired = old and now - seen.first >= BEAT
+        return seen.expired
+
+    def _forget_old(self, now: float) -> None:
+        for instance_id in [key for key, seen in self._seen.items() if now - seen.last > 10 * LEASE]:
+            del self._seen[instance_id]

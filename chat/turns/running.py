@@ -1,0 +1,172 @@
+"""One turn while this process makes it: from the first event to the batch that ends it."""
+
+import asyncio
+import random
+from enum import Enum, auto
+
+from chat.clock import Clock, iso
+from chat.errors import ChatError, NotFound, ProviderRateLimited, StoreError, StoreUnavailable, TurnTimedOut
+from chat.events import TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
+from chat.messages import Turn
+from chat.store.base import LeaseLost, StartedTurn, TurnEnding, TurnStore
+from chat.telemetry import record_error
+from chat.turns.ending import make_ending
+from chat.turns.feed import EventFeed
+from chat.turns.flush import PATIENCE, EventFlusher
+from chat.turns.lease import LeaseKeeper
+from chat.turns.log import TurnLog
+from chat.turns.production import Production
+
+
+class Stop(Enum):
+    """Why a turn is stopped, where no error says it."""
+
+    CANCELLED = auto()
+    LOST = auto()  # the lease is lost: the turn belongs to whoever ended it
+
+
+class RunningTurn:
+    """Runs `run` once. `lost` afterwards says that the store, not this process, knows how the turn ended."""
+
+    def __init__(
+        self,
+        started: StartedTurn,
+        production: Production,
+        *,
+        began: float,  # monotonic, when the caller asked
+        store: TurnStore,
+        lease: LeaseKeeper,
+        clock: Clock,
+        window: float,
+        limit: float,
+    ) -> None:
+        self.turn = started.turn
+        self.lost = False
+        self.feed = EventFeed()
+        self._placeholder = started.assistant_message
+        self._production = production
+        self._began = began
+        self._store = store
+        self._lease = lease
+        self._clock = clock
+        self._limit = limit
+        self._log = TurnLog(self.feed, window=window)
+        self._stop: asyncio.Future[Stop | ChatError] = asyncio.get_running_loop().create_future()
+        self._flusher = EventFlusher(
+            self.turn,
+            self.feed,
+            store=store,
+            lease=lease,
+            clock=clock,
+            on_hopeless=lambda: self.stop(StoreUnavailable()),
+        )
+        self.feed.listen(self._flusher.poke)
+
+    def stop(self, reason: Stop | ChatError) -> None:
+        """Have the turn end now. The first reason counts."""
+        if not self._stop.done():
+            self._stop.set_result(reason)
+
+    def watch(self) -> None:
+        """Somebody follows the turn on another instance."""
+        self._flusher.watch()
+
+    async def run(self) -> Turn:
+        """Make the turn and write its end. The turn as it ended, or as it was when it got lost."""
+        turn = self.turn
+        self._log.append(TurnStarted(turn.id, turn.session_id, turn.user_message_id, iso(turn.started_at)))
+        self._production.deliver_to(self._log)
+        await asyncio.wait(
+            [self._production.task, self._stop], timeout=self._limit, return_when=asyncio.FIRST_COMPLETED
+        )
+        reason = await self._halt()
+        if reason is Stop.LOST:
+            return await self._drop()
+        return await self._end(_terminal(reason))
+
+    async def _halt(self) -> Stop | BaseException | None:
+        """Stop the source if it still runs. Why the turn ends: None for a natural end."""
+        task = self._production.task
+        if task.done() and not self._stop.done():
+            return task.exception()
+        await self._production.stop()
+        return self._stop.result() if self._stop.done() else TurnTimedOut()
+
+    async def _drop(self) -> Turn:
+        self.lost = True
+        await self._flusher.close()
+        return self.turn
+
+    async def _end(self, terminal: TerminalEvent) -> Turn:
+        self._log.close_open_parts()
+        last = self._log.terminal(terminal)
+        unflushed = await self._flusher.close()
+        ended_at = self._clock.now()
+        ending = make_ending(
+            self.turn,
+            self._placeholder,
+            events=[*self.feed.events, last],
+            unflushed=[*unflushed, last],
+            ended_at=ended_at,
+            response_time_ms=round((self._clock.monotonic() - self._began) * 1000),
+        )
+        if isinstance(terminal, TurnFailed) and terminal.code == StoreUnavailable.code:
+            self.feed.publish([last])  # nobody is made to wait for a store that is away
+        return await self._store_ending(ending)
+
+    async def _store_ending(self, ending: TurnEnding) -> Turn:
+        """Write the end, for as long as it takes: a turn that is not ended would block its session."""
+        began = self._clock.monotonic()
+        attempt = 0
+        while True:
+            try:
+                await self._lease.confirm(self.turn.instance_id)
+                ended = await self._store.end_turn(ending)
+            except LeaseLost:
+                return await self._drop()
+            except NotFound:
+                ended = ending.ended  # the session was deleted meanwhile
+            except StoreError as error:
+                if not self.feed.ended and self._clock.monotonic() - began > PATIENCE:
+                    return await self._give_up_waiting(ending)
+                attempt += 1
+                record_error("end_turn_failed", error, turn_id=self.turn.id, attempt=attempt)
+                await asyncio.sleep(random.uniform(0.1, min(5.0, 0.2 * 2 ** min(attempt, 6))))
+                continue
+            if (ended.state, ended.error) != (ending.ended.state, ending.ended.error):
+                return await self._drop()
+            self.feed.publish(ending.events[-1:])
+            return ended
+
+    async def _give_up_waiting(self, ending: TurnEnding) -> Turn:
+        """The answer is there but cannot be stored: tell its readers, and go on trying to store just that."""
+        failed = failure(StoreUnavailable())
+        last = ending.events[-1]._replace(event=failed)
+        self.feed.publish([last])
+        again = make_ending(
+            self.turn,
+            self._placeholder,
+            events=self.feed.events,
+            unflushed=[*ending.events[:-1], last],
+            ended_at=self._clock.now(),
+            response_time_ms=ending.message.response_time_ms,
+        )
+        return await self._store_ending(again)
+
+
+def failure(error: BaseException) -> TurnFailed:
+    """An error as the last event of a turn. The text of what is not ours to show goes to the log alone."""
+    if not isinstance(error, ChatError):
+        error = ChatError("Something went wrong on our side.")
+    retry_after = error.retry_after if isinstance(error, ProviderRateLimited) else None
+    return TurnFailed(error.code, error.message, error.retryable, error.status, retry_after)
+
+
+def _terminal(reason: Stop | BaseException | None) -> TerminalEvent:
+    if reason is None:
+        return TurnFinished()
+    if isinstance(reason, Stop):
+        return TurnCancelled()
+    if not isinstance(reason, ChatError):
+        record_error("turn_crashed", reason)
+    return failure(reason)

@@ -1,0 +1,112 @@
+"""Ends the turns of processes that died, and purges events that nobody will replay.
+
+Called by a follower or a start that finds a dead turn, and by a timer for those that nobody looks at.
+"""
+
+import asyncio
+from datetime import timedelta
+
+from chat.clock import Clock, iso
+from chat.errors import Interrupted, NotFound
+from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnStarted
+from chat.messages import Turn
+from chat.store.base import ConversationStore, InstanceStore, TurnStore
+from chat.telemetry import record
+from chat.turns.ending import make_ending
+from chat.turns.grammar import Grammar
+from chat.turns.lease import BEAT, LEASE, LeaseObserver
+from chat.turns.running import failure
+
+
+class TurnSweeper:
+    """What is left to do for the dead."""
+
+    def __init__(
+        self,
+        *,
+        conversations: ConversationStore,
+        turns: TurnStore,
+        instances: InstanceStore,
+        observer: LeaseObserver,
+        clock: Clock,
+    ) -> None:
+        self._conversations = conversations
+        self._turns = turns
+        self._instances = instances
+        self._observer = observer
+        self._clock = clock
+
+    async def interrupt(self, turn: Turn) -> bool:
+        """End a turn whose instance was found expired. False when the instance turned out to live."""
+        if not await self._fence(turn.instance_id):
+            return False
+        await self.end(turn)
+        return True
+
+    async def end(self, turn: Turn) -> None:
+        """Write the end of a turn that nobody makes any more."""
+        try:
+            events = await self._turns.read_events(turn)
+            placeholder = await self._conversations.get_message(turn.user_id, turn.id)
+            tail = _tail(turn, events)
+            ending = make_ending(
+                turn,
+                placeholder,
+                events=[*events, *tail],
+                unflushed=tail,
+                ended_at=self._clock.now(),
+                response_time_ms=None,
+            )
+            ended = await self._turns.end_turn(ending)
+        except NotFound:
+            return  # deleted meanwhile
+        record("turn_interrupted", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
+
+    async def sweep(self, *, events_ttl: timedelta) -> None:
+        """One round: end the turns of dead instances, forget those instances, purge old events."""
+        for lease in await self._instances.list_leases():
+            self._observer.observe(lease.instance_id, lease)
+        await asyncio.sleep(BEAT)
+        for lease in await self._instances.list_leases():
+            expired = self._observer.observe(lease.instance_id, lease)
+            if expired or lease.age > 10 * LEASE:
+                await self._bury(lease.instance_id)
+        purged = await self._turns.purge_events(ended_before=self._clock.now() - events_ttl)
+        if purged:
+            record("events_purged", turns=purged)
+
+    async def _bury(self, instance_id: str) -> None:
+        for turn_id in await self._instances.list_turns(instance_id):
+            try:
+                turn = await self._turns.load_turn(turn_id)
+            except NotFound:
+                continue
+            if turn.running and not await self.interrupt(turn):
+                return
+        if await self._fence(instance_id):
+            await self._instances.retire(instance_id)
+
+    async def _fence(self, instance_id: str) -> bool:
+        """Make sure that the instance cannot write any more under its lease. False when it lives."""
+        lease = await self._instances.read_lease(instance_id)
+        if lease is None or lease.fenced:
+            return True
+        return lease.age > LEASE and await self._instances.fence(lease)
+
+
+def _tail(turn: Turn, events: list[NumberedEvent]) -> list[NumberedEvent]:
+    """What has to follow the stored events of a dead turn: the end of what was open, and of the turn."""
+    tail: list[NumberedEvent] = []
+    grammar = Grammar()
+    for _, event in events:
+        grammar.accept(event)
+    number = events[-1].number if events else 0
+    if not events:
+        started = TurnStarted(turn.id, turn.session_id, turn.user_message_id, iso(turn.started_at))
+        tail.append(NumberedEvent(1, started))
+        number = 1
+    for event in grammar.closing_events():
+        number += 1
+        tail.append(NumberedEvent(number, event))
+    tail.append(NumberedEvent(TERMINAL_NUMBER, failure(Interrupted())))
+    return tail

@@ -177,6 +177,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)
 
 
+def read_setting(name: str, environ: Mapping[str, str] | None = None) -> Any:
+    """One setting, for what is needed before the others are. ValueError for a bad one."""
+    row = next(row for row in SETTINGS if row.name == name)
+    return row.read((os.environ if environ is None else environ).get(name, "").strip() or row.default)
+
+
 def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
     missing: list[str] = []
     if "AZURE" in values.get("providers", ()) and not values.get("azure_endpoint"):

@@ -34,6 +34,7 @@ from chat.turns.lease import LeaseKeeper, LeaseObserver
 from chat.turns.production import Production
 from chat.turns.running import RunningTurn, Stop
 from chat.turns.sweep import TurnSweeper
+from chat.turns.transcript import transcribe
 
 ATTEMPTS = 8  # starts that may meet another writer
 STOPPING = 2.5  # seconds to wait for a turn to stop, before saying how it stands
@@ -109,6 +110,23 @@ class TurnRunner:
         """A turn to follow: made here, elsewhere, or long ago. TurnNotFound, EventsGone."""
         return await self._opened(await self._turns.get_turn(user_id, turn_id))
 
+    async def look(self, user_id: str, turn_id: str) -> Turn:
+        """How a turn stands. One whose maker may be dead is looked after. TurnNotFound."""
+        turn = await self._turns.get_turn(user_id, turn_id)
+        run = self._running.get(turn_id)
+        if run is not None:
+            return replace(turn, last_event=run.feed.last_number)
+        if turn.running:
+            self._remote.suspect(turn)
+        return turn
+
+    async def text_so_far(self, user_id: str, turn_id: str) -> str:
+        """What the assistant said in a turn that may still run. TurnNotFound."""
+        turn = await self.look(user_id, turn_id)
+        run = self._running.get(turn_id)
+        events = run.feed.events if run is not None else await self._turns.read_events(turn)
+        return transcribe(events).text
+
     async def cancel(self, user_id: str, turn_id: str) -> Turn:
         """Stop a turn, wherever it runs, and keep what was said. The turn as it stands then; one that ended
         before is left alone."""
@@ -134,11 +152,6 @@ class TurnRunner:
             if turn.running:
                 raise TurnInProgress(turn.id)
         await self._conversations.delete_session(user_id, session_id)
-
-    def suspect(self, turn: Turn) -> None:
-        """A reader met a running turn: make sure that somebody is making it."""
-        if turn.running and turn.id not in self._running:
-            self._remote.suspect(turn)
 
     async def drain(self) -> None:
         """Take no new turns and end those that run here as interrupted. For a shutdown."""
@@ -283,7 +296,7 @@ class TurnRunner:
         )
 
     async def _busy(self, user_id: str, turn_id: str) -> TurnInProgress:
-        self.suspect(await self._turns.get_turn(user_id, turn_id))
+        await self.look(user_id, turn_id)
         return TurnInProgress(turn_id)
 
     async def _opened(self, turn: Turn) -> LiveTurn:

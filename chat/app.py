@@ -1,0 +1,139 @@
+"""The composition root: the only file that names concrete classes and puts them together.
+
+Nothing is built at import time. The first request builds the app inside the running loop; the expensive SDKs are
+imported then.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import FrameType
+
+from chat.auth.base import Authenticator, Principal
+from chat.auth.dev import DevAuthenticator
+from chat.clock import Clock, Ids, SystemClock, UlidIds
+from chat.dialects.base import Dialect
+from chat.dialects.chat_chunk import CHAT_CHUNK
+from chat.dialects.text_delta import TEXT_DELTA
+from chat.errors import Unauthenticated
+from chat.settings import Settings, SettingsError, in_azure, load_settings
+from chat.store.base import ConversationStore
+from chat.telemetry import record
+from chat.turns.engine import TurnEngine
+from chat.turns.runner import TurnRunner
+
+VERSION = "0.1.0"
+DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK)}
+
+
+@dataclass(slots=True)
+class ChatApp:
+    """One process's app."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    conversations: ConversationStore
+    runner: TurnRunner
+    dialects: Mapping[str, Dialect]
+    authenticators: tuple[Authenticator, ...]
+    check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
+    close: Callable[[], Awaitable[None]]
+    connections: int = 0  # streams that are open in this process
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
+        """Who asks. Unauthenticated when no configured way knows them."""
+        for authenticator in self.authenticators:
+            principal = await authenticator.authenticate(headers)
+            if principal is not None:
+                return principal
+        raise Unauthenticated
+
+
+def build_app(settings: Settings) -> ChatApp:
+    """Put an app together. Must run inside the event loop that will serve it."""
+    from chat.providers.azure_inference import AzureInferenceProvider
+    from chat.store.table_storage import TableStorage
+
+    clock = SystemClock()
+    ids = UlidIds(clock)
+    storage = TableStorage.open(settings)
+    provider = AzureInferenceProvider(settings)
+    runner = TurnRunner(
+        source=TurnEngine(provider, system_prompt=settings.system_prompt),
+        conversations=storage.conversations,
+        turns=storage.turns,
+        instances=storage.instances,
+        clock=clock,
+        ids=ids,
+        window=settings.coalesce,
+        turn_limit=settings.turn_max,
+        history=settings.history_messages,
+    )
+
+    async def close() -> None:
+        await runner.drain()
+        await provider.aclose()
+        await storage.aclose()
+
+    return ChatApp(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        conversations=storage.conversations,
+        runner=runner,
+        dialects=DIALECTS,
+        authenticators=authenticators(settings),
+        check_store=storage.ping,
+        close=close,
+    )
+
+
+def authenticators(settings: Settings) -> tuple[Authenticator, ...]:
+    """The ways of CHAT_AUTH. `dev` believes everyone, so in Azure it is left out, and nobody gets in by it."""
+    unknown = set(settings.auth) - {"dev"}
+    if unknown:
+        raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: dev")
+    if in_azure():
+        record("dev_auth_refused", reason="WEBSITE_INSTANCE_ID is set: this is Azure")
+        return ()
+    return (DevAuthenticator(),)
+
+
+_current: ChatApp | None = None
+
+
+async def current_app() -> ChatApp:
+    """This process's app, built on first use. SettingsError lists everything that is missing."""
+    global _current
+    if _current is None:
+        _current = build_app(load_settings())
+        _drain_on_sigterm(_current)
+    return _current
+
+
+def _drain_on_sigterm(app: ChatApp) -> None:
+    """End this process's turns properly when the platform stops it.
+
+    The platform offers no hook, so the handler that is there (the worker's web server has one) is called after ours.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGTERM)
+    closing: list[asyncio.Task[None]] = []
+
+    async def drain() -> None:
+        await app.close()
+        if not callable(before):  # nobody else would end the process
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(lambda: closing.append(loop.create_task(drain())))
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGTERM, handle)

@@ -1,0 +1,46 @@
+"""Dialect `chat`: `chat_start`, `chat_chunk`, and `done` or `chat_error` (docs/protocol.md, section 3)."""
+
+from collections.abc import Iterable
+
+from chat.dialects.base import Dialect
+from chat.events import (
+    JSONObject,
+    NumberedEvent,
+    TextDelta,
+    TurnCancelled,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
+from chat.messages import Turn
+
+
+class ChatChunkEncoder:
+    """Every frame names its turn and the number of its event, by which a client resumes."""
+
+    def __init__(self, turn_id: str) -> None:
+        self._turn_id = turn_id
+
+    def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        match numbered.event:
+            case TextDelta(_, text):
+                return (self._frame(numbered, "chat_chunk", {"text": text, "done": False}),)
+            case TurnStarted():
+                return (self._frame(numbered, "chat_start", {}),)
+            case TurnFinished() | TurnCancelled():
+                return (self._frame(numbered, "chat_chunk", {"text": "", "done": True}),)
+            case TurnFailed(code, message, retryable):
+                error: JSONObject = {"error": message, "code": code, "retryable": retryable}
+                return (self._frame(numbered, "chat_error", error),)
+            case _:
+                return ()
+
+    def _frame(self, numbered: NumberedEvent, kind: str, payload: JSONObject) -> JSONObject:
+        return {"type": kind, "payload": payload, "turn_id": self._turn_id, "seq": numbered.number}
+
+
+def _encoder(turn: Turn) -> ChatChunkEncoder:
+    return ChatChunkEncoder(turn.id)
+
+
+CHAT_CHUNK = Dialect("chat", _encoder)

@@ -1,0 +1,39 @@
+"""How the service is. Needs no login, and says nothing that a stranger may not know."""
+
+import asyncio
+
+from fastapi import Request, Response
+
+from chat.app import VERSION, ChatApp
+from chat.clock import iso
+from chat.errors import ChatError
+from chat.events import JSONObject
+from chat.routes.replies import json_reply
+
+
+async def health(app: ChatApp, _request: Request) -> Response:
+    """`GET /api/v1/chat/health`: 503 only when no chat is possible."""
+    store = await _check_store(app)
+    healthy = store["status"] == "healthy"
+    return json_reply(
+        {
+            "service": "chat",
+            "status": "healthy" if healthy else "unhealthy",
+            "timestamp": iso(app.clock.now()),
+            "active_connections": app.connections,
+            "running_turns": app.runner.running,
+            "dependencies": {"store": store},
+            "version": VERSION,
+        },
+        status=200 if healthy else 503,
+    )
+
+
+async def _check_store(app: ChatApp) -> JSONObject:
+    began = app.clock.monotonic()
+    try:
+        async with asyncio.timeout(3):
+            await app.check_store()
+    except (ChatError, TimeoutError):
+        return {"status": "unhealthy", "latency_ms": None}
+    return {"status": "healthy", "latency_ms": round((app.clock.monotonic() - began) * 1000, 1)}

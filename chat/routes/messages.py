@@ -1,0 +1,71 @@
+"""Messages over HTTP."""
+
+from dataclasses import replace
+
+from fastapi import Request, Response
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.errors import ValidationError
+from chat.messages import Message, Session, split_message_id
+from chat.routes.replies import json_reply
+from chat.routes.requests import read_query
+from chat.routes.schemas import MessagesQuery
+from chat.routes.shapes import show_message
+
+
+async def list_messages(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/sessions/{id}/messages`, oldest first; `order=desc` turns it, `before` gives the nearest
+    older ones. A running turn's message shows what was said so far."""
+    query = read_query(request, MessagesQuery)
+    session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
+    after, before = _bounds(query, session)
+    newest = query.before is not None or query.order == "desc"
+    found = await app.conversations.list_messages(
+        principal.user_id,
+        session.id,
+        limit=query.page_size,
+        after=after,
+        before=before,
+        newest=newest,
+    )
+    found = [await _growing(app, principal, message) for message in found]
+    has_more = bool(found) and (found[0].seq > 1 if newest else found[-1].seq < session.last_seq)
+    edge = found[0] if newest and found else found[-1] if found else None
+    shown = found[::-1] if query.order == "desc" else found
+    return json_reply(
+        {
+            "messages": [show_message(message) for message in shown],
+            "page": query.page,
+            "page_size": query.page_size,
+            "has_more": has_more,
+            "next_cursor": edge.id if edge is not None and has_more else None,
+            "total": session.message_count,
+        }
+    )
+
+
+def _bounds(query: MessagesQuery, session: Session) -> tuple[int, int | None]:
+    """`(after, before)` as message numbers: numbers have no gaps, so a page is a range of them."""
+    if query.before is not None:
+        return 0, _seq(query.before, session, "before")
+    skipped = (query.page - 1) * query.page_size
+    if query.order == "desc":
+        newest = _seq(query.cursor, session, "cursor") if query.cursor else session.last_seq + 1
+        return 0, max(newest - skipped, 1)
+    oldest = _seq(query.cursor, session, "cursor") if query.cursor else 0
+    return oldest + skipped, None
+
+
+def _seq(identifier: str, session: Session, field: str) -> int:
+    found = split_message_id(identifier)
+    if found is None or found[0] != session.id:
+        raise ValidationError(field, "Not a message of this session")
+    return found[1]
+
+
+async def _growing(app: ChatApp, principal: Principal, message: Message) -> Message:
+    """A message that is being written, as far as it got."""
+    if message.status != "streaming":
+        return message
+    return replace(message, content=await app.runner.text_so_far(principal.user_id, message.id))

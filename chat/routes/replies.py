@@ -1,0 +1,83 @@
+"""Writes replies: JSON, and problems as in docs/protocol.md, section 1."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+from fastapi import Request, Response
+
+from chat.app import ChatApp, current_app
+from chat.auth.base import Principal
+from chat.clock import SystemClock, iso
+from chat.errors import ChatError
+from chat.events import JSON, TurnFailed
+from chat.messages import Turn
+from chat.settings import SettingsError
+from chat.telemetry import record_error
+
+type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
+type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
+
+
+class Misconfigured(ChatError):
+    """The app's settings are incomplete."""
+
+    status = 503
+    code = "MISCONFIGURED"
+
+
+async def answer(request: Request, handler: Handler) -> Response:
+    """The reply of a handler to a caller who is known, or the problem it ran into."""
+
+    async def handle(app: ChatApp, request: Request) -> Response:
+        return await handler(app, await app.authenticate(request.headers), request)
+
+    return await answer_anyone(request, handle)
+
+
+async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
+    """The same without asking who it is."""
+    try:
+        return await handler(await current_app(), request)
+    except ChatError as error:
+        return problem(error)
+    except SettingsError as error:
+        record_error("misconfigured", error)
+        return problem(Misconfigured(details={"settings": str(error).split("\n")}))
+    except Exception as error:
+        record_error("request_failed", error, path=request.url.path)
+        return problem(ChatError("Something went wrong on our side."))
+
+
+def json_reply(value: JSON, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON body."""
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")
+
+
+def problem(error: ChatError) -> Response:
+    """The HTTP face of an error."""
+    body: JSON = {
+        "error": type(error).__name__,
+        "error_code": error.code,
+        "details": {"message": error.message, **error.details},  # type: ignore[dict-item]
+        "timestamp": iso(SystemClock().now()),
+    }
+    return json_reply(body, status=error.status, headers=_retry_after(getattr(error, "retry_after", None)))
+
+
+def turn_problem(failed: TurnFailed, turn: Turn) -> Response:
+    """The HTTP face of a turn that failed before it said anything. The user's message is kept: the headers say
+    where."""
+    body: JSON = {
+        "error": "TurnFailed",
+        "error_code": failed.code,
+        "details": {"message": failed.message, "retryable": failed.retryable},
+        "timestamp": iso(SystemClock().now()),
+    }
+    headers = {"x-session-id": turn.session_id, "x-turn-id": turn.id, **_retry_after(failed.retry_after)}
+    return json_reply(body, status=failed.status, headers=headers)
+
+
+def _retry_after(seconds: float | None) -> dict[str, str]:
+    """Whole seconds, rounded up (RFC 9110, section 10.2.3)."""
+    return {} if seconds is None else {"retry-after": str(math.ceil(seconds))}

@@ -1,0 +1,52 @@
+"""Reads requests: bodies as JSON whatever their content type, and fields with errors that name them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pydantic
+from fastapi import Request
+
+from chat.errors import InvalidBody, TooLarge, ValidationError
+
+
+async def read_object(request: Request, *, limit: int) -> dict[str, Any]:
+    """The body as a JSON object. InvalidBody, TooLarge (more than `limit` bytes)."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes")
+    try:
+        value = orjson.loads(bytes(body) or b"null")
+    except orjson.JSONDecodeError as error:
+        raise InvalidBody(f"The body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidBody("The body must be a JSON object")
+    return value
+
+
+def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, Any]) -> Body:
+    """The body as its schema. ValidationError names the first field that is wrong."""
+    try:
+        return model.model_validate(value)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise ValidationError(field, first["msg"].removeprefix("Value error, ")) from None
+
+
+async def read_body[Body: pydantic.BaseModel](request: Request, model: type[Body], *, limit: int) -> Body:
+    """Both of the above."""
+    return validate(model, await read_object(request, limit=limit))
+
+
+def read_query[Query: pydantic.BaseModel](request: Request, model: type[Query]) -> Query:
+    """The query string as its schema; unknown names are ignored."""
+    return validate(model, dict(request.query_params))
+
+
+def check_size(field: str, text: str, *, limit: int) -> None:
+    """TooLarge when the text has more than `limit` bytes as UTF-8."""
+    if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
+        raise TooLarge(f"{field} is larger than {limit} bytes", details={"field": field, "limit": limit})

@@ -1,0 +1,85 @@
+"""The request bodies and queries of the HTTP edge."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+
+from chat.events import JSONObject
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("Message content cannot be empty")
+    return text
+
+
+type Content = Annotated[str, AfterValidator(_said)]
+type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
+
+
+class HistoryMessage(BaseModel):
+    """A message of a conversation that the caller already has."""
+
+    role: Literal["user", "assistant"]
+    content: Content
+    timestamp: Any = None
+
+
+class ChatStreamBody(BaseModel):
+    """`POST /api/chat/stream`"""
+
+    messages: Annotated[list[HistoryMessage], Field(min_length=1)]
+    session_id: str | None = None
+
+    @model_validator(mode="after")
+    def _ends_with_the_user(self) -> Self:
+        if self.messages[-1].role != "user":
+            raise ValueError("The last message must be the user's")
+        return self
+
+
+class NewSessionBody(BaseModel):
+    """`POST /api/v1/chat/sessions`"""
+
+    title: Annotated[str, Field(max_length=500)] = ""
+    llm_provider: Provider | None = None
+    llm_model: Annotated[str, Field(max_length=100)] = ""
+    settings: JSONObject = Field(default_factory=dict)
+
+
+class TurnBody(BaseModel):
+    """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message."""
+
+    content: Content | None = None
+    message_id: str | None = None
+    dialect: str | None = None
+    pipeline: Literal[""] | None = None
+    on_busy: Literal["reject"] | None = None
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        if (self.content is None) == (self.message_id is None):
+            raise ValueError("Give either content or message_id")
+        return self
+
+
+class PageQuery(BaseModel):
+    """`?page=&page_size=&cursor=`"""
+
+    page: Annotated[int, Field(ge=1, le=10_000)] = 1
+    page_size: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+class MessagesQuery(PageQuery):
+    """`before` is a message id: the nearest older ones are given, instead of a page."""
+
+    order: Literal["asc", "desc"] = "asc"
+    before: str | None = None
+
+
+class FollowQuery(BaseModel):
+    """`?after=&dialect=`"""
+
+    after: str = ""
+    dialect: str | None = None

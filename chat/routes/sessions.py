@@ -1,0 +1,73 @@
+"""Sessions over HTTP."""
+
+from dataclasses import replace
+
+from fastapi import Request, Response
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.errors import ValidationError
+from chat.events import JSONObject
+from chat.messages import Page, Session
+from chat.routes.replies import json_reply
+from chat.routes.requests import read_body, read_query
+from chat.routes.schemas import NewSessionBody, PageQuery
+from chat.routes.shapes import show_session
+from chat.store.base import SessionDraft
+
+
+async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/v1/chat/sessions`"""
+    body = await read_body(request, NewSessionBody, limit=app.settings.max_body_bytes)
+    if body.llm_provider and body.llm_provider not in app.settings.providers:
+        raise ValidationError("llm_provider", f"Not one of {', '.join(app.settings.providers)}")
+    draft = SessionDraft(
+        app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
+    )
+    session = await app.conversations.create_session(principal.user_id, draft)
+    return json_reply(_show(app, session), status=201)
+
+
+async def list_sessions(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/sessions`, newest first. `cursor` is quicker than a late `page`."""
+    query = read_query(request, PageQuery)
+    page = await app.conversations.list_sessions(
+        principal.user_id, limit=query.page_size, cursor=query.cursor
+    )
+    for _ in range(1, query.page):
+        page = await _next_page(app, principal, page, query.page_size)
+    return json_reply(
+        {
+            "sessions": [_show(app, session) for session in page.items],
+            "page": query.page,
+            "page_size": query.page_size,
+            "has_more": page.has_more,
+            "next_cursor": page.next_cursor,
+        }
+    )
+
+
+async def get_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/sessions/{id}`"""
+    session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
+    if session.running_turn:
+        turn = await app.runner.look(principal.user_id, session.running_turn)
+        session = session if turn.running else replace(session, running_turn="")
+    return json_reply(_show(app, session))
+
+
+async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`DELETE /api/v1/chat/sessions/{id}`"""
+    session_id = request.path_params["session_id"]
+    await app.runner.delete_session(principal.user_id, session_id)
+    return json_reply({"message": "Session deleted", "id": session_id})
+
+
+async def _next_page(app: ChatApp, principal: Principal, page: Page[Session], size: int) -> Page[Session]:
+    if page.next_cursor is None:
+        return Page(())
+    return await app.conversations.list_sessions(principal.user_id, limit=size, cursor=page.next_cursor)
+
+
+def _show(app: ChatApp, session: Session) -> JSONObject:
+    return show_session(session, default_provider=app.settings.providers[0])

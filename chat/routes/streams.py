@@ -1,0 +1,68 @@
+"""Turns as HTTP streams: the headers wait for the first thing said, the body follows the turn."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from chat.app import ChatApp
+from chat.dialects.base import Dialect
+from chat.errors import ValidationError
+from chat.routes.replies import turn_problem
+from chat.turns.base import TurnRequest
+from chat.turns.runner import LiveTurn
+from chat.wire.sse import HEADERS, Cursor, read_cursor, sse_stream
+
+OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
+
+
+async def start_and_stream(app: ChatApp, request: TurnRequest) -> Response:
+    """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
+    live = await app.runner.start(request)
+    failed = await live.feed.opening(OPENING)
+    if failed is not None:
+        return turn_problem(failed, live.turn)
+    return stream_turn(app, live, app.dialects[request.dialect], after=Cursor())
+
+
+def stream_turn(app: ChatApp, live: LiveTurn, dialect: Dialect, *, after: Cursor) -> Response:
+    """A turn from the given place on."""
+    headers = {
+        **HEADERS,
+        **dialect.headers,
+        "x-session-id": live.turn.session_id,
+        "x-turn-id": live.turn.id,
+    }
+    return StreamingResponse(_body(app, live, dialect, after), headers=headers)
+
+
+async def _body(app: ChatApp, live: LiveTurn, dialect: Dialect, after: Cursor) -> AsyncGenerator[bytes]:
+    """The outermost generator: it owns the chain below and closes it when the caller leaves."""
+    app.connections += 1
+    try:
+        batches = live.feed.follow(idle=app.settings.heartbeat)
+        async with aclosing(sse_stream(batches, dialect, live.turn, after=after)) as frames:
+            async for frame in frames:
+                yield frame
+    finally:
+        app.connections -= 1
+
+
+def find_dialect(app: ChatApp, name: str | None, default: str = "delta") -> str:
+    """The name of a dialect that HTTP can carry. ValidationError for another."""
+    name = name or default
+    if name not in app.dialects:
+        raise ValidationError("dialect", f"Not one of {', '.join(sorted(app.dialects))}")
+    return name
+
+
+def find_cursor(request: Request, after: str) -> Cursor:
+    """Where a reader goes on: `?after=`, else the header that browsers send. ValidationError."""
+    last_event_id = request.headers.get("last-event-id", "")
+    try:
+        if after:
+            return read_cursor(after, whole_event=True)
+        return read_cursor(last_event_id, whole_event=False) if last_event_id else Cursor()
+    except ValueError as error:
+        raise ValidationError("after" if after else "last-event-id", str(error)) from None

@@ -1,0 +1,80 @@
+"""Turns over HTTP: start, follow, look at, stop."""
+
+from fastapi import Request, Response
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.messages import MessageDraft
+from chat.routes.replies import json_reply
+from chat.routes.requests import check_size, read_body, read_query
+from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, TurnBody
+from chat.routes.shapes import show_turn
+from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
+from chat.turns.base import TurnRequest
+
+
+async def chat_stream(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/chat/stream`. In a known session the stored history counts, and only the last message is new."""
+    limit = app.settings.max_message_bytes
+    body = await read_body(request, ChatStreamBody, limit=app.settings.max_body_bytes)
+    for index, message in enumerate(body.messages):
+        check_size(f"messages.{index}.content", message.content, limit=limit)
+    history = () if body.session_id else tuple(_draft(each, principal) for each in body.messages[:-1])
+    return await start_and_stream(
+        app,
+        TurnRequest(
+            principal.user_id,
+            content=body.messages[-1].content,
+            session_id=body.session_id or "",
+            history=history,
+            nonce=_nonce(request),
+        ),
+    )
+
+
+async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/v1/chat/sessions/{id}/turns`"""
+    body = await read_body(request, TurnBody, limit=app.settings.max_body_bytes)
+    check_size("content", body.content or "", limit=app.settings.max_message_bytes)
+    return await start_and_stream(
+        app,
+        TurnRequest(
+            principal.user_id,
+            content=body.content or "",
+            message_id=body.message_id or "",
+            session_id=request.path_params["session_id"],
+            dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
+            nonce=_nonce(request),
+        ),
+    )
+
+
+async def get_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/turns/{id}`"""
+    turn = await app.runner.look(principal.user_id, request.path_params["turn_id"])
+    return json_reply(show_turn(turn))
+
+
+async def follow_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/turns/{id}/events`"""
+    query = read_query(request, FollowQuery)
+    dialect = find_dialect(app, query.dialect)
+    cursor = find_cursor(request, query.after)
+    live = await app.runner.open(principal.user_id, request.path_params["turn_id"])
+    return stream_turn(app, live, app.dialects[dialect], after=cursor)
+
+
+async def cancel_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/v1/chat/turns/{id}/cancel`"""
+    turn = await app.runner.cancel(principal.user_id, request.path_params["turn_id"])
+    return json_reply(show_turn(turn))
+
+
+def _draft(message: HistoryMessage, principal: Principal) -> MessageDraft:
+    author = principal.user_id if message.role == "user" else ""
+    return MessageDraft(message.role, message.content, author=author)
+
+
+def _nonce(request: Request) -> str:
+    """The caller's Idempotency-Key, as far as it can be a key."""
+    return request.headers.get("idempotency-key", "")[:255]

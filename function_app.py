@@ -1,0 +1,119 @@
+"""Every trigger and route of Parley, a few lines each: the map of the app.
+
+A handler is imported on first use, so that a cold start pays only for what its first request needs. A function under
+the FastAPI extension takes its `Request` and is annotated with one plain class.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import Request, Response
+
+from chat.routes.worker import mend_worker
+from chat.settings import read_setting
+
+mend_worker()
+app = func.FunctionApp(http_auth_level=func.AuthLevel[read_setting("CHAT_HTTP_AUTH_LEVEL")])
+
+CHAT = "api/v1/chat"
+ROUTES: list[tuple[str, tuple[str, ...]]] = []
+
+type HttpFunction = Callable[[Request], Awaitable[Response]]
+
+
+def route(path: str, *methods: str) -> Callable[[HttpFunction], HttpFunction]:
+    """An HTTP trigger, noted so that a wrong method can be told from a wrong path."""
+    ROUTES.append((path, methods))
+    return app.route(route=path, methods=list(methods))
+
+
+@route("api/chat/stream", "POST")
+async def chat_stream(req: Request) -> Response:
+    from chat.routes import replies, turns
+
+    return await replies.answer(req, turns.chat_stream)
+
+
+@route(f"{CHAT}/sessions", "POST")
+async def create_session(req: Request) -> Response:
+    from chat.routes import replies, sessions
+
+    return await replies.answer(req, sessions.create_session)
+
+
+@route(f"{CHAT}/sessions", "GET")
+async def list_sessions(req: Request) -> Response:
+    from chat.routes import replies, sessions
+
+    return await replies.answer(req, sessions.list_sessions)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}", "GET")
+async def get_session(req: Request) -> Response:
+    from chat.routes import replies, sessions
+
+    return await replies.answer(req, sessions.get_session)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}", "DELETE")
+async def delete_session(req: Request) -> Response:
+    from chat.routes import replies, sessions
+
+    return await replies.answer(req, sessions.delete_session)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}/messages", "GET")
+async def list_messages(req: Request) -> Response:
+    from chat.routes import messages, replies
+
+    return await replies.answer(req, messages.list_messages)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}/turns", "POST")
+async def start_turn(req: Request) -> Response:
+    from chat.routes import replies, turns
+
+    return await replies.answer(req, turns.start_turn)
+
+
+@route(f"{CHAT}/turns/{{turn_id}}", "GET")
+async def get_turn(req: Request) -> Response:
+    from chat.routes import replies, turns
+
+    return await replies.answer(req, turns.get_turn)
+
+
+@route(f"{CHAT}/turns/{{turn_id}}/events", "GET")
+async def follow_turn(req: Request) -> Response:
+    from chat.routes import replies, turns
+
+    return await replies.answer(req, turns.follow_turn)
+
+
+@route(f"{CHAT}/turns/{{turn_id}}/cancel", "POST")
+async def cancel_turn(req: Request) -> Response:
+    from chat.routes import replies, turns
+
+    return await replies.answer(req, turns.cancel_turn)
+
+
+@route(f"{CHAT}/health", "GET")
+async def health(req: Request) -> Response:
+    from chat.routes import health, replies
+
+    return await replies.answer_anyone(req, health.health)
+
+
+@app.route(route="{*path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def fallback(req: Request) -> Response:
+    from chat.routes import replies
+    from chat.routes.fallback import no_such_route
+
+    return replies.problem(no_such_route(ROUTES, req.url.path))
+
+
+@app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False, use_monitor=False)
+async def sweep(timer: func.TimerRequest) -> None:
+    from chat import timers
+
+    await timers.sweep()

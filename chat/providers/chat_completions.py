@@ -1,0 +1,178 @@
+"""The chat completions protocol without a socket: the request body, and replies read chunk by chunk.
+
+Follows https://platform.openai.com/docs/api-reference/chat-streaming (read November 2026) and what Azure and other
+services are known to send beside it: chunks without choices, nulls, errors inside the stream, a `model` that names
+the one a router chose.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from chat.errors import BadProviderReply
+from chat.events import JSON, JSONObject
+from chat.providers.base import (
+    ModelChosen,
+    ModelDelta,
+    ModelMessage,
+    ModelRequest,
+    ReasoningPiece,
+    StopReason,
+    TextPiece,
+    ToolCall,
+    ToolCallPiece,
+    ToolDefinition,
+    UsageReport,
+)
+from chat.providers.service_errors import error_in_stream
+
+STOP_REASONS: Mapping[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
+    "stop": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+"""Reasons that are not in the table read as `stop`: the service did say that the reply is complete."""
+
+
+def request_body(request: ModelRequest, model: str, *, include_usage: bool = True) -> JSONObject:
+    """The body of `POST /chat/completions`. `extras` add to it, and yield to what the request itself says."""
+    body: JSONObject = dict(request.extras)
+    body["model"] = model
+    body["messages"] = [_message(message) for message in request.messages]
+    body["stream"] = True
+    if include_usage:
+        body["stream_options"] = {"include_usage": True}
+    for name in ("temperature", "top_p", "max_tokens"):
+        if (value := getattr(request, name)) is not None:
+            body[name] = value
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+    return body
+
+
+def _message(message: ModelMessage) -> JSON:
+    row: JSONObject = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        row["content"] = message.content or None  # some services refuse "" beside calls
+        row["tool_calls"] = [_call(call) for call in message.tool_calls]
+    if message.role == "tool":
+        row["tool_call_id"] = message.tool_call_id
+    return row
+
+
+def _call(call: ToolCall) -> JSON:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _tool(tool: ToolDefinition) -> JSON:
+    function: JSONObject = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    return {"type": "function", "function": function}
+
+
+class ChunkReader:
+    """Turns the `data` of a reply's events into deltas. Feed `read` until `done` or the end, then ask `finish`.
+
+    The stop reason and the usage come from `finish` alone: services disagree about what may follow them.
+    Each chunk of text stays a piece of its own, because the turn log above merges, and only when it is told to.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model  # who answers, unless a chunk names somebody else
+        self._chosen = False
+        self._calls: dict[int, str] = {}  # our index -> the service's id, "" when it gave none
+        self._stop = ""
+        self._usage: UsageReport | None = None
+        self.done = False  # `[DONE]` was read
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reply is all there: what is still to come can only be its usage."""
+        return bool(self._stop)
+
+    def read(self, data: bytes) -> Sequence[ModelDelta]:
+        """The deltas of one chunk. ProviderError for an error object, BadProviderReply for what is no chunk."""
+        if self.done or not data:
+            return ()
+        if data.startswith(b"[DONE]"):
+            self.done = True
+            return ()
+        try:
+            return self._read_chunk(orjson.loads(data))
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise BadProviderReply("The model service sent a chunk that cannot be read.") from error
+
+    def finish(self) -> Sequence[ModelDelta]:
+        """The last deltas. BadProviderReply when the reply broke off: a cut is never taken for an end."""
+        if not self._stop:
+            raise BadProviderReply("The model's reply broke off before its end.")
+        reason = STOP_REASONS.get(self._stop, "stop")
+        if reason == "stop" and self._calls:
+            reason = "tool_calls"  # a call that was asked for by name ends with `stop`
+        deltas = self._introduced([StopReason(reason)], self._model)
+        return [*deltas, self._usage] if self._usage else deltas
+
+    def _read_chunk(self, chunk: dict[str, Any]) -> Sequence[ModelDelta]:
+        if error := chunk.get("error"):
+            raise error_in_stream(error)
+        usage = chunk.get("usage")
+        if usage:
+            self._usage = UsageReport(usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
+        choices = chunk.get("choices")
+        deltas = self._read_choice(choices[0]) if choices else []
+        if not self._chosen and (deltas or ((choices or usage) and chunk.get("model"))):
+            return self._introduced(deltas, chunk.get("model") or self._model)
+        return deltas
+
+    def _introduced(self, deltas: list[ModelDelta], model: str) -> list[ModelDelta]:
+        """The deltas, with who answers before the first of all."""
+        if self._chosen:
+            return deltas
+        self._chosen = True
+        return [ModelChosen(model), *deltas]
+
+    def _read_choice(self, choice: dict[str, Any]) -> list[ModelDelta]:
+        deltas: list[ModelDelta] = []
+        if delta := choice.get("delta"):
+            if text := delta.get("reasoning_content") or delta.get("reasoning"):
+                deltas.append(ReasoningPiece(_text(text)))
+            if text := delta.get("content") or delta.get("refusal"):
+                deltas.append(TextPiece(_text(text)))
+            if calls := delta.get("tool_calls"):
+                deltas.extend(self._read_call(call) for call in calls)
+        if reason := choice.get("finish_reason"):
+            self._stop = _text(reason)
+        return deltas
+
+    def _read_call(self, call: dict[str, Any]) -> ToolCallPiece:
+        """One piece of a call. Its id and name are passed on once, whether the service repeats them or not."""
+        call_id = call.get("id") or ""
+        index = self._call_index(call.get("index"), call_id)
+        function = call.get("function") or {}
+        arguments = _text(function.get("arguments") or "")
+        if index in self._calls:
+            return ToolCallPiece(index, arguments=arguments)
+        self._calls[index] = call_id
+        return ToolCallPiece(index, call_id or f"call_{index}", _text(function.get("name") or ""), arguments)
+
+    def _call_index(self, given: int | None, call_id: str) -> int:
+        """Which call this piece belongs to. Some services give no index, some give every call the same one."""
+        known = [index for index, known_id in self._calls.items() if call_id and known_id == call_id]
+        if known:
+            return known[0]
+        if given is not None and (given not in self._calls or not call_id):
+            return given
+        return len(self._calls) if call_id or not self._calls else max(self._calls)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where text belongs")
+    return value

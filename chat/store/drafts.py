@@ -1,0 +1,116 @@
+"""From drafts to the values that are stored: the rules that every store shares, without I/O."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from chat.clock import ALPHABET
+from chat.messages import Message, MessageDraft, Session, Turn, message_id
+from chat.store.base import SessionDraft, TurnDraft
+
+TITLE_LENGTH = 80
+LAST_MILLISECOND = 10**13 - 1
+
+
+def session_from(user_id: str, draft: SessionDraft, now: datetime) -> Session:
+    """The head of a session that has no messages yet."""
+    return Session(
+        id=draft.id,
+        user_id=user_id,
+        title=draft.title,
+        created_at=now,
+        updated_at=now,
+        llm_provider=draft.llm_provider,
+        llm_model=draft.llm_model,
+        settings=draft.settings,
+    )
+
+
+def messages_from(
+    drafts: Sequence[MessageDraft], session_id: str, last_seq: int, now: datetime
+) -> list[Message]:
+    """The messages that follow `last_seq`, in order."""
+    return [
+        Message(
+            id=message_id(session_id, seq),
+            session_id=session_id,
+            seq=seq,
+            role=draft.role,
+            content=draft.content,
+            created_at=now,
+            updated_at=now,
+            status=draft.status,
+            author=draft.author,
+            metadata=draft.metadata,
+            parent_message_id=draft.parent_message_id,
+        )
+        for seq, draft in enumerate(drafts, last_seq + 1)
+    ]
+
+
+def placeholder_from(draft: TurnDraft, session_id: str, seq: int) -> Message:
+    """The assistant message of a turn before anything was said."""
+    return Message(
+        id=message_id(session_id, seq),
+        session_id=session_id,
+        seq=seq,
+        role="assistant",
+        content="",
+        created_at=draft.started_at,
+        updated_at=draft.started_at,
+        status="streaming",
+        llm_provider=draft.llm_provider,
+        llm_model=draft.llm_model,
+    )
+
+
+def turn_from(draft: TurnDraft, user_message: Message, answer: Message) -> Turn:
+    """The turn that fills the placeholder `answer`."""
+    return Turn(
+        id=answer.id,
+        session_id=answer.session_id,
+        user_id=draft.user_id,
+        user_message_id=user_message.id,
+        state="running",
+        instance_id=draft.instance_id,
+        started_at=draft.started_at,
+        pipeline=draft.pipeline,
+        dialect=draft.dialect,
+        wire=draft.wire,
+        nonce=draft.nonce,
+    )
+
+
+def appended(session: Session, messages: Sequence[Message], now: datetime) -> Session:
+    """The head after these messages."""
+    return replace(
+        session,
+        title=session.title or title_from(messages),
+        last_seq=session.last_seq + len(messages),
+        message_count=session.message_count + len(messages),
+        updated_at=max(now, session.updated_at),
+    )
+
+
+def title_from(messages: Iterable[Message]) -> str:
+    """The first line that the first user message has, cut to what a list can show."""
+    first = next((each.content for each in messages if each.role == "user"), "")
+    line = first.strip().partition("\n")[0].strip()
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def directory_key(session_id: str) -> str:
+    """Sorts the sessions of a user newest first. The time is the one in the ULID, so a repeated create makes the
+    same key."""
+    return f"{LAST_MILLISECOND - milliseconds_of(session_id):013d}-{session_id}"
+
+
+def milliseconds_of(ulid: str) -> int:
+    """The time in a ULID; 0 when it is none."""
+    number = 0
+    for letter in ulid[:10]:
+        digit = ALPHABET.find(letter)
+        if digit < 0:
+            return 0
+        number = number * 32 + digit
+    return min(number, LAST_MILLISECOND)

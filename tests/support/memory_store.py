@@ -1,0 +1,346 @@
+"""All three ports of the store in memory, with the same rules as the tables and with faults on demand.
+
+store = MemoryStore(clock)                                  # one object for all ports; `clock` may be left out
+store.fail_next("append_events", StoreUnavailable())        # before anything is written
+store.fail_next("end_turn", StoreUnavailable(), after_effect=True, times=2)   # written, but the reply got lost
+store.freeze(); store.thaw()                                # calls hang in between
+store.calls["append_events"]                                # how often it was called
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from chat.clock import Clock, SystemClock
+from chat.errors import (
+    MessageNotFound,
+    SessionNotFound,
+    TurnInProgress,
+    TurnNotFound,
+    ValidationError,
+    VersionConflict,
+)
+from chat.events import NumberedEvent
+from chat.messages import Message, MessageDraft, Page, Session, Turn, split_message_id
+from chat.store.base import (
+    InstanceLease,
+    LeaseLost,
+    Mail,
+    SessionDraft,
+    StartedTurn,
+    TurnDraft,
+    TurnEnding,
+)
+from chat.store.drafts import (
+    appended,
+    directory_key,
+    messages_from,
+    placeholder_from,
+    session_from,
+    title_from,
+    turn_from,
+)
+from tests.support.faults import Faults, port
+
+
+@dataclass
+class _Stored:
+    """One session with everything in it."""
+
+    head: Session
+    messages: dict[int, Message] = field(default_factory=dict[int, Message])
+    turns: dict[str, Turn] = field(default_factory=dict[str, Turn])
+    events: dict[str, dict[int, NumberedEvent]] = field(
+        default_factory=lambda: defaultdict[str, dict[int, NumberedEvent]](dict)
+    )
+    last_started: str = ""
+
+
+@dataclass
+class _Box:
+    """What an instance has beside its lease: the turns it runs and its mail."""
+
+    turns: set[str] = field(default_factory=set[str])
+    cancels: set[str] = field(default_factory=set[str])
+    watches: set[str] = field(default_factory=set[str])
+
+
+class MemoryStore(Faults):
+    """Conversations, turns and instances of a test."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.clock = clock or SystemClock()
+        self._sessions: dict[str, _Stored] = {}
+        self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
+        self._boxes: dict[str, _Box] = defaultdict(_Box)
+        self._version = 0
+
+    @port
+    async def create_session(
+        self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
+    ) -> Session:
+        stored = self._sessions.get(draft.id)
+        if stored is not None:
+            return self._owned(user_id, draft.id).head
+        now = self.clock.now()
+        stored = _Stored(session_from(user_id, draft, now))
+        self._sessions[draft.id] = stored
+        self._append(stored, messages, now)
+        return stored.head
+
+    @port
+    async def get_session(self, user_id: str, session_id: str) -> Session:
+        return self._owned(user_id, session_id).head
+
+    @port
+    async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
+        if cursor is not None and not cursor.startswith("after:"):
+            raise ValidationError("cursor", "This is not a cursor of this list")
+        after = "" if cursor is None else cursor.removeprefix("after:")
+        heads = {
+            directory_key(each.head.id): each.head
+            for each in self._sessions.values()
+            if each.head.user_id == user_id
+        }
+        keys = sorted(key for key in heads if key > after)
+        more = f"after:{keys[limit - 1]}" if len(keys) > limit else None
+        return Page(tuple(heads[key] for key in keys[:limit]), more)
+
+    @port
+    async def delete_session(self, user_id: str, session_id: str) -> None:
+        self._owned(user_id, session_id)
+        del self._sessions[session_id]
+
+    @port
+    async def append_messages(
+        self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
+    ) -> list[Message]:
+        return self._append(self._owned(user_id, session_id), drafts, self.clock.now())
+
+    @port
+    async def get_message(self, user_id: str, message_id: str) -> Message:
+        return self._message(user_id, message_id)
+
+    @port
+    async def list_messages(
+        self,
+        user_id: str,
+        session_id: str,
+        *,
+        limit: int,
+        after: int = 0,
+        before: int | None = None,
+        newest: bool = False,
+    ) -> list[Message]:
+        stored = self._owned(user_id, session_id)
+        found = [
+            stored.messages[seq]
+            for seq in sorted(stored.messages)
+            if seq > after and (before is None or seq < before)
+        ]
+        return found[max(0, len(found) - limit) :] if newest else found[:limit]
+
+    @port
+    async def start_turn(self, draft: TurnDraft) -> StartedTurn:
+        stored = self._opened(draft)
+        if stored.head.start_nonce == draft.nonce:
+            return self._started(stored)
+        if stored.head.running_turn:
+            raise TurnInProgress(stored.head.running_turn)
+        if draft.new_session is None and stored.head.last_seq != draft.session.last_seq:
+            raise VersionConflict
+        if draft.message is None:
+            user_message = self._message(draft.user_id, draft.message_id)
+            title = stored.head.title or title_from([user_message])
+            stored.head = replace(stored.head, title=title)
+        else:
+            [user_message] = self._append(stored, [draft.message], draft.started_at)
+        return self._begin(stored, draft, user_message)
+
+    @port
+    async def get_turn(self, user_id: str, turn_id: str) -> Turn:
+        turn = self._turn(turn_id)
+        if self._sessions[turn.session_id].head.user_id != user_id:
+            raise TurnNotFound
+        return turn
+
+    @port
+    async def load_turn(self, turn_id: str) -> Turn:
+        return self._turn(turn_id)
+
+    @port
+    async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
+        self._store_events(turn, events)
+
+    @port
+    async def read_events(self, turn: Turn, *, after: int = 0) -> list[NumberedEvent]:
+        stored = self._sessions.get(turn.session_id)
+        events = stored.events[turn.id] if stored else {}
+        return [events[number] for number in sorted(events) if number > after]
+
+    @port
+    async def end_turn(self, ending: TurnEnding) -> Turn:
+        turn = self._turn(ending.turn.id)
+        if turn.version != ending.turn.version or not turn.running:
+            return turn
+        stored = self._sessions[turn.session_id]
+        self._store_events(turn, ending.events)
+        stored.turns[turn.id] = replace(ending.ended, version=self._next_version())
+        stored.messages[ending.message.seq] = ending.message
+        moment = ending.ended.ended_at or self.clock.now()
+        self._set_head(stored, replace(stored.head, running_turn="", updated_at=moment))
+        return stored.turns[turn.id]
+
+    @port
+    async def purge_events(self, *, ended_before: datetime) -> int:
+        purged = 0
+        for stored in self._sessions.values():
+            for turn in stored.turns.values():
+                if turn.ended_at and turn.ended_at < ended_before and stored.events.pop(turn.id, None):
+                    purged += 1
+        return purged
+
+    @port
+    async def register(self, instance_id: str) -> InstanceLease:
+        return self._beat(InstanceLease(instance_id, 0, 0.0))
+
+    @port
+    async def renew(self, lease: InstanceLease) -> InstanceLease:
+        stored = self._leases.get(lease.instance_id)
+        if stored is None or stored.fenced or stored.beat not in (lease.beat, lease.beat + 1):
+            raise LeaseLost
+        return self._beat(replace(lease, beat=lease.beat + 1))
+
+    @port
+    async def read_lease(self, instance_id: str) -> InstanceLease | None:
+        return self._lease(instance_id)
+
+    @port
+    async def fence(self, lease: InstanceLease) -> bool:
+        stored = self._leases.get(lease.instance_id)
+        if stored is None or stored.fenced:
+            return True
+        if stored.version != lease.version:
+            return False
+        self._leases[lease.instance_id] = replace(stored, fenced=True, version=self._next_version())
+        return True
+
+    @port
+    async def retire(self, instance_id: str) -> None:
+        self._leases.pop(instance_id, None)
+        self._boxes.pop(instance_id, None)
+
+    @port
+    async def list_leases(self) -> list[InstanceLease]:
+        leases = [self._lease(instance_id) for instance_id in sorted(self._leases)]
+        return [lease for lease in leases if lease is not None]
+
+    @port
+    async def add_turn(self, instance_id: str, turn_id: str) -> None:
+        self._boxes[instance_id].turns.add(turn_id)
+
+    @port
+    async def remove_turn(self, instance_id: str, turn_id: str) -> None:
+        self._boxes[instance_id].turns.discard(turn_id)
+
+    @port
+    async def list_turns(self, instance_id: str) -> list[str]:
+        return sorted(self._boxes[instance_id].turns)
+
+    @port
+    async def post_cancel(self, instance_id: str, turn_id: str) -> None:
+        self._boxes[instance_id].cancels.add(turn_id)
+
+    @port
+    async def post_watch(self, instance_id: str, turn_id: str) -> None:
+        self._boxes[instance_id].watches.add(turn_id)
+
+    @port
+    async def take_mail(self, instance_id: str) -> Mail:
+        box = self._boxes[instance_id]
+        mail = Mail(frozenset(box.cancels), frozenset(box.watches), self._lease(instance_id))
+        box.cancels.clear()
+        box.watches.clear()
+        return mail
+
+    def _next_version(self) -> str:
+        self._version += 1
+        return str(self._version)
+
+    def _owned(self, user_id: str, session_id: str) -> _Stored:
+        stored = self._sessions.get(session_id)
+        if stored is None or stored.head.user_id != user_id:
+            raise SessionNotFound
+        return stored
+
+    def _set_head(self, stored: _Stored, head: Session) -> None:
+        stored.head = replace(head, version=self._next_version())
+
+    def _append(self, stored: _Stored, drafts: Sequence[MessageDraft], now: datetime) -> list[Message]:
+        messages = messages_from(drafts, stored.head.id, stored.head.last_seq, now)
+        stored.messages |= {each.seq: each for each in messages}
+        self._set_head(stored, appended(stored.head, messages, now))
+        return messages
+
+    def _message(self, user_id: str, message_id: str) -> Message:
+        place = split_message_id(message_id)
+        if place is None:
+            raise MessageNotFound
+        message = self._owned(user_id, place[0]).messages.get(place[1])
+        if message is None:
+            raise MessageNotFound
+        return message
+
+    def _turn(self, turn_id: str) -> Turn:
+        place = split_message_id(turn_id)
+        stored = self._sessions.get(place[0]) if place else None
+        if stored is None or turn_id not in stored.turns:
+            raise TurnNotFound
+        return stored.turns[turn_id]
+
+    def _opened(self, draft: TurnDraft) -> _Stored:
+        """The session of the turn, made with its history when it is new."""
+        if draft.new_session is None:
+            return self._owned(draft.user_id, draft.session.id)
+        if draft.new_session.id not in self._sessions:
+            head = session_from(draft.user_id, draft.new_session, draft.started_at)
+            stored = self._sessions[head.id] = _Stored(head)
+            self._append(stored, draft.history, draft.started_at)
+            return stored
+        stored = self._owned(draft.user_id, draft.new_session.id)
+        if stored.head.start_nonce != draft.nonce and not stored.head.running_turn:
+            raise VersionConflict
+        return stored
+
+    def _begin(self, stored: _Stored, draft: TurnDraft, user_message: Message) -> StartedTurn:
+        answer = placeholder_from(draft, stored.head.id, stored.head.last_seq + 1)
+        stored.messages[answer.seq] = answer
+        turn = replace(turn_from(draft, user_message, answer), version=self._next_version())
+        stored.turns[turn.id] = turn
+        stored.last_started = turn.id
+        head = appended(stored.head, [answer], draft.started_at)
+        self._set_head(stored, replace(head, running_turn=turn.id, start_nonce=draft.nonce))
+        return StartedTurn(turn, stored.head, user_message, answer)
+
+    def _started(self, stored: _Stored) -> StartedTurn:
+        turn = stored.turns[stored.last_started]
+        answer, asked = split_message_id(turn.id), split_message_id(turn.user_message_id)
+        assert answer and asked
+        return StartedTurn(turn, stored.head, stored.messages[asked[1]], stored.messages[answer[1]])
+
+    def _store_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
+        if turn.session_id in self._sessions:
+            rows = self._sessions[turn.session_id].events[turn.id]
+            for each in events:
+                rows.setdefault(each.number, each)
+
+    def _beat(self, lease: InstanceLease) -> InstanceLease:
+        beaten = replace(lease, age=self.clock.monotonic(), version=self._next_version())
+        self._leases[lease.instance_id] = beaten
+        return replace(beaten, age=0.0)
+
+    def _lease(self, instance_id: str) -> InstanceLease | None:
+        lease = self._leases.get(instance_id)
+        return lease and replace(lease, age=self.clock.monotonic() - lease.age)

@@ -1,0 +1,111 @@
+"""Short builders for the tests of turns."""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+from chat.clock import Clock
+from chat.events import NumberedEvent, TextDelta, TurnEvent
+from chat.providers.scripted import Line, Script, ScriptedProvider
+from chat.turns.base import TurnRequest
+from chat.turns.engine import TurnEngine
+from chat.turns.feed import EventFeed
+from chat.turns.runner import TurnRunner
+from tests.support.faults import Faults, port
+from tests.support.memory_store import MemoryStore
+from tests.support.virtual_time import VirtualClock
+
+_count = itertools.count(1)
+
+
+class CountingIds:
+    """Ids of 26 characters that sort by the order in which they were made."""
+
+    def new(self) -> str:
+        return f"{next(_count):026d}"
+
+
+class Link(Faults):
+    """One instance's own way to a shared store, which can fail or hang without the others noticing.
+
+    A link that is frozen and never thawed is what `kill -9` looks like to everyone else; one that is thawed later is
+    a process that was stopped for a while, and whose calls then arrive late.
+    """
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def call(_self: "Link", *args: Any, **kwargs: Any) -> Any:
+            return await method(*args, **kwargs)
+
+        call.__name__ = name
+        return functools.partial(port(call), self)
+
+
+def make_runner(
+    *scripts: Script,
+    store: Any,
+    provider: ScriptedProvider | None = None,
+    clock: Clock | None = None,
+    window: float = 0.0,
+    turn_limit: float = 300.0,
+) -> TurnRunner:
+    """One instance. Several over the same store are several instances."""
+    return TurnRunner(
+        source=TurnEngine(provider or ScriptedProvider(*scripts), system_prompt="Be brief."),
+        conversations=store,
+        turns=store,
+        instances=store,
+        clock=clock or VirtualClock(),
+        ids=CountingIds(),
+        window=window,
+        turn_limit=turn_limit,
+        history=50,
+    )
+
+
+def ask(
+    content: str = "Hello", *, session_id: str = "", user_id: str = "ann", nonce: str = ""
+) -> TurnRequest:
+    return TurnRequest(user_id, content=content, session_id=session_id, nonce=nonce)
+
+
+def lines(count: int, pause: float) -> list[Line]:
+    """`w1 w2 ...`, one piece after every pause."""
+    said: list[Line] = []
+    for number in range(1, count + 1):
+        said += [pause, f"w{number} "]
+    return said
+
+
+def words(count: int) -> str:
+    return "".join(f"w{number} " for number in range(1, count + 1))
+
+
+async def read(feed: EventFeed, *, after: int = 0, until: int | None = None) -> list[NumberedEvent]:
+    """Follow a feed to its end, or until an event with that number came."""
+    got: list[NumberedEvent] = []
+    async with aclosing(feed.follow(after=after)) as batches:
+        async for batch in batches:
+            got += batch
+            if until is not None and got[-1].number >= until:
+                break
+    return got
+
+
+def text_of(events: Sequence[NumberedEvent]) -> str:
+    return "".join(each.event.text for each in events if isinstance(each.event, TextDelta))
+
+
+def kinds(events: Sequence[NumberedEvent]) -> list[str]:
+    return [type(each.event).__name__ for each in events]
+
+
+def last(events: Sequence[NumberedEvent]) -> TurnEvent:
+    return events[-1].event

@@ -25,7 +25,8 @@ from local.functions_host.worker import Worker, start_worker
 
 # Requests in flight may go on for GRACE after the signal; the process is gone before LAST_MOMENT.
 GRACE = 3.5
-LAST_MOMENT = 4.5
+WORKER_STOP = 0.5
+LAST_MOMENT = 4.2
 
 log = logging.getLogger("local.functions_host")
 
@@ -60,6 +61,9 @@ async def run_host(options: HostOptions, listener: socket.socket, announce: Call
         async with _serving(front, listener, worker), running(timers):
             announce(worker)
             await stop.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WORKER_STOP):
+            await worker.until_stopped()
 
 
 def _stop_event() -> asyncio.Event:
@@ -85,7 +89,9 @@ def _stop_event() -> asyncio.Event:
 @contextlib.asynccontextmanager
 async def _serving(front: Front, listener: socket.socket, worker: Worker) -> AsyncGenerator[None]:
     # Cancellation tells the proxy that the client has left.
-    server = web.Server(front.answer, handler_cancellation=True, access_log=None, max_field_size=LONGEST_HEADER_BYTES)
+    server = web.Server(
+        front.answer, handler_cancellation=True, access_log=None, max_field_size=LONGEST_HEADER_BYTES
+    )
     sockets = await asyncio.get_running_loop().create_server(server, sock=listener, backlog=1024)
     try:
         yield

@@ -1,0 +1,1 @@
+"""Stand-ins for Azure, so that the whole app runs on a laptop. Nothing here imports the app."""

@@ -1,0 +1,1 @@
+"""A functions host that drives Microsoft's own `azure-functions-runtime` inside its own process."""

@@ -1,0 +1,104 @@
+"""Starts a host, serves until it is told to stop, and stops in time."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from local.functions_host.admin import Admin
+from local.functions_host.cors import Cors
+from local.functions_host.direct import DirectCalls
+from local.functions_host.front import Front
+from local.functions_host.functions import http_router
+from local.functions_host.keys import Keys
+from local.functions_host.proxy import LONGEST_HEADER_BYTES, Proxy
+from local.functions_host.timers import make_timers, running
+from local.functions_host.worker import Worker, start_worker
+
+# Requests in flight may go on for GRACE after the signal; the process is gone before LAST_MOMENT.
+GRACE = 3.5
+WORKER_STOP = 0.5
+LAST_MOMENT = 4.2
+
+log = logging.getLogger("local.functions_host")
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """How to run a host. `keys` None means that no key is asked for."""
+
+    app: Path
+    route_prefix: str = "api"
+    cors: Cors = field(default_factory=lambda: Cors(frozenset()))
+    keys: Keys | None = None
+    direct: bool = False
+
+
+async def run_host(options: HostOptions, listener: socket.socket, announce: Callable[[Worker], None]) -> None:
+    """Serve the app on a bound socket until SIGINT or SIGTERM. `announce` is called once it answers.
+
+    WorkerError when the app cannot be loaded.
+    """
+    stop = _stop_event()
+    direct = DirectCalls()
+    if options.direct:
+        direct.install()
+    worker = await start_worker(options.app)
+    router = http_router(worker.functions, options.route_prefix)
+    direct.open_to(worker, router.match)
+    timers = make_timers(worker)
+    async with Proxy(worker) as proxy:
+        admin = Admin(worker, timers, options.route_prefix)
+        front = Front(router, proxy, admin, cors=options.cors, keys=options.keys)
+        async with _serving(front, listener, worker), running(timers):
+            announce(worker)
+            await stop.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WORKER_STOP):
+            await worker.until_stopped()
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM.
+
+    The app and the worker's uvicorn replace the signal handlers later with `signal.signal`; the loop is told through
+    its wakeup file descriptor all the same. uvicorn raises the signal again when it ends, hence idempotent.
+    """
+    stop = asyncio.Event()
+
+    def requested() -> None:
+        if not stop.is_set():
+            stop.set()
+            watchdog = threading.Timer(LAST_MOMENT, os._exit, (0,))
+            watchdog.daemon = True
+            watchdog.start()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, requested)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def _serving(front: Front, listener: socket.socket, worker: Worker) -> AsyncGenerator[None]:
+    # Cancellation tells the proxy that the client has left.
+    server = web.Server(
+        front.answer, handler_cancellation=True, access_log=None, max_field_size=LONGEST_HEADER_BYTES
+    )
+    sockets = await asyncio.get_running_loop().create_server(server, sock=listener, backlog=1024)
+    try:
+        yield
+    finally:
+        sockets.close()
+        server.pre_shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await worker.until_idle()
+        await server.shutdown(timeout=0.2)

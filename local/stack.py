@@ -1,0 +1,192 @@
+"""The services of the local stack: what is started, in which order, and how all of it is stopped."""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.azurite import Azurite, start_azurite
+from local.functions_host.keys import HOST_KEY_SETTING, MASTER_KEY_SETTING
+from local.processes import Child, ChildDied, start_child
+
+HOST = "127.0.0.1"
+# The whole stop takes less than 5 s: the hosts first, since they still write to the storage.
+HOSTS_STOP, SERVICES_STOP = 4.3, 0.5
+# What a host prints about itself that belongs in the table: `function NAME: METHODS URL`, `worker URL`, ...
+_ANNOUNCED = re.compile(r"(function|worker|key|ready) (.*)")
+
+
+class PortTaken(Exception):
+    """The port that was asked for is in use; the text says it in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """The flags of `python -m local`. `data` None keeps everything in memory; `model_url` "" starts the stand-in."""
+
+    app: Path
+    port: int
+    instances: int = 1
+    data: Path | None = None
+    model_url: str = ""
+    model_key: str = ""
+    host_flags: tuple[str, ...] = ()
+    verbose: bool = False
+
+
+@dataclass(slots=True)
+class Stack:
+    """The running processes. `stop` is safe at any moment, also half way through `start`."""
+
+    options: StackOptions
+    services: list[Child] = field(default_factory=list[Child])
+    hosts: list[Child] = field(default_factory=list[Child])
+    rows: list[str] = field(default_factory=list[str])
+    urls: list[str] = field(default_factory=list[str])
+
+    async def start(self) -> None:
+        """Start everything. ChildDied when something ends instead of getting ready, PortTaken for a busy port."""
+        listeners = bind_run(self.options.port, self.options.instances)
+        with contextlib.ExitStack() as bound:
+            for each in listeners:
+                bound.enter_context(each)
+            azurite, model_url = await asyncio.gather(self._start_azurite(), self._start_model())
+            environment = self._environment(azurite, model_url)
+            announced = await asyncio.gather(*(self._start_host(each, environment) for each in listeners))
+        for child, rows in announced:
+            self._add_host(child, rows)
+        self.rows += [f"{name:<10} {value}" for name, value in announced[0][1] if name in {"function", "key"}]
+
+    async def _start_azurite(self) -> Azurite:
+        folder, usual = self.options.data, self.options.port != 0
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        azurite = await start_azurite(
+            folder, usual_ports=usual, shown=self.options.verbose, started=self.services
+        )
+        for name, url in azurite.urls.items():
+            self._add_row(name, url, azurite.child)
+        return azurite
+
+    async def _start_model(self) -> str:
+        if self.options.model_url:
+            self.rows.append(f"{'model':<10} {self.options.model_url}")
+            return self.options.model_url
+        command = [sys.executable, "-m", "local.model_server", "--port", "0"]
+        child = await start_child("model", command, shown=self.options.verbose)
+        self.services.append(child)
+        lines = await child.lines_until(_is_ready)
+        url = lines[-1].removeprefix("ready ") + "/openai/v1"
+        self._add_row("model", url, child)
+        return url
+
+    def _environment(self, azurite: Azurite, model_url: str) -> dict[str, str]:
+        return {
+            "AzureWebJobsStorage": azurite.connection_string,
+            "AZURE_AI_ENDPOINT": model_url,
+            "AZURE_AI_KEY": self.options.model_key or "local",
+            HOST_KEY_SETTING: secrets.token_urlsafe(32),
+            MASTER_KEY_SETTING: secrets.token_urlsafe(32),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    async def _start_host(
+        self, listener: socket.socket, environment: dict[str, str]
+    ) -> tuple[Child, list[tuple[str, str]]]:
+        command = [sys.executable, "-m", "local.functions_host", "--app", str(self.options.app)]
+        command += ["--fd", str(listener.fileno()), *self.options.host_flags]
+        child = await start_child(
+            f"functions host {listener.getsockname()[1]}",
+            command,
+            environment=environment,
+            pass_fds=(listener.fileno(),),
+        )
+        # The child has it; as long as we held it, connections to a dead host would hang instead of fail.
+        listener.close()
+        self.hosts.append(child)
+        lines = await child.lines_until(_is_ready)
+        child.shown = True
+        return child, list(_announcements(lines))
+
+    def _add_host(self, child: Child, announced: list[tuple[str, str]]) -> None:
+        facts = dict(announced)
+        self.urls.append(facts["ready"])
+        self._add_row("functions", facts["ready"], child)
+        if "worker" in facts:
+            self._add_row("worker", facts["worker"], child)
+
+    def _add_row(self, name: str, value: str, child: Child) -> None:
+        self.rows.append(f"{name:<10} {value}  pid {child.pid}")
+
+    async def watch(self) -> None:
+        """Returns never; ChildDied when a service or the last host ended. Other dead hosts are reported."""
+        waiting = {each.exited: each for each in self.services + self.hosts}
+        while True:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                child = waiting.pop(each)
+                if child in self.services or not any(host in waiting.values() for host in self.hosts):
+                    raise ChildDied(child.report())
+                print(child.report(), file=sys.stderr, flush=True)
+
+    async def stop(self) -> None:
+        """End every process: the hosts, then the services."""
+        await _stop_all(self.hosts, HOSTS_STOP)
+        await _stop_all(self.services, SERVICES_STOP)
+
+
+async def _stop_all(children: Iterable[Child], timeout: float) -> None:
+    await asyncio.gather(*(each.stop(timeout) for each in children))
+
+
+def _is_ready(line: str) -> bool:
+    return line.startswith("ready http")
+
+
+def _announcements(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """What a host says about itself. Anything else that it printed while it started is the app's: shown as it is."""
+    for line in lines:
+        found = _ANNOUNCED.fullmatch(line)
+        if found:
+            yield found[1], found[2]
+        else:
+            print(line, file=sys.stderr)
+
+
+def bind_run(first: int, count: int) -> list[socket.socket]:
+    """Sockets bound to consecutive ports from `first` on; 0 finds a free run. PortTaken when one is in use.
+
+    Bound but not listening: until its host is up, a connection is refused.
+    """
+    for _ in range(100):
+        sockets: list[socket.socket] = []
+        try:
+            for offset in range(count):
+                start = sockets[0].getsockname()[1] if sockets else first
+                sockets.append(_bind(start + offset))
+        except (OSError, OverflowError) as error:
+            for each in sockets:
+                each.close()
+            if first:
+                raise PortTaken(
+                    f"Port {first + len(sockets)} is already in use; choose another with --port."
+                ) from error
+        else:
+            return sockets
+    raise PortTaken(f"There is no run of {count} free ports.")
+
+
+def _bind(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+    except BaseException:
+        listener.close()
+        raise
+    return listener

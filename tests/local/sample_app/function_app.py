@@ -1,0 +1,146 @@
+"""A small app for the tests of the functions host: one function for each thing that a host must do."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncGenerator
+
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Response, StreamingResponse
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+closed: list[str] = []
+timers: list[dict[str, object]] = []
+
+# Apps do this to flush before they die; the host must stop all the same.
+previous = signal.getsignal(signal.SIGTERM)
+
+
+def on_sigterm(number: int, frame: object) -> None:
+    print("app saw SIGTERM", flush=True)
+    if callable(previous):
+        previous(number, frame)
+
+
+signal.signal(signal.SIGTERM, on_sigterm)
+
+
+@app.route("stream/{count:int}", methods=["POST"])
+async def stream(req: Request) -> StreamingResponse:
+    """`count` numbered lines, `every` seconds apart."""
+    count, every = int(req.path_params["count"]), float(req.query_params.get("every", "0"))
+    name = req.query_params.get("name", "")
+
+    async def lines() -> AsyncGenerator[bytes]:
+        try:
+            for number in range(count):
+                yield b"%d\n" % number
+                await asyncio.sleep(every)
+        finally:
+            closed.append(name)
+
+    return StreamingResponse(lines(), media_type="text/plain", headers={"x-sample": "yes"})
+
+
+@app.route("closed", methods=["GET"])
+async def closed_streams(req: Request) -> JSONResponse:
+    return JSONResponse(closed)
+
+
+@app.route("echo/{*rest}")
+async def echo(req: Request) -> JSONResponse:
+    """What arrived, on any method."""
+    body = await req.body()
+    return JSONResponse(
+        {
+            "method": req.method,
+            "path": req.url.path,
+            "query": req.url.query,
+            "params": dict(req.path_params),
+            "headers": dict(req.headers),
+            "size": len(body),
+        }
+    )
+
+
+@app.route("echo/special/{name}", methods=["GET"])
+async def special(req: Request) -> JSONResponse:
+    return JSONResponse({"special": req.path_params["name"]})
+
+
+@app.route("optional/{name?}", methods=["GET"])
+async def optional(req: Request) -> JSONResponse:
+    return JSONResponse(dict(req.path_params))
+
+
+@app.route("upload", methods=["POST"])
+async def upload(req: Request) -> StreamingResponse:
+    """Answers each piece of the body while it arrives."""
+
+    async def sizes() -> AsyncGenerator[bytes]:
+        async for piece in req.stream():
+            if piece:
+                yield b"%d\n" % len(piece)
+
+    return StreamingResponse(sizes())
+
+
+@app.route("fail", methods=["GET"])
+async def fail(req: Request) -> Response:
+    raise RuntimeError("the sample app fails on purpose")
+
+
+@app.route("tear", methods=["GET"])
+async def tear(req: Request) -> StreamingResponse:
+    """Breaks off after the first piece."""
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        yield b"one\n"
+        raise RuntimeError("torn on purpose")
+
+    return StreamingResponse(pieces())
+
+
+@app.route("slow", methods=["GET"])
+async def slow(req: Request) -> Response:
+    """Not a stream: it goes on when its client leaves."""
+    await asyncio.sleep(0.4)
+    closed.append("slow")
+    return Response(status_code=204)
+
+
+@app.route("private", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def private(req: Request) -> Response:
+    return Response("secret")
+
+
+@app.route("environment/{name}", methods=["GET"])
+async def environment(req: Request) -> JSONResponse:
+    return JSONResponse(os.environ.get(req.path_params["name"]))
+
+
+@app.route("timers", methods=["GET"])
+async def timer_runs(req: Request) -> JSONResponse:
+    return JSONResponse(timers)
+
+
+def note(name: str, timer: func.TimerRequest) -> None:
+    timers.append(
+        {"name": name, "past_due": timer.past_due, "status": json.loads(json.dumps(timer.schedule_status))}
+    )
+
+
+@app.timer_trigger("timer", schedule="0 0 0 1 1 *", run_on_startup=True)
+async def at_start(timer: func.TimerRequest) -> None:
+    note("at_start", timer)
+
+
+@app.timer_trigger("timer", schedule="* * * * * *")
+async def every_second(timer: func.TimerRequest) -> None:
+    note("every_second", timer)
+
+
+@app.timer_trigger("timer", schedule="0 0 0 1 1 *")
+async def by_hand(timer: func.TimerRequest) -> None:
+    note("by_hand", timer)

@@ -45,11 +45,8 @@ class Chunks:
         }
         self.azure = azure
         self._usage = {"usage": None} if usage else {}
-        frame = self._delta_template()
-        self._before, self._after = frame.split(b'"DELTA"')
-
-    def _delta_template(self) -> bytes:
-        return self._frame([self._choice("DELTA", None, filter_results())])
+        template = self._frame([self._choice("DELTA", None, filter_results())])
+        self._before, _, self._after = template.rpartition(b'"DELTA"')
 
     def _choice(self, delta: object, finish: str | None, found: object) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}

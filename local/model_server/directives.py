@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-MARK = re.compile(r"(?<!\S)#([A-Za-z][A-Za-z0-9_]*)(=?)")
+MARK = re.compile(r"(?<!\S)#([A-Za-z][A-Za-z0-9_-]*)(=?)")
 NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 LIKENESS = 0.8  # of difflib: one slip in a name of five letters, not another word
 

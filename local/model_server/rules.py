@@ -12,6 +12,7 @@ import orjson
 from local.model_server.answers import Answer, calls_before, pieces
 from local.model_server.chat_request import ChatRequest
 from local.model_server.directives import ToolOrder
+from local.model_server.problems import Problem
 
 PACE = 30.0  # deltas a second, so that one can watch it stream
 DATA_TOOL = "query_data"
@@ -30,8 +31,7 @@ def rule_answer(request: ChatRequest) -> Answer:
     """The first rule that has something to say."""
     schema = _wanted_schema(request)
     if schema is not None:
-        text = orjson.dumps(fill_schema(schema, schema)).decode()
-        return Answer(pieces(text), rate=PACE)
+        return Answer(pieces(_filled(schema)), rate=PACE)
     return _data_answer(request) or Answer(_words(_small_talk(request.last_user_text)), rate=PACE)
 
 
@@ -116,6 +116,14 @@ def _wanted_schema(request: ChatRequest) -> Mapping[str, Any] | None:
     return (wanted.get("json_schema") or {}).get("schema") or {}
 
 
+def _filled(schema: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(fill_schema(schema, schema)).decode()
+    except (RecursionError, KeyError) as error:
+        reason = f"Invalid schema for response_format: {type(error).__name__}"
+        raise Problem(400, reason, code="invalid_request_error") from None
+
+
 def fill_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     """The smallest useful value that the schema accepts: every property, one item in a list."""
     if "$ref" in schema:
@@ -135,7 +143,7 @@ def fill_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Any = root
-    for part in reference.removeprefix("#/").split("/"):
+    for part in reference.removeprefix("#").split("/")[1:]:
         found = found[part]
     return found
 

@@ -154,8 +154,8 @@ def is_azure(request: web.Request) -> bool:
 
 def check_key(request: web.Request) -> None:
     """Any key will do, but none is 401."""
-    bearer = request.headers.get("authorization", "")
-    if not request.headers.get("api-key") and not bearer.removeprefix("Bearer ").strip():
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if not request.headers.get("api-key") and not (scheme.lower() == "bearer" and token.strip()):
         raise Problem(401)
 
 

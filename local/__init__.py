@@ -1,1 +1,1 @@
-"""Stand-ins for the services that Parley uses in Azure. They never import `chat`."""
+"""Stand-ins for Azure, so that the whole app runs on a laptop. Nothing here imports the app."""

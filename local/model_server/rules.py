@@ -1,0 +1,182 @@
+"""Answers without directives: it greets, names itself, asks a data tool for numbers, and fills JSON schemas.
+
+Simple on purpose: it stands in for the service, not for a model's wit.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from local.model_server.answers import Answer, calls_before, pieces
+from local.model_server.chat_request import ChatRequest
+from local.model_server.directives import ToolOrder
+from local.model_server.problems import Problem
+
+PACE = 30.0  # deltas a second, so that one can watch it stream
+DATA_TOOL = "query_data"
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+TABLE = re.compile(r"\b(\w+)\((\w+(?:, ?\w+)+)\)")  # `sales(day, product, revenue)` in a tool's description
+
+GREETING = "Hello! I am the model stand-in of Parley's local stack. What would you like to know?"
+NAME = "I am the model stand-in of Parley's local stack: no language model, only a few rules that answer like one."
+OTHERWISE = (
+    "I am only a stand-in for a model, so I have no real answer to that. Ask me for a total, an average or a top "
+    "list, or give me directives such as #chunks=20 #rate=10."
+)
+
+
+def rule_answer(request: ChatRequest) -> Answer:
+    """The first rule that has something to say."""
+    schema = _wanted_schema(request)
+    if schema is not None:
+        return Answer(pieces(_filled(schema)), rate=PACE)
+    return _data_answer(request) or Answer(_words(_small_talk(request.last_user_text)), rate=PACE)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\S+\s*", text)
+
+
+def _small_talk(text: str) -> str:
+    for pattern, say in SMALL_TALK:
+        if re.search(pattern, text, re.IGNORECASE):
+            return say
+    return OTHERWISE
+
+
+SMALL_TALK = [
+    (r"\b(who|what) are you\b|\byour name\b|\bwhich model\b|\bwhat model\b", NAME),
+    (r"^\W*(hello|hi|hey|good (morning|afternoon|evening))\b", GREETING),
+]
+
+
+def _data_answer(request: ChatRequest) -> Answer | None:
+    """A call of the data tool, and, when it has answered, a sentence with what it found."""
+    question = request.last_user_text
+    outputs = request.tool_outputs()
+    if outputs and outputs[-1]:
+        return Answer(_words(_found(question, outputs[-1][-1])), rate=PACE)
+    parameters = request.tool_parameters(DATA_TOOL)
+    sql = _sql(question, *_table_of(request)) if parameters is not None else ""
+    if parameters is None or not sql:
+        return None
+    arguments = orjson.dumps({_text_property(parameters): sql}).decode()
+    call = ToolOrder(DATA_TOOL, arguments)
+    return Answer(calls=[call], first_call=calls_before(request) + 1, finish="tool_calls", rate=PACE)
+
+
+def _found(question: str, output: str) -> str:
+    number = NUMBER.search(output)
+    for word in ("total", "average"):
+        if word in question.lower() and number:
+            return f"The {word} is {number[0]}."
+    return f"Here is what the data says: {output[:400]}"
+
+
+def _text_property(parameters: Mapping[str, Any]) -> str:
+    """Which property of the tool takes the SQL: `sql`, or the first that is a string."""
+    properties: dict[str, Any] = parameters.get("properties") or {}
+    strings = [name for name, schema in properties.items() if schema.get("type") == "string"]
+    return "sql" if "sql" in properties or not strings else strings[0]
+
+
+def _table_of(request: ChatRequest) -> tuple[str, list[str]]:
+    """The table and its columns as the tool's description gives them: `sales(day, product, revenue)`."""
+    for tool in request.body.get("tools") or []:
+        function = tool.get("function", {})
+        found = TABLE.search(str(function.get("description", "")))
+        if function.get("name") == DATA_TOOL and found:
+            return found[1], re.split(r", ?", found[2])
+    return "sales", ["product", "revenue"]
+
+
+def _sql(question: str, table: str, columns: list[str]) -> str:
+    """A total, an average or a top list; "" for any other question."""
+    asked = question.lower()
+    named = [column for column in columns if re.search(rf"\b{column}s?\b", asked)]
+    measure = named[-1] if named else columns[-1]
+    if re.search(r"\b(total|sum)\b", asked):
+        return f"SELECT SUM({measure}) AS total FROM {table}"
+    if re.search(r"\b(average|mean|avg)\b", asked):
+        return f"SELECT AVG({measure}) AS average FROM {table}"
+    top = re.search(r"\btop (\d+)?", asked)
+    if top:
+        group = named[0] if len(named) > 1 else columns[0]
+        rest = f"GROUP BY {group} ORDER BY total DESC LIMIT {top[1] or 5}"
+        return f"SELECT {group}, SUM({measure}) AS total FROM {table} {rest}"
+    return ""
+
+
+def _wanted_schema(request: ChatRequest) -> Mapping[str, Any] | None:
+    wanted = request.body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return None
+    return (wanted.get("json_schema") or {}).get("schema") or {}
+
+
+def _filled(schema: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(fill_schema(schema, schema)).decode()
+    except (RecursionError, KeyError) as error:
+        reason = f"Invalid schema for response_format: {type(error).__name__}"
+        raise Problem(400, reason, code="invalid_request_error") from None
+
+
+def fill_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    """The smallest useful value that the schema accepts: every property, one item in a list."""
+    if "$ref" in schema:
+        return fill_schema(_resolve(str(schema["$ref"]), root), root)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return fill_schema(schema[key][0], root)
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) else kind
+    return FILLERS.get(kind, _fill_null)(schema, root)
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Any = root
+    for part in reference.removeprefix("#").split("/")[1:]:
+        found = found[part]
+    return found
+
+
+def _fill_object(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    return {name: fill_schema(each, root) for name, each in (schema.get("properties") or {}).items()}
+
+
+def _fill_array(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    return [fill_schema(schema.get("items") or {}, root)] * max(1, schema.get("minItems", 1))
+
+
+def _fill_number(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Any:
+    return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+
+
+def _fill_text(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Any:
+    return str(schema.get("title") or "example").ljust(schema.get("minLength", 0), ".")
+
+
+def _fill_flag(_: Mapping[str, Any], __: Mapping[str, Any]) -> Any:
+    return True
+
+
+def _fill_null(_: Mapping[str, Any], __: Mapping[str, Any]) -> Any:
+    return None
+
+
+FILLERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Any]] = {
+    "object": _fill_object,
+    "array": _fill_array,
+    "number": _fill_number,
+    "integer": _fill_number,
+    "string": _fill_text,
+    "boolean": _fill_flag,
+}

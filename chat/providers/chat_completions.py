@@ -94,8 +94,8 @@ class ChunkReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the reply is all there: what is still to come can only be its usage."""
-        return bool(self._stop)
+        """Whether the service said that the reply ended: what is still to come can only be its usage."""
+        return self.done or bool(self._stop)
 
     def read(self, data: bytes) -> Sequence[ModelDelta]:
         """The deltas of one chunk. ProviderError for an error object, BadProviderReply for what is no chunk."""
@@ -124,7 +124,8 @@ class ChunkReader:
             raise error_in_stream(error)
         usage = chunk.get("usage")
         if usage:
-            self._usage = UsageReport(usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
+            counts = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+            self._usage = UsageReport(*counts)
         choices = chunk.get("choices")
         deltas = self._read_choice(choices[0]) if choices else []
         if not self._chosen and (deltas or ((choices or usage) and chunk.get("model"))):

@@ -98,7 +98,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return _wait(float(milliseconds) / 1000)
         text = headers.get("retry-after") or ""
         return _wait(float(text)) if text.strip()[:1].isdigit() else _seconds_until(text, headers.get("date"))
-    except ValueError:
+    except (ValueError, TypeError):  # not a number, not a date, or one date without a zone
         return None
 
 

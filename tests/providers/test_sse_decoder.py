@@ -78,7 +78,11 @@ def test_where_the_stream_is_cut_makes_no_difference(stream: bytes, places: list
     assert decode(pieces) == decode([stream])
 
 
-@given(st.lists(st.text(alphabet=st.characters(exclude_characters="\r\n"), min_size=1), max_size=6))
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1), max_size=6
+    )
+)
 def test_what_was_written_is_read(texts: list[str]):
     stream = "".join(f"data: {text}\n\n" for text in texts).encode()
     assert decode([stream]) == [text.encode() for text in texts]

@@ -1,0 +1,292 @@
+"""The chat completions protocol: bodies written, chunks read."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from chat.errors import BadProviderReply, ProviderRateLimited
+from chat.events import JSONObject
+from chat.providers.base import (
+    ModelChosen,
+    ModelDelta,
+    ModelMessage,
+    ModelRequest,
+    ReasoningPiece,
+    StopReason,
+    TextPiece,
+    ToolCall,
+    ToolCallPiece,
+    ToolDefinition,
+    UsageReport,
+)
+from chat.providers.chat_completions import ChunkReader, request_body
+from tests.support.model_service import chunk
+
+CHOSEN, STOP = ModelChosen("gpt-9"), StopReason("stop")
+END = chunk(reason="stop")
+HI = chunk({"content": "Hi"})
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    return chunk({"tool_calls": [fields]})
+
+
+REPLIES: dict[str, tuple[list[dict[str, Any]], list[ModelDelta]]] = {
+    "text": ([HI, END], [CHOSEN, TextPiece("Hi"), STOP]),
+    "nothing at all": ([END], [CHOSEN, STOP]),
+    "text and reason at once": (
+        [chunk({"content": "Hi"}, reason="length")],
+        [CHOSEN, TextPiece("Hi"), StopReason("length")],
+    ),
+    "empty and null": (
+        [chunk({"role": "assistant", "content": ""}), chunk({"content": None}), chunk(None), HI, END],
+        [CHOSEN, TextPiece("Hi"), STOP],
+    ),
+    "null fields": (
+        [{"model": "gpt-9", "choices": [{"delta": None}], "usage": None, "error": None}, HI, END],
+        [CHOSEN, TextPiece("Hi"), STOP],
+    ),
+    "no choices": (
+        [{"model": "", "choices": []}, {"choices": None}, {}, HI, END],
+        [CHOSEN, TextPiece("Hi"), STOP],
+    ),
+    "no model": (
+        [{"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}],
+        [ModelChosen("asked"), TextPiece("Hi"), STOP],
+    ),
+    "no model and no text": ([{"choices": [{"finish_reason": "stop"}]}], [ModelChosen("asked"), STOP]),
+    "the model of the first chunk counts": (
+        [chunk({"content": "a"}, model="one"), chunk({"content": "b"}, model="two"), END],
+        [ModelChosen("one"), TextPiece("a"), TextPiece("b"), STOP],
+    ),
+    "reasoning": (
+        [chunk({"reasoning_content": "Hm"}), chunk({"reasoning": "m"}), HI, END],
+        [CHOSEN, ReasoningPiece("Hm"), ReasoningPiece("m"), TextPiece("Hi"), STOP],
+    ),
+    "reasoning said twice": (
+        [chunk({"reasoning": "Hm", "reasoning_content": "Hm"}), END],
+        [CHOSEN, ReasoningPiece("Hm"), STOP],
+    ),
+    "a refusal is text": (
+        [chunk({"content": None, "refusal": "No."}), END],
+        [CHOSEN, TextPiece("No."), STOP],
+    ),
+    "content filter": (
+        [HI, chunk(reason="content_filter")],
+        [CHOSEN, TextPiece("Hi"), StopReason("content_filter")],
+    ),
+    "an unheard reason": ([HI, chunk(reason="eos")], [CHOSEN, TextPiece("Hi"), STOP]),
+    "text after the reason": ([END, HI], [CHOSEN, TextPiece("Hi"), STOP]),
+    "reason said twice": ([HI, END, END], [CHOSEN, TextPiece("Hi"), STOP]),
+    "usage": (
+        [HI, END, {"model": "gpt-9", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 1}}],
+        [CHOSEN, TextPiece("Hi"), STOP, UsageReport(5, 1)],
+    ),
+    "growing usage": (
+        [
+            chunk({"content": "a"}, usage={"prompt_tokens": 5, "completion_tokens": 1}),
+            chunk({"content": "b"}, reason="stop", usage={"prompt_tokens": 5, "completion_tokens": 2}),
+        ],
+        [CHOSEN, TextPiece("a"), TextPiece("b"), STOP, UsageReport(5, 2)],
+    ),
+    "usage of nulls": (
+        [END | {"usage": {"prompt_tokens": None, "total_tokens": 3}}],
+        [CHOSEN, STOP, UsageReport(0, 0)],
+    ),
+    "a call": (
+        [
+            call(index=0, id="a", function={"name": "now", "arguments": ""}),
+            call(index=0, function={"arguments": "{}"}),
+            chunk(reason="tool_calls"),
+        ],
+        [CHOSEN, ToolCallPiece(0, "a", "now"), ToolCallPiece(0, arguments="{}"), StopReason("tool_calls")],
+    ),
+    "a call that ends with stop": (
+        [call(index=0, id="a", function={"name": "now", "arguments": "{}"}), END],
+        [CHOSEN, ToolCallPiece(0, "a", "now", "{}"), StopReason("tool_calls")],
+    ),
+    "a call as of old": (
+        [call(index=0, id="a", function={"name": "now"}), chunk(reason="function_call")],
+        [CHOSEN, ToolCallPiece(0, "a", "now"), StopReason("tool_calls")],
+    ),
+    "a call without an id": (
+        [
+            call(index=0, function={"name": "now", "arguments": "{"}),
+            call(index=0, function={"arguments": "}"}),
+            END,
+        ],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "call_0", "now", "{"),
+            ToolCallPiece(0, arguments="}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "ids and names said again": (
+        [call(index=0, id="a", function={"name": "now", "arguments": c}) for c in "{}"] + [END],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "a", "now", "{"),
+            ToolCallPiece(0, arguments="}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "calls without an index": (
+        [
+            call(id="a", function={"name": "now", "arguments": "{"}),
+            call(function={"arguments": "}"}),
+            call(id="b", function={"name": "sum", "arguments": "{}"}),
+            END,
+        ],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "a", "now", "{"),
+            ToolCallPiece(0, arguments="}"),
+            ToolCallPiece(1, "b", "sum", "{}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "calls that share an index": (
+        [call(index=0, id=i, function={"name": "now", "arguments": "{}"}) for i in "ab"] + [END],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "a", "now", "{}"),
+            ToolCallPiece(1, "b", "now", "{}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "two calls in one chunk": (
+        [
+            chunk(
+                {
+                    "tool_calls": [
+                        {"index": i, "id": f"c{i}", "function": {"name": "now", "arguments": None}}
+                        for i in (0, 1)
+                    ]
+                }
+            ),
+            END,
+        ],
+        [CHOSEN, ToolCallPiece(0, "c0", "now"), ToolCallPiece(1, "c1", "now"), StopReason("tool_calls")],
+    ),
+}
+
+
+def read(chunks: list[dict[str, Any]]) -> list[ModelDelta]:
+    reader = ChunkReader("asked")
+    deltas = [delta for each in chunks for delta in reader.read(orjson.dumps(each))]
+    return [*deltas, *reader.finish()]
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_every_reply_is_read(name: str):
+    chunks, expected = REPLIES[name]
+    assert read(chunks) == expected
+
+
+def test_who_answers_is_known_before_the_first_word():
+    reader = ChunkReader("asked")
+    assert list(reader.read(orjson.dumps(chunk({"role": "assistant", "content": ""})))) == [CHOSEN]
+
+
+def test_nothing_is_read_after_done():
+    reader = ChunkReader("asked")
+    reader.read(orjson.dumps(HI))
+    assert list(reader.read(b"[DONE]")) == []
+    assert list(reader.read(orjson.dumps(HI))) == []
+    assert reader.done
+
+
+def test_a_reply_without_a_reason_is_a_cut():
+    reader = ChunkReader("asked")
+    reader.read(orjson.dumps(HI))
+    reader.read(b"[DONE]")
+    with pytest.raises(BadProviderReply, match="broke off"):
+        reader.finish()
+
+
+def test_an_error_object_is_raised():
+    with pytest.raises(ProviderRateLimited):
+        ChunkReader("asked").read(b'{"error":{"code":"rate_limit_exceeded"}}')
+
+
+MALFORMED = [
+    b"{",
+    b"nonsense",
+    b"\xff",
+    b"[]",
+    b"1",
+    b'"text"',
+    b"null",
+    b'{"choices":[1]}',
+    b'{"choices":{"a":1}}',
+    b'{"choices":[{"delta":[1]}]}',
+]
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+def test_what_is_no_chunk_is_a_bad_reply(data: bytes):
+    with pytest.raises(BadProviderReply, match="cannot be read"):
+        ChunkReader("asked").read(data)
+
+
+def test_an_empty_event_is_passed_over():
+    assert list(ChunkReader("asked").read(b"")) == []
+
+
+def body(**fields: Any) -> JSONObject:
+    return request_body(ModelRequest(messages=(ModelMessage("user", "Hi"),), **fields), "m")
+
+
+def test_the_smallest_body():
+    assert body() == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_usage_is_not_asked_of_a_service_that_cannot_tell():
+    assert "stream_options" not in request_body(ModelRequest(messages=()), "m", include_usage=False)
+
+
+def test_parameters_are_sent_even_when_they_are_zero():
+    sent = body(temperature=0.0, top_p=0.5, max_tokens=7)
+    assert (sent["temperature"], sent["top_p"], sent["max_tokens"]) == (0.0, 0.5, 7)
+
+
+def test_extras_add_to_the_body_and_yield_to_the_request():
+    sent = body(temperature=0.5, extras={"seed": 1, "temperature": 2, "stream": False})
+    assert (sent["seed"], sent["temperature"], sent["stream"]) == (1, 0.5, True)
+
+
+def test_extras_are_not_written_to():
+    extras: JSONObject = {"seed": 1}
+    body(extras=extras)
+    assert extras == {"seed": 1}
+
+
+def test_tools_are_sent_as_functions():
+    schema: JSONObject = {"type": "object", "properties": {}}
+    assert body(tools=(ToolDefinition("now", "The time", schema),))["tools"] == [
+        {"type": "function", "function": {"name": "now", "description": "The time", "parameters": schema}}
+    ]
+
+
+def test_calls_and_their_outputs_are_sent_back():
+    request = ModelRequest(
+        messages=(
+            ModelMessage("assistant", "", tool_calls=(ToolCall("a", "now", "{}"),)),
+            ModelMessage("tool", "noon", tool_call_id="a"),
+        )
+    )
+    assert request_body(request, "m")["messages"] == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "a", "type": "function", "function": {"name": "now", "arguments": "{}"}}],
+        },
+        {"role": "tool", "content": "noon", "tool_call_id": "a"},
+    ]

@@ -1,12 +1,15 @@
 """Two instances over one store: following, stopping and outliving each other; and a store that fails."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from chat import events
 from chat.errors import StoreUnavailable, TurnInProgress
+from chat.events import NumberedEvent
+from chat.messages import Turn
 from chat.providers.scripted import ScriptedProvider
 from chat.turns.flush import PATIENCE
 from chat.turns.runner import LiveTurn, TurnRunner
@@ -318,6 +321,52 @@ async def test_the_sweeper_purges_events_that_are_old() -> None:
     await asyncio.sleep(3500)
     await runner.sweeper.sweep(events_ttl=timedelta(minutes=50))
     assert await store.read_events(live.turn) == []
+
+
+@virtual
+async def test_a_turn_that_somebody_else_ended_shows_the_end_that_is_stored() -> None:
+    store = memory()
+    here, there = make_runner(lines(20, 0.1), store=store), make_runner(store=store)
+    live = await started(here)
+    await there.sweeper.end(live.turn)
+    assert_interrupted(last(await read(live.feed)))
+
+
+@virtual
+async def test_an_instance_that_cannot_renew_its_lease_does_not_write_under_it() -> None:
+    store = memory()
+    link = Link(store)
+    live = await started(make_runner(lines(1000, 0.1), store=link))
+    await asyncio.sleep(2)
+    for method in ("renew", "take_mail"):
+        link.fail_next(method, StoreUnavailable(), times=1000)
+    await asyncio.sleep(9)
+    before = await store.read_events(live.turn)
+    await asyncio.sleep(5)
+    assert await store.read_events(live.turn) == before
+
+
+class RecordingStore(MemoryStore):
+    """Remembers what it was asked to append."""
+
+    def __init__(self) -> None:
+        super().__init__(VirtualClock())
+        self.batches: list[Sequence[NumberedEvent]] = []
+
+    async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
+        self.batches.append(events)
+        await super().append_events(turn, events)
+
+
+@virtual
+async def test_a_flush_is_repeated_unchanged_until_it_landed_and_the_next_goes_on_from_there() -> None:
+    store = RecordingStore()
+    store.fail_next("append_events", StoreUnavailable(), after_effect=True, times=2)
+    live = await make_runner(lines(50, 0.1), store=store).start(ask())
+    said = await read(live.feed)
+    assert store.batches[0] == store.batches[1] == store.batches[2]
+    stored = [each for batch in store.batches[2:] for each in batch]
+    assert stored == said[: len(stored)]
 
 
 def assert_interrupted(event: events.TurnEvent) -> None:

@@ -1,0 +1,50 @@
+"""Dialect `delta`, event by event."""
+
+import pytest
+
+from chat import events
+from chat.dialects.text_delta import TextDeltaEncoder
+from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
+from tests.turns.test_grammar import SAMPLES
+
+CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
+    (events.TextDelta("a", "Our"), [{"type": "text.delta", "delta": "Our"}]),
+    (
+        events.ToolOutput("c1", "query", "42"),
+        [{"type": "tool.output", "name": "query", "output": "42", "id": "c1"}],
+    ),
+    (
+        events.TurnFailed("MODEL_UNAVAILABLE", "Away", True, 503),
+        [{"type": "error", "message": "Away", "code": "MODEL_UNAVAILABLE", "retryable": True}],
+    ),
+    (events.TurnFinished(), []),
+    (events.TurnCancelled(), []),
+]
+
+
+@pytest.mark.parametrize(("event", "payloads"), CASES)
+def test_each_event_has_its_payloads(event: TurnEvent, payloads: list[JSONObject]) -> None:
+    assert list(TextDeltaEncoder().encode(NumberedEvent(4, event))) == payloads
+
+
+ARGUMENTS = [
+    (['{"space', '_id":"s"}'], {"args": {"space_id": "s"}}),
+    ([], {"args": {}}),
+    (["[1]"], {"args": {}, "arguments_text": "[1]"}),
+    (['{"cut'], {"args": {}, "arguments_text": '{"cut'}),
+]
+
+
+@pytest.mark.parametrize(("pieces", "shown"), ARGUMENTS)
+def test_a_tool_call_is_shown_whole_when_it_is_finished(pieces: list[str], shown: JSONObject) -> None:
+    encoder = TextDeltaEncoder()
+    said = [events.ToolCallStarted("c1", "query"), *(events.ToolCallDelta("c1", each) for each in pieces)]
+    assert [payload for event in said for payload in encoder.encode(NumberedEvent(1, event))] == []
+    [payload] = encoder.encode(NumberedEvent(2, events.ToolCallFinished("c1")))
+    assert payload == {"type": "tool.call", "name": "query", "id": "c1", **shown}
+
+
+@pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
+def test_no_event_is_unknown_and_every_payload_has_a_type(kind: type[TurnEvent]) -> None:
+    for payload in TextDeltaEncoder().encode(NumberedEvent(TERMINAL_NUMBER, SAMPLES[kind])):
+        assert payload["type"] in {"text.delta", "tool.call", "tool.output", "error"}

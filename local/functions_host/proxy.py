@@ -59,6 +59,7 @@ class Proxy:
     ) -> web.StreamResponse:
         """Call `function`. `added` are headers for the answer. When the client leaves, the worker's connection is
         closed; what the function is doing goes on."""
+        await _expect_body(request)
         invocation = self._worker.open(function)
         with invocation.forwarding():
             invocation.begin(protos.http_data(params))
@@ -89,6 +90,12 @@ def _passed_on(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
     dropped = HOP_BY_HOP | named
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
+
+
+async def _expect_body(request: web.BaseRequest) -> None:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 async def _answer(

@@ -24,7 +24,7 @@ from local.functions_host.timers import make_timers, running
 from local.functions_host.worker import Worker, start_worker
 
 # Requests in flight may go on for GRACE after the signal; the process is gone before LAST_MOMENT.
-GRACE = 3.5
+GRACE = 3.2
 WORKER_STOP = 0.5
 LAST_MOMENT = 4.2
 

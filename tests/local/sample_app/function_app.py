@@ -11,6 +11,7 @@ from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Respon
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 closed: list[str] = []
+received: list[int] = []
 timers: list[dict[str, object]] = []
 
 # Apps do this to flush before they die; the host must stop all the same.
@@ -75,15 +76,17 @@ async def optional(req: Request) -> JSONResponse:
 
 
 @app.route("upload", methods=["POST"])
-async def upload(req: Request) -> StreamingResponse:
-    """Answers each piece of the body while it arrives."""
+async def upload(req: Request) -> JSONResponse:
+    """Notes each piece of the body while it arrives."""
+    received.clear()
+    async for piece in req.stream():
+        received.append(len(piece))
+    return JSONResponse(sum(received))
 
-    async def sizes() -> AsyncGenerator[bytes]:
-        async for piece in req.stream():
-            if piece:
-                yield b"%d\n" % len(piece)
 
-    return StreamingResponse(sizes())
+@app.route("received", methods=["GET"])
+async def received_pieces(req: Request) -> JSONResponse:
+    return JSONResponse(received)
 
 
 @app.route("fail", methods=["GET"])

@@ -1,0 +1,123 @@
+"""`python -m benchmarks`: measures all servers on the same streams; `python -m benchmarks memory`: 20,000 requests."""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+
+from benchmarks import report
+from benchmarks.clients import StreamFailed
+from benchmarks.scenarios import (
+    QUICK,
+    SCENARIOS,
+    Figures,
+    Sizes,
+    beyond_model,
+    growth,
+    memory,
+    start_up,
+)
+from benchmarks.servers import WORKER, Field, Server, running_field
+
+MEMORY_REQUESTS = 20_000
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("mode", nargs="?", choices=("speed", "memory"), default="speed")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer and shorter streams; RESULTS.md stays as it is"
+    )
+    parser.add_argument("--streams", type=int, help="paced streams at once (300)")
+    parser.add_argument("--seconds", type=int, help="length of each (30)")
+    parser.add_argument("--requests", type=int, default=MEMORY_REQUESTS, help="of the mode memory (20000)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=(*SCENARIOS, "start"),
+        default=[*SCENARIOS, "start"],
+        metavar="WHAT",
+        help="some of: burst first paced start",
+    )
+    return parser.parse_args()
+
+
+def sizes_of(given: argparse.Namespace) -> Sizes:
+    wanted = {name: getattr(given, name) for name in ("streams", "seconds") if getattr(given, name)}
+    sizes = replace(QUICK if given.quick else Sizes(), **wanted)
+    # All streams must run at once for a while, or there is nothing steady to measure.
+    return replace(sizes, spread=min(sizes.spread, sizes.seconds / 3))
+
+
+def measure(field: Field, only: list[str], sizes: Sizes) -> dict[str, Figures]:
+    figures: dict[str, Figures] = {server.name: {} for server in field.servers}
+    for name, scenario in SCENARIOS.items():
+        for server in field.servers if name in only else ():
+            print(f"  {name}: {server.name}", file=sys.stderr, flush=True)
+            try:
+                figures[server.name] |= scenario(server, sizes)
+            except StreamFailed as error:
+                field.skipped[f"{server.name}, {name}"] = str(error)
+    beyond_model(figures, field.model.name)
+    return figures
+
+
+def speed(given: argparse.Namespace) -> bool:
+    """Prints all tables. Whether every limit that could be checked was kept."""
+    sizes = sizes_of(given)
+    started = start_up(sizes) if "start" in given.only else {}
+    with running_field() as field:
+        figures = measure(field, given.only, sizes)
+    goals = report.goal_rows(figures, started, field.skipped)
+    tables = [
+        report.figures_table(figures),
+        report.ratio_table(figures, ("nginx", "ordinary app")),
+        _start_up_table(started),
+        report.goals_table(goals),
+        _skipped_table(field.skipped),
+    ]
+    print("\n\n".join(each for each in tables if each))
+    if not given.quick:
+        report.write_results(tables, sizes)
+    return all(row[-1] != "FAIL" for row in goals)
+
+
+def _start_up_table(started: dict[str, float | str]) -> str:
+    rows = [[name, cost if isinstance(cost, str) else f"{cost:.2f}"] for name, cost in started.items()]
+    return report.table(["import", "CPU s"], rows) if rows else ""
+
+
+def _skipped_table(skipped: dict[str, str]) -> str:
+    rows = [[name, reason.splitlines()[0]] for name, reason in skipped.items()]
+    return report.table(["skipped", "why"], rows) if rows else ""
+
+
+def memory_mode(given: argparse.Namespace) -> bool:
+    """Whether the worker's memory stays flat."""
+    with running_field() as field:
+        server = _worker(field)
+        print(f"{given.requests} requests to: {server.name}", file=sys.stderr, flush=True)
+        seen = memory(server, given.requests)
+    rows = [[str(requests), f"{kb / 1024:.1f}"] for requests, kb in seen]
+    verdict = report.verdict(report.GROWTH, growth(seen))
+    print(report.table(["requests", "MiB"], rows), report.goals_table([verdict]), sep="\n\n")
+    return verdict[-1] != "FAIL"
+
+
+def _worker(field: Field) -> Server:
+    """Parley's worker; where it cannot run, the ordinary app, so that the mode itself can be tried."""
+    by_name = {server.name: server for server in field.servers}
+    return by_name.get(WORKER) or by_name["ordinary app"]
+
+
+def main() -> int:
+    if not os.path.exists("/proc/self/stat"):
+        print("The benchmarks read /proc, which only Linux has.", file=sys.stderr)
+        return 2
+    given = arguments()
+    kept = memory_mode(given) if given.mode == "memory" else speed(given)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""The figures as tables: for the terminal, and with machine and versions for `benchmarks/RESULTS.md`."""
+
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.scenarios import Figures, Sizes
+from benchmarks.servers import WORKER
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+PACKAGES = (
+    "azure-functions-runtime",
+    "azure-ai-inference",
+    "azure-data-tables",
+    "aiohttp",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "openai",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One column. `limit` is what Parley's worker must keep to, `goal` what it is meant to reach."""
+
+    key: str
+    title: str
+    digits: int = 1
+    limit: float | None = None
+    goal: float | None = None
+
+
+METRICS = (
+    Metric("burst_us", "burst: CPU us a delta", limit=25, goal=15),
+    Metric("burst_events", "events a delta", 2),
+    Metric("first_p50_ms", "first byte beyond the model: p50 ms", limit=15, goal=10),
+    Metric("first_p99_ms", "p99 ms"),
+    Metric("paced_us", "paced: CPU us a delta", limit=120, goal=90),
+    Metric("paced_all_us", "with starts and ends"),
+    Metric("paced_events", "events a delta", 2),
+    Metric("latency_p50_ms", "added latency: p50 ms"),
+    Metric("latency_p99_ms", "p99 ms", limit=100),
+    Metric("stream_kb", "KB a stream", limit=150),
+)
+START_UP = Metric("start_up", "start-up: CPU s", 2, limit=0.8)
+GROWTH = Metric("growth", "memory: KB a request", 3, limit=0.2)
+RATIOS = ("burst_us", "paced_us", "paced_all_us", "stream_kb")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with its columns in line."""
+    widths = [max(len(row[index]) for row in (header, *rows)) for index in range(len(header))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in (header, *rows)
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def shown(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def figures_table(figures: Mapping[str, Figures]) -> str:
+    """One line a metric, one column a server: there are more metrics than servers."""
+    rows = [
+        [metric.title, *(shown(row.get(metric.key), metric.digits) for row in figures.values())]
+        for metric in METRICS
+        if any(metric.key in row for row in figures.values())
+    ]
+    return table(["", *figures], rows)
+
+
+def ratio_table(figures: Mapping[str, Figures], against: Sequence[str]) -> str:
+    """Every server's cost in units of a peer's."""
+    rows: list[list[str]] = []
+    for peer in against:
+        for metric in METRICS:
+            unit = figures.get(peer, {}).get(metric.key, 0.0)
+            if metric.key in RATIOS and unit > 0:
+                values = [row.get(metric.key) for row in figures.values()]
+                cells = [shown(None if value is None else value / unit, 2) for value in values]
+                rows.append([f"{metric.title}, x {peer}", *cells])
+    return table(["ratio", *figures], rows) if rows else ""
+
+
+def verdict(metric: Metric, value: float | None, *, why_not: str = "not measured") -> list[str]:
+    """A row of the table of goals."""
+    limit, goal = (shown(number, metric.digits) for number in (metric.limit, metric.goal))
+    if value is None:
+        return [metric.title, why_not, limit, goal, "skipped"]
+    kept = metric.limit is None or value <= metric.limit
+    return [metric.title, shown(value, metric.digits), limit, goal, "pass" if kept else "FAIL"]
+
+
+def goal_rows(
+    figures: Mapping[str, Figures], start_up: Mapping[str, float | str], skipped: Mapping[str, str]
+) -> list[list[str]]:
+    """The limits of Parley's worker, and whether it kept them."""
+    row = figures.get(WORKER, {})
+    why_not = skipped.get(WORKER) or skipped.get("Parley") or "not measured"
+    rows = [verdict(each, row.get(each.key), why_not=why_not) for each in METRICS if each.limit is not None]
+    if start_up:
+        cost = start_up["Parley"]
+        known = not isinstance(cost, str)
+        rows.append(verdict(START_UP, cost if known else None, why_not="" if known else str(cost)))
+    return rows
+
+
+def goals_table(rows: Sequence[Sequence[str]]) -> str:
+    return table([WORKER, "measured", "limit", "goal", ""], rows)
+
+
+def machine() -> str:
+    """What it ran on."""
+    cpus = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.*)", cpus)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    processor = name[1] if name else platform.machine()
+    return f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}"
+
+
+def versions() -> str:
+    found = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"{package} not installed")
+    return ", ".join(found)
+
+
+def method(sizes: Sizes) -> str:
+    """How it was measured, for who reads the tables later."""
+    return "\n".join(
+        [
+            f"Burst: {sizes.burst_streams} streams of {sizes.burst_deltas} deltas, one after the other.",
+            f"First byte: {sizes.first_requests} requests; the model waits {sizes.first_delay_ms} ms.",
+            f"Paced: {sizes.streams} streams at {sizes.rate} deltas/s for {sizes.seconds} s, started over "
+            f"{sizes.spread:g} s; `CPU us a delta` is taken while all of them run.",
+            "CPU and memory are the server process's alone. Added latency is from the model's write to the client's",
+            "read, so the column of the model is what the machine itself adds. A delta is one that the model sent,",
+            "an event is a frame that the client got.",
+        ]
+    )
+
+
+def write_results(tables: Sequence[str], sizes: Sizes) -> None:
+    """`benchmarks/RESULTS.md`"""
+    day = datetime.now(UTC).date().isoformat()
+    parts = ["# Results of `make bench`", f"{day}. {machine()}.\n{versions()}.", method(sizes), *tables]
+    RESULTS.write_text("\n\n".join(part for part in parts if part) + "\n")

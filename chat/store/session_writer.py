@@ -1,0 +1,236 @@
+"""One writer for each session that is written to: it drains a queue, many appends a batch, so that the appends of
+one process never meet. Against other processes the head's etag guards; who comes second reads it again and retries.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from contextvars import Context
+from dataclasses import dataclass, field, replace
+
+from chat.errors import ChatError, SessionNotFound, StoreConflict, StoreUnavailable
+from chat.store.session_appends import Append, Change
+from chat.store.table_client import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    OPERATION_TIMEOUT,
+    Operation,
+    Table,
+    creating,
+    key_range,
+    merging,
+    pauses,
+)
+from chat.store.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.table_heads import Head, Heads
+from chat.store.table_keys import message_key, seq_of, turn_key
+from chat.store.table_properties import Entity, weight
+from chat.store.table_rows import head_to_row, member_to_row, new_head_to_row
+
+APPENDS_PER_BATCH = 24
+CONFLICTS = 8
+CONFLICT_TIMEOUT = 10.0
+CONFLICT_PAUSE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an append became. `turn_version` is "" when it was a read that showed that the batch had landed."""
+
+    change: Change
+    head: Head
+    turn_version: str
+
+
+@dataclass(eq=False, slots=True)
+class _Item:
+    append: Append
+    future: asyncio.Future[Written | None]
+    tried: list[Change] = field(default_factory=list[Change])
+
+    def settle(self, written: Written | None) -> None:
+        if not self.future.done():
+            self.future.set_result(written)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class SessionWriters:
+    """The writers of this process. One that has nothing to write is forgotten."""
+
+    def __init__(self, sessions: Table, heads: Heads) -> None:
+        self._sessions = sessions
+        self._heads = heads
+        self._writers: dict[str, _Writer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def write(self, session_id: str, append: Append, known: Head | None = None) -> Written | None:
+        """Append, in turn; None when it was stored already. `known` is the head as the caller read it (saves a
+        read), or as it shall be created. SessionNotFound, StoreConflict, StoreUnavailable, and what `apply` raises.
+        """
+        item = _Item(append, asyncio.get_running_loop().create_future())
+        writer = self._writers.get(session_id)
+        if writer is None:
+            writer = self._writers[session_id] = _Writer(session_id, self._sessions, self._heads, known)
+            # An empty context: the variables of the request that happens to come first are none of the others'.
+            task = asyncio.create_task(self._drain(session_id, writer), context=Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        writer.queue.append(item)
+        return await item.future
+
+    async def aclose(self) -> None:
+        """Wait until all is written."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _drain(self, session_id: str, writer: "_Writer") -> None:
+        try:
+            await writer.drain()
+        finally:
+            del self._writers[session_id]
+            for item in writer.queue:
+                item.fail(StoreUnavailable())
+
+    def __len__(self) -> int:
+        return len(self._writers)
+
+
+class _Writer:
+    """Writes what is queued for one session."""
+
+    def __init__(self, session_id: str, sessions: Table, heads: Heads, known: Head | None) -> None:
+        self.queue: deque[_Item] = deque()
+        self._session_id = session_id
+        self._sessions = sessions
+        self._heads = heads
+        self._head = known
+        self._new = known if known and not known.session.version else None
+
+    async def drain(self) -> None:
+        while self.queue:
+            count = min(len(self.queue), APPENDS_PER_BATCH)
+            items = [self.queue.popleft() for _ in range(count)]
+            try:
+                await self._write(items)
+            except Exception as error:
+                self._head = None
+                for item in items:
+                    item.fail(error)
+
+    async def _write(self, items: Sequence[_Item]) -> None:
+        """Settles the items: those that do not fit into the batch go back to the queue."""
+        conflicts, unsure_from = 0, -1
+        waits = pauses()
+        try:
+            async with asyncio.timeout(CONFLICT_TIMEOUT) as limit:
+                while batch := self._plan(items, self._head or await self._read_head()):
+                    try:
+                        return await self._submit(batch)
+                    except (RowExists, RowChanged):
+                        conflicts += 1
+                        pause = random.uniform(0, CONFLICT_PAUSE * conflicts)
+                        if conflicts > CONFLICTS:
+                            raise StoreConflict from None
+                    except RowMissing:
+                        raise SessionNotFound from None
+                    except StoreUnavailable:
+                        pause = next(waits)
+                        if unsure_from < 0:
+                            unsure_from = batch.base.session.last_seq
+                            limit.reschedule(
+                                min(limit.when() or 0, asyncio.get_running_loop().time() + OPERATION_TIMEOUT)
+                            )
+                    await asyncio.sleep(pause)
+                    self._head = await self._read_head()
+                    if unsure_from >= 0:
+                        await self._recognise(batch.items, unsure_from, self._head)
+                    items = [item for item in batch.items if not item.future.done()]
+        except TimeoutError:
+            raise (StoreUnavailable if unsure_from >= 0 else StoreConflict) from None
+
+    def _plan(self, items: Sequence[_Item], head: Head) -> "_Batch | None":
+        """As many appends as fit, one upon the other. Those that cannot be are settled at once."""
+        batch = _Batch(head, head)
+        for index, item in enumerate(items):
+            if item.future.done():
+                continue  # the caller has left
+            try:
+                change = item.append.apply(batch.after)
+            except ChatError as error:
+                item.fail(error)
+                continue
+            if change is None:
+                item.settle(None)
+            elif not batch.take(item, change):
+                self.queue.extendleft(reversed(items[index:]))
+                break
+        return batch if batch.items else None
+
+    async def _submit(self, batch: "_Batch") -> None:
+        operations = batch.operations()
+        etags = await self._sessions.batch(operations)
+        versions = {
+            str(operation[1]["RowKey"]): etag for operation, etag in zip(operations, etags, strict=True)
+        }
+        head = replace(batch.after, session=replace(batch.after.session, version=etags[0]))
+        self._head, self._new = head, None
+        for item in batch.items:
+            change = item.tried[-1]
+            item.settle(
+                Written(change, head, versions[turn_key(change.messages[-1].seq)] if change.turn else "")
+            )
+
+    async def _read_head(self) -> Head:
+        head = await self._heads.find(self._session_id) or self._new
+        if head is None:
+            raise SessionNotFound
+        return head
+
+    async def _recognise(self, items: Sequence[_Item], since: int, head: Head) -> None:
+        """Settles the appends that an earlier batch, whose reply did not come, has written after `since`."""
+        query = key_range(self._session_id, message_key(since + 1), message_key(head.session.last_seq + 1))
+        landed: dict[str, int] = {}
+        for row in await self._sessions.rows(query, select=("RowKey", "marker")):
+            landed.setdefault(row.values.get("marker") or "", seq_of(row.key))
+        for item in items:
+            seq = landed.get(item.append.marker)
+            change = next((each for each in item.tried if each.messages[0].seq == seq), None)
+            if change is not None:
+                item.settle(Written(change, head, ""))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The appends that go into one batch: `base` is the head before them, `after` the one that they make."""
+
+    base: Head
+    after: Head
+    items: list[_Item] = field(default_factory=list[_Item])
+    rows: list[Entity] = field(default_factory=list[Entity])
+    size: int = 0
+
+    def take(self, item: _Item, change: Change) -> bool:
+        """Whether it fits; the first one is taken in any case."""
+        rows = change.rows(item.append.marker)
+        size = sum(weight(row) for row in rows)
+        full = len(self.rows) + len(rows) > BATCH_ROWS - 2 or self.size + size > BATCH_BYTES
+        if full and self.items:
+            return False
+        item.tried.append(change)
+        self.items.append(item)
+        self.rows += rows
+        self.size += size
+        self.after = change.head
+        return True
+
+    def operations(self) -> list[Operation]:
+        """The head first, then the rows to create."""
+        session, last_turn = self.after.session, self.after.last_turn
+        creates = [creating(row) for row in self.rows]
+        if self.base.session.version:
+            return [merging(head_to_row(session, last_turn=last_turn), self.base.session.version), *creates]
+        head = creating(new_head_to_row(session, last_turn=last_turn))
+        return [head, creating(member_to_row(session)), *creates]

@@ -1,0 +1,242 @@
+"""One table: typed rows, our own time limits and retries, and only errors of ours.
+
+Reads, upserts and deletes are tried again until the deadline. A create, a guarded update and a batch are tried
+again too where the caller can tell its own earlier try from somebody else's; `batch` leaves even that to the caller.
+"""
+
+import asyncio
+import functools
+import itertools
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, cast
+
+from azure.core import MatchConditions
+from azure.data.tables import TableEntity, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from chat.errors import StoreConflict, StoreUnavailable
+from chat.store.table_errors import RowMissing, TableMissing, translated
+from chat.store.table_properties import Entity
+
+type Operation = tuple[Literal["create", "update", "upsert", "delete"], Entity, dict[str, Any]]
+
+ATTEMPT_TIMEOUT = 2.5  # above the 2 s that the sockets have, for replies that trickle
+OPERATION_TIMEOUT = 5.0
+BATCH_ROWS = 100
+BATCH_BYTES = 3_500_000  # of the 4 MiB that a request may have
+QUIET = {"response_preference": "return-no-content"}  # the service need not send the row back
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored row. `age` is its time since the last change, by the service's clock."""
+
+    values: Mapping[str, Any]
+    etag: str
+    timestamp: datetime
+    age: float
+
+    @property
+    def key(self) -> str:
+        return self.values["RowKey"]
+
+    @property
+    def partition(self) -> str:
+        return self.values["PartitionKey"]
+
+
+def creating(entity: Entity) -> Operation:
+    return ("create", entity, QUIET)
+
+
+def merging(entity: Entity, etag: str = "") -> Operation:
+    """Changes the named properties of a row that must exist, and with `etag` must be as it was read."""
+    return ("update", entity, {"mode": UpdateMode.MERGE} | _guard(etag))
+
+
+def replacing(entity: Entity, etag: str = "") -> Operation:
+    return ("update", entity, {"mode": UpdateMode.REPLACE} | _guard(etag))
+
+
+def upserting(entity: Entity) -> Operation:
+    return ("upsert", entity, {"mode": UpdateMode.REPLACE})
+
+
+def deleting(partition: str, key: str) -> Operation:
+    return ("delete", {"PartitionKey": partition, "RowKey": key}, {})
+
+
+def quoted(text: str) -> str:
+    """A string of a query filter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def key_range(partition: str, first: str, beyond: str) -> str:
+    """The filter for the rows of a partition from key `first` up to, but not including, `beyond`."""
+    return f"PartitionKey eq {quoted(partition)} and RowKey ge {quoted(first)} and RowKey lt {quoted(beyond)}"
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between tries: 0.1 to 1, growing, with jitter."""
+    longest = 0.2
+    while True:
+        yield random.uniform(longest / 2, longest)
+        longest = min(1.0, longest * 2)
+
+
+async def together[A, B](first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
+    """Both results; when one fails the other is awaited all the same."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(tuple[A, B], tuple(results))
+
+
+class Table:
+    """A table. `prepare` makes the tables of the store; it is called before the first use, and after a reply that
+    says that the table is gone (then with `again`)."""
+
+    def __init__(self, client: TableClient, prepare: Callable[[bool], Awaitable[None]]) -> None:
+        self._client = client
+        self._prepare = prepare
+
+    async def get(self, partition: str, key: str) -> Row | None:
+        """The row; None when it is not there."""
+        dates: list[str] = []
+        try:
+            entity = await self._retried(
+                lambda: self._client.get_entity(partition, key, raw_response_hook=_date_into(dates))
+            )
+        except RowMissing:
+            return None
+        return _row(entity, dates[-1])
+
+    async def create(self, entity: Entity) -> None:
+        """RowExists when it is there, be it from an earlier try of this call."""
+        await self._retried(lambda: self._client.create_entity(entity, **QUIET))
+
+    async def merge(self, entity: Entity, etag: str = "") -> str:
+        """The new etag. RowChanged, be it by an earlier try of this call; RowMissing."""
+        reply = await self._retried(
+            lambda: self._client.update_entity(entity, UpdateMode.MERGE, **_guard(etag))
+        )
+        return reply["etag"]
+
+    async def replace(self, entity: Entity, etag: str) -> str:
+        """As `merge`, but nothing of the old row is left."""
+        reply = await self._retried(
+            lambda: self._client.update_entity(entity, UpdateMode.REPLACE, **_guard(etag))
+        )
+        return reply["etag"]
+
+    async def upsert(self, entity: Entity) -> str:
+        """Create or replace; the new etag."""
+        reply = await self._retried(lambda: self._client.upsert_entity(entity, UpdateMode.REPLACE))
+        return reply["etag"]
+
+    async def delete(self, partition: str, key: str, etag: str = "") -> None:
+        """Nothing when it is not there. RowChanged."""
+        await self._retried(lambda: self._client.delete_entity(partition, key, **_guard(etag)))
+
+    async def batch(self, operations: Sequence[Operation], *, again: bool = False) -> list[str]:
+        """All of them or none; the new etags. StoreUnavailable leaves open which, so only what may be written
+        twice is tried `again`. RowExists, RowChanged, RowMissing."""
+        attempt = functools.partial(self._client.submit_transaction, operations)
+        replies = await self._retried(attempt, tries=10 if again else 1)
+        return [str(reply.get("etag", "")) for reply in replies]
+
+    async def delete_all(self, query: str) -> None:
+        """Delete the rows of one partition that match. Safe beside others who do the same."""
+        for _ in range(8):
+            rows = await self.rows(query, select=("PartitionKey", "RowKey"))
+            operations = [deleting(row.partition, row.key) for row in rows]
+            try:
+                for group in itertools.batched(operations, BATCH_ROWS, strict=False):
+                    await self.batch(group, again=True)
+                return
+            except RowMissing:
+                continue
+        raise StoreConflict
+
+    async def rows(self, query: str, *, select: Sequence[str] = (), top: int = 1000) -> list[Row]:
+        """All rows that match, in the order of their keys."""
+        found: list[Row] = []
+        async with aclosing(self.pages(query, select=select, top=top)) as pages:
+            async for page in pages:
+                found += page
+        return found
+
+    async def pages(
+        self, query: str, *, select: Sequence[str] = (), top: int = 1000
+    ) -> AsyncGenerator[list[Row]]:
+        """The rows page by page; a page may be empty although more follow."""
+        token: Any = None
+        while True:
+            page, token = await self._retried(functools.partial(self._page, query, select, top, token))
+            yield page
+            if not token:
+                return
+
+    async def _page(self, query: str, select: Sequence[str], top: int, token: Any) -> tuple[list[Row], Any]:
+        dates: list[str] = []
+        items = self._client.query_entities(
+            query, select=list(select) or None, results_per_page=top, raw_response_hook=_date_into(dates)
+        )
+        pages = items.by_page(continuation_token=token)
+        try:
+            entities = [entity async for entity in await anext(pages)]
+        except StopAsyncIteration:
+            return [], None
+        return [_row(entity, dates[-1]) for entity in entities], getattr(pages, "continuation_token", None)
+
+    async def _retried[T](self, attempt: Callable[[], Awaitable[T]], *, tries: int = 10) -> T:
+        until = time.monotonic() + OPERATION_TIMEOUT
+        for pause in pauses():
+            tries -= 1
+            try:
+                return await self._attempt(attempt, until)
+            except StoreUnavailable:
+                if tries <= 0 or time.monotonic() + pause >= until:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def _attempt[T](self, attempt: Callable[[], Awaitable[T]], until: float) -> T:
+        await self._prepare(False)
+        try:
+            return await self._limited(attempt, until)
+        except TableMissing:
+            await self._prepare(True)
+            return await self._limited(attempt, until)
+
+    async def _limited[T](self, attempt: Callable[[], Awaitable[T]], until: float) -> T:
+        with translated():
+            async with asyncio.timeout(min(ATTEMPT_TIMEOUT, max(0.1, until - time.monotonic()))):
+                return await attempt()
+
+
+def _guard(etag: str) -> dict[str, Any]:
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+
+
+def _date_into(dates: list[str]) -> Callable[[Any], None]:
+    return lambda response: dates.append(response.http_response.headers.get("Date", ""))
+
+
+def _row(entity: TableEntity, date: str) -> Row:
+    timestamp = entity.metadata["timestamp"] or datetime.now(UTC)
+    return Row(entity, entity.metadata["etag"] or "", timestamp, _age(timestamp, date))
+
+
+def _age(timestamp: datetime, date: str) -> float:
+    """How long ago that was when the reply was sent. The `Date` header has whole seconds, hence never below 0."""
+    if not date:
+        return 0.0
+    return max(0.0, (parsedate_to_datetime(date) - timestamp).total_seconds())

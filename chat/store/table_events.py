@@ -1,0 +1,62 @@
+"""Events to rows and back: UTF-8 JSON in binary properties, many events a row, each row named by its last event."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+from chat.errors import TooLarge
+from chat.events import JSONObject, NumberedEvent, event_from_json, event_to_json
+from chat.store.table_keys import events_key
+from chat.store.table_properties import Entity, Stored, dumped, loaded
+
+PROPERTY_BYTES = 60 * 1024  # of the 64 KiB that a binary property may have
+PROPERTIES = 15  # 900 KiB of the 1 MiB that an entity has
+
+
+def events_to_rows(session_id: str, seq: int, events: Sequence[NumberedEvent]) -> list[Entity]:
+    """As few rows as the events fit into. TooLarge for an event that no row can hold."""
+    return [
+        {"PartitionKey": session_id, "RowKey": events_key(seq, last)} | _properties(data)
+        for last, data in _batches(events)
+    ]
+
+
+def events_from_rows(rows: Iterable[Stored], *, after: int) -> list[NumberedEvent]:
+    """The events above `after`, each once: a batch whose reply got lost may come again inside a longer one."""
+    found: list[NumberedEvent] = []
+    for row in rows:
+        for item in cast(list[JSONObject], loaded(_data(row))):
+            event = event_from_json(item)
+            if event.number > after:
+                found.append(event)
+                after = event.number
+    return found
+
+
+def _batches(events: Sequence[NumberedEvent]) -> Iterator[tuple[int, bytes]]:
+    """The number of each batch's last event, and the batch as a JSON array."""
+    pieces: list[bytes] = []
+    size, last = 1, 0
+    for event in events:
+        piece = dumped(event_to_json(event))
+        if pieces and size + len(piece) + 1 > PROPERTY_BYTES:
+            yield last, b"[" + b",".join(pieces) + b"]"
+            pieces, size = [], 1
+        pieces.append(piece)
+        size += len(piece) + 1
+        last = event.number
+    if pieces:
+        yield last, b"[" + b",".join(pieces) + b"]"
+
+
+def _properties(data: bytes) -> Entity:
+    if len(data) > PROPERTY_BYTES * PROPERTIES:
+        raise TooLarge("An event is larger than the store can keep")
+    cuts = range(0, len(data), PROPERTY_BYTES)
+    return {f"d{index}": data[at : at + PROPERTY_BYTES] for index, at in enumerate(cuts)}
+
+
+def _data(row: Stored) -> bytes:
+    pieces: list[bytes] = []
+    while (piece := row.get(f"d{len(pieces)}")) is not None:
+        pieces.append(piece)
+    return b"".join(pieces)

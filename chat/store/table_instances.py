@@ -1,0 +1,118 @@
+"""Leases, mailboxes and the turns of instances on the table `instances`: the port `InstanceStore`.
+
+Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `mail-watch-{turn}`, `turn-{turn}`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from chat.errors import StoreConflict, StoreError
+from chat.store.base import InstanceLease, LeaseLost, Mail
+from chat.store.table_client import Row, Table, key_range, quoted
+from chat.store.table_errors import RowChanged, RowMissing
+from chat.store.table_keys import escaped, unescaped
+from chat.store.table_properties import Entity
+
+BEAT, CANCEL, WATCH, TURN = "beat", "mail-cancel-", "mail-watch-", "turn-"
+BEYOND_MAIL, BEYOND_TURNS = "turn", "turn."
+ATTEMPTS = 3
+
+logger = logging.getLogger(__name__)
+
+
+class TableInstances:
+    """Instances on the table `instances`."""
+
+    def __init__(self, instances: Table) -> None:
+        self._instances = instances
+
+    async def register(self, instance_id: str) -> InstanceLease:
+        etag = await self._instances.upsert(_keys(instance_id, BEAT) | {"beat": 0, "fenced": False})
+        return InstanceLease(instance_id, 0, 0.0, version=etag)
+
+    async def renew(self, lease: InstanceLease) -> InstanceLease:
+        beat = lease.beat + 1
+        version = lease.version
+        for _ in range(ATTEMPTS):
+            try:
+                version = await self._instances.merge(
+                    _keys(lease.instance_id, BEAT) | {"beat": beat}, version
+                )
+                return InstanceLease(lease.instance_id, beat, 0.0, version=version)
+            except RowMissing:
+                raise LeaseLost from None
+            except RowChanged:
+                found = await self.read_lease(lease.instance_id)
+            if found is None or found.fenced or found.beat > beat:
+                raise LeaseLost
+            if found.beat == beat:  # ours, of an earlier try whose reply did not come
+                return InstanceLease(lease.instance_id, beat, found.age, version=found.version)
+            version = found.version
+        raise StoreConflict
+
+    async def read_lease(self, instance_id: str) -> InstanceLease | None:
+        row = await self._instances.get(escaped(instance_id), BEAT)
+        return _lease(row) if row else None
+
+    async def fence(self, lease: InstanceLease) -> bool:
+        try:
+            await self._instances.merge(_keys(lease.instance_id, BEAT) | {"fenced": True}, lease.version)
+        except RowMissing:
+            return True
+        except RowChanged:
+            found = await self.read_lease(lease.instance_id)
+            return found is None or found.fenced
+        return True
+
+    async def retire(self, instance_id: str) -> None:
+        await self._instances.delete_all(f"PartitionKey eq {quoted(escaped(instance_id))}")
+
+    async def list_leases(self) -> list[InstanceLease]:
+        return [_lease(row) for row in await self._instances.rows(f"RowKey eq {quoted(BEAT)}")]
+
+    async def add_turn(self, instance_id: str, turn_id: str) -> None:
+        await self._instances.upsert(_keys(instance_id, TURN + turn_id))
+
+    async def remove_turn(self, instance_id: str, turn_id: str) -> None:
+        await self._instances.delete(escaped(instance_id), TURN + turn_id)
+
+    async def list_turns(self, instance_id: str) -> list[str]:
+        query = key_range(escaped(instance_id), TURN, BEYOND_TURNS)
+        return [row.key.removeprefix(TURN) for row in await self._instances.rows(query)]
+
+    async def post_cancel(self, instance_id: str, turn_id: str) -> None:
+        await self._instances.upsert(_keys(instance_id, CANCEL + turn_id))
+
+    async def post_watch(self, instance_id: str, turn_id: str) -> None:
+        await self._instances.upsert(_keys(instance_id, WATCH + turn_id))
+
+    async def take_mail(self, instance_id: str) -> Mail:
+        rows = await self._instances.rows(key_range(escaped(instance_id), BEAT, BEYOND_MAIL))
+        beats = [row for row in rows if row.key == BEAT]
+        mail = [row for row in rows if row.key != BEAT]
+        await self._remove(mail)
+        return Mail(_named(mail, CANCEL), _named(mail, WATCH), _lease(beats[0]) if beats else None)
+
+    async def _remove(self, mail: Sequence[Row]) -> None:
+        """What cannot be removed comes again, which does no harm; what was removed must not get lost."""
+        deletes = (self._instances.delete(row.partition, row.key) for row in mail)
+        for outcome in await asyncio.gather(*deletes, return_exceptions=True):
+            if isinstance(outcome, StoreError):
+                logger.warning("A mail could not be removed: %s", outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+
+def _keys(instance_id: str, key: str) -> Entity:
+    return {"PartitionKey": escaped(instance_id), "RowKey": key}
+
+
+def _named(mail: Sequence[Row], prefix: str) -> frozenset[str]:
+    return frozenset(row.key.removeprefix(prefix) for row in mail if row.key.startswith(prefix))
+
+
+def _lease(row: Row) -> InstanceLease:
+    return InstanceLease(
+        unescaped(row.partition), row.values["beat"], row.age, row.values["fenced"], version=row.etag
+    )

@@ -1,0 +1,223 @@
+"""Sessions, messages and turns to rows and back, without I/O."""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from chat.events import JSONObject
+from chat.messages import Message, Session, Turn, TurnError, Usage, message_id
+from chat.store.table_keys import HEAD, member_key, message_key, seq_of, turn_key
+from chat.store.table_properties import (
+    Entity,
+    Stored,
+    chunked,
+    integer,
+    joined,
+    json_chunked,
+    json_object,
+    loaded,
+    moment,
+    named,
+    split_text,
+)
+
+SCHEMA = 1
+CHUNKS_PER_ROW = 14  # 896 KiB of the 1 MiB that an entity has
+
+
+def head_to_row(session: Session, *, last_turn: str = "") -> Entity:
+    """What an append changes of the head, to be merged."""
+    return {
+        "PartitionKey": session.id,
+        "RowKey": HEAD,
+        "title": session.title,
+        "message_count": session.message_count,
+        "last_seq": session.last_seq,
+        "running_turn": session.running_turn,
+        "start_nonce": session.start_nonce,
+        "last_turn": last_turn,
+        "updated_at": session.updated_at,
+    }
+
+
+def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
+    """The whole head, to be created."""
+    row = head_to_row(session, last_turn=last_turn) | {
+        "schema": SCHEMA,
+        "user_id": session.user_id,
+        "created_at": session.created_at,
+        "llm_provider": session.llm_provider,
+        "llm_model": session.llm_model,
+        "summary": session.summary,
+        "is_active": session.is_active,
+    }
+    return row | json_chunked("settings", session.settings)
+
+
+def head_from_row(row: Stored, etag: str) -> Session:
+    return Session(
+        id=row["PartitionKey"],
+        user_id=row["user_id"],
+        title=row["title"],
+        created_at=moment(row["created_at"]),
+        updated_at=moment(row["updated_at"]),
+        llm_provider=row["llm_provider"],
+        llm_model=row["llm_model"],
+        settings=json_object(row, "settings"),
+        summary=row["summary"],
+        is_active=row["is_active"],
+        message_count=row["message_count"],
+        last_seq=row["last_seq"],
+        running_turn=row["running_turn"],
+        start_nonce=row["start_nonce"],
+        version=etag,
+    )
+
+
+def member_to_row(session: Session) -> Entity:
+    """The owner's membership."""
+    return {
+        "PartitionKey": session.id,
+        "RowKey": member_key(session.user_id),
+        "user_id": session.user_id,
+        "role": "owner",
+        "since": session.created_at,
+    }
+
+
+def message_to_rows(message: Message, marker: str) -> list[Entity]:
+    """The message's row, and those in which a long text goes on. `marker` says which write made them."""
+    chunks = list(split_text(message.content))
+    first, rest = chunks[:CHUNKS_PER_ROW], chunks[CHUNKS_PER_ROW:]
+    more = [rest[at : at + CHUNKS_PER_ROW] for at in range(0, len(rest), CHUNKS_PER_ROW)]
+    row: Entity = {
+        "PartitionKey": message.session_id,
+        "RowKey": message_key(message.seq),
+        "marker": marker,
+        "parts": len(more),
+        "role": message.role,
+        "status": message.status,
+        "created_at": message.created_at,
+        "updated_at": message.updated_at,
+        "author": message.author,
+        "llm_provider": message.llm_provider,
+        "llm_model": message.llm_model,
+        "tokens_used": (message.tokens_used, "Edm.Int64"),
+        "parent_message_id": message.parent_message_id,
+        "thread_id": message.thread_id,
+    }
+    if message.response_time_ms is not None:
+        row["response_time_ms"] = message.response_time_ms
+    row |= json_chunked("metadata", message.metadata) | chunked("error_message", message.error_message)
+    row |= named("text", first)
+    return [row] + [_part_to_row(message, part, each) for part, each in enumerate(more, 1)]
+
+
+def _part_to_row(message: Message, part: int, chunks: Sequence[str]) -> Entity:
+    keys: Entity = {"PartitionKey": message.session_id, "RowKey": message_key(message.seq, part)}
+    return keys | named("text", chunks)
+
+
+def message_from_rows(rows: Sequence[Stored]) -> Message:
+    """A message from its row and those that follow it; more of them than the row knows are not its own."""
+    row = rows[0]
+    session_id, seq = row["PartitionKey"], seq_of(row["RowKey"])
+    return Message(
+        id=message_id(session_id, seq),
+        session_id=session_id,
+        seq=seq,
+        role=row["role"],
+        content="".join(joined(each, "text") for each in rows[: row["parts"] + 1]),
+        created_at=moment(row["created_at"]),
+        updated_at=moment(row["updated_at"]),
+        status=row["status"],
+        author=row["author"],
+        llm_provider=row["llm_provider"],
+        llm_model=row["llm_model"],
+        response_time_ms=row.get("response_time_ms"),
+        tokens_used=integer(row["tokens_used"]),
+        error_message=joined(row, "error_message"),
+        metadata=json_object(row, "metadata"),
+        parent_message_id=row["parent_message_id"],
+        thread_id=row["thread_id"],
+    )
+
+
+def messages_from_rows(rows: Iterable[Stored]) -> list[Message]:
+    """Messages from all rows of a range, in the order of their keys."""
+    groups: list[list[Stored]] = []
+    for row in rows:
+        if groups and seq_of(groups[-1][0]["RowKey"]) == seq_of(row["RowKey"]):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return [message_from_rows(group) for group in groups]
+
+
+def turn_to_row(turn: Turn, seq: int) -> Entity:
+    row: Entity = {
+        "PartitionKey": turn.session_id,
+        "RowKey": turn_key(seq),
+        "user_id": turn.user_id,
+        "user_message_id": turn.user_message_id,
+        "state": turn.state,
+        "instance_id": turn.instance_id,
+        "started_at": turn.started_at,
+        "last_event": turn.last_event,
+        "pipeline": turn.pipeline,
+        "dialect": turn.dialect,
+        "nonce": turn.nonce,
+    }
+    row |= json_chunked("wire", turn.wire) | json_chunked("attempts", list(turn.attempts))
+    if turn.ended_at is not None:
+        row["ended_at"] = turn.ended_at
+    if turn.error is not None:
+        row |= {"error_code": turn.error.code, "error_retryable": turn.error.retryable}
+        row |= chunked("error_message", turn.error.message)
+    return row | usage_to_properties(turn)
+
+
+def usage_to_properties(turn: Turn) -> Entity:
+    """What the turn's row and its row in the usage table say alike."""
+    if turn.usage is None:
+        return {}
+    return {
+        "prompt_tokens": (turn.usage.prompt_tokens, "Edm.Int64"),
+        "completion_tokens": (turn.usage.completion_tokens, "Edm.Int64"),
+        "usage_estimated": turn.usage.estimated,
+    }
+
+
+def turn_from_row(row: Stored, etag: str) -> Turn:
+    ended_at = row.get("ended_at")
+    return Turn(
+        id=message_id(row["PartitionKey"], seq_of(row["RowKey"])),
+        session_id=row["PartitionKey"],
+        user_id=row["user_id"],
+        user_message_id=row["user_message_id"],
+        state=row["state"],
+        instance_id=row["instance_id"],
+        started_at=moment(row["started_at"]),
+        ended_at=moment(ended_at) if ended_at else None,
+        last_event=row["last_event"],
+        error=_error(row),
+        usage=_usage(row),
+        attempts=tuple(cast(list[JSONObject], loaded(joined(row, "attempts")))),
+        pipeline=row["pipeline"],
+        dialect=row["dialect"],
+        wire=json_object(row, "wire"),
+        nonce=row["nonce"],
+        version=etag,
+    )
+
+
+def _error(row: Stored) -> TurnError | None:
+    if "error_code" not in row:
+        return None
+    return TurnError(row["error_code"], joined(row, "error_message"), row["error_retryable"])
+
+
+def _usage(row: Stored) -> Usage | None:
+    if "prompt_tokens" not in row:
+        return None
+    counts = integer(row["prompt_tokens"]), integer(row["completion_tokens"])
+    return Usage(*counts, estimated=row["usage_estimated"])

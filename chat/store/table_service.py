@@ -1,0 +1,108 @@
+"""The connection to the storage account: clients for the tables, over one pool, made when first needed."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+
+from chat.settings import SettingsError
+from chat.store.table_client import Table
+from chat.store.table_errors import RowExists, translated
+
+CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
+NAMES = ("sessions", "directory", "usage", "instances")
+
+# The root logger of a function app is at INFO; there the SDK would log every request, with all its headers.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+
+
+class TableService:
+    """The tables of one store. Made inside the event loop that uses it."""
+
+    def __init__(self, values: Mapping[str, str], prefix: str) -> None:
+        """`values` as `chat.settings.storage_values` gives them. SettingsError when they name no account."""
+        endpoint = values.get("") or _endpoint(values)
+        # trust_env costs a file access and a thread for each request. No limit: the tables are asked by hundreds
+        # of turns at once, and a queue for connections would look like a slow service.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        self._credential: Any = None
+        self._client = self._connect(endpoint, values)
+        self._prefix = prefix
+        self._lock = asyncio.Lock()
+        self._ready = False
+        self.sessions, self.directory, self.usage, self.instances = (self._table(name) for name in NAMES)
+
+    async def ping(self) -> None:
+        """StoreUnavailable when the service does not answer within 2 s."""
+        with translated():
+            async with asyncio.timeout(READ_TIMEOUT):
+                tables = self._client.query_tables(f"TableName eq '{self._prefix}sessions'").by_page()
+                async for _ in tables:
+                    return
+
+    async def aclose(self) -> None:
+        """Close the pool. Idempotent."""
+        await self._client.close()
+        await self._session.close()
+        if self._credential is not None:
+            await self._credential.close()
+
+    def _connect(self, endpoint: str, values: Mapping[str, str]) -> TableServiceClient:
+        options: dict[str, Any] = {
+            "transport": AioHttpTransport(
+                session=self._session,
+                session_owner=False,
+                use_env_settings=False,
+                connection_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+            ),
+            "retry_total": 0,  # the SDK's own retries go on for 75 s and more; ours are in `Table`
+        }
+        if values.get(""):
+            return TableServiceClient.from_connection_string(endpoint, **options)
+        self._credential = _identity(values.get("clientId", ""))
+        return TableServiceClient(endpoint, credential=self._credential, **options)
+
+    def _table(self, name: str) -> Table:
+        return Table(self._client.get_table_client(self._prefix + name), self._prepare)
+
+    async def _prepare(self, again: bool) -> None:
+        if self._ready and not again:
+            return
+        async with self._lock:
+            if again:
+                self._ready = False
+            if not self._ready:
+                await asyncio.gather(*(self._create(self._prefix + name) for name in NAMES))
+                self._ready = True
+
+    async def _create(self, name: str) -> None:
+        try:
+            with translated():
+                await self._client.create_table(name)
+        except RowExists:
+            return
+
+
+def _endpoint(values: Mapping[str, str]) -> str:
+    if values.get("tableServiceUri"):
+        return values["tableServiceUri"]
+    if values.get("accountName"):
+        return f"https://{values['accountName']}.table.core.windows.net"
+    raise SettingsError("the storage account needs a connection string, tableServiceUri or accountName")
+
+
+def _identity(client_id: str) -> Any:
+    # Imported here: azure-identity costs 0.3 s, and a connection string does without it.
+    from azure.identity.aio import DefaultAzureCredential
+
+    return DefaultAzureCredential(managed_identity_client_id=client_id or None)

@@ -1,0 +1,197 @@
+"""Sessions and their messages on tables: the port `ConversationStore`."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+
+import orjson
+
+from chat.clock import Clock
+from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
+from chat.messages import Message, MessageDraft, Page, Session, split_message_id
+from chat.store.base import SessionDraft
+from chat.store.drafts import session_from
+from chat.store.session_appends import AppendMessages, grouped
+from chat.store.session_writer import SessionWriters
+from chat.store.table_client import Row, Table, key_range, quoted, together
+from chat.store.table_errors import RowChanged
+from chat.store.table_heads import Head, Heads
+from chat.store.table_keys import HEAD, escaped, is_id, message_key
+from chat.store.table_rows import message_from_rows, messages_from_rows
+
+ATTEMPTS = 8
+DIRECTORY_KEY = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")
+
+
+class TableConversations:
+    """Conversations on the tables `sessions` and `directory`."""
+
+    def __init__(
+        self, sessions: Table, directory: Table, heads: Heads, writers: SessionWriters, clock: Clock
+    ) -> None:
+        self._sessions = sessions
+        self._directory = directory
+        self._heads = heads
+        self._writers = writers
+        self._clock = clock
+
+    async def create_session(
+        self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
+    ) -> Session:
+        now = self._clock.now()
+        first = next(grouped(messages), [])
+        create = AppendMessages(user_id, first, now, creates=True)
+        head = Head(session_from(user_id, draft, now))
+        written, _ = await together(
+            self._writers.write(draft.id, create, head), self._heads.list_up(user_id, draft.id)
+        )
+        session = written.head.session if written else await self._heads.read(user_id, draft.id)
+        missing = [] if session.start_nonce else messages[session.last_seq :]
+        if missing:
+            await self.append_messages(user_id, draft.id, missing)
+            session = await self._heads.read(user_id, draft.id)
+        return session
+
+    async def get_session(self, user_id: str, session_id: str) -> Session:
+        return await self._heads.read(user_id, session_id)
+
+    async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
+        found: list[Session] = []
+        keys: list[str] = []
+        after = _read_cursor(cursor)
+        while len(found) <= limit:
+            rows = await self._directory_page(user_id, after, limit + 1)
+            if not rows:
+                return Page(tuple(found))
+            for row, session in zip(rows, await self._listed(user_id, rows), strict=True):
+                if session is not None:
+                    found.append(session)
+                    keys.append(row.key)
+            after = rows[-1].key
+        return Page(tuple(found[:limit]), _cursor(keys[limit - 1]))
+
+    async def delete_session(self, user_id: str, session_id: str) -> None:
+        row = await self._heads.row(session_id)
+        if row is None or row.values["user_id"] != user_id:
+            raise SessionNotFound
+        buried = bool(row.values.get("deleted"))
+        if not buried:
+            await self._bury(row)
+        await self._remove(user_id, session_id)
+        if buried:
+            raise SessionNotFound
+
+    async def append_messages(
+        self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
+    ) -> list[Message]:
+        """More than fit into one batch (90 rows, 3 MB) go as several, each of them whole."""
+        stored: list[Message] = []
+        if not drafts:
+            await self._heads.read(user_id, session_id)
+        for group in grouped(drafts):
+            written = await self._writers.write(session_id, AppendMessages(user_id, group, self._clock.now()))
+            assert written is not None
+            stored += written.change.messages
+        return stored
+
+    async def get_message(self, user_id: str, message_id: str) -> Message:
+        place = split_message_id(message_id)
+        if place is None or not is_id(place[0]):
+            raise MessageNotFound
+        session_id, seq = place
+        query = key_range(session_id, message_key(seq), message_key(seq + 1))
+        _, rows = await together(self._heads.read(user_id, session_id), self._sessions.rows(query))
+        if not rows:
+            raise MessageNotFound
+        return message_from_rows([row.values for row in rows])
+
+    async def list_messages(
+        self,
+        user_id: str,
+        session_id: str,
+        *,
+        limit: int,
+        after: int = 0,
+        before: int | None = None,
+        newest: bool = False,
+    ) -> list[Message]:
+        session = await self._heads.read(user_id, session_id)
+        beyond = min(before or session.last_seq + 1, session.last_seq + 1)
+        # Numbers have no gaps, so the range of keys alone picks the right messages.
+        first = max(after + 1, beyond - limit) if newest else after + 1
+        beyond = min(beyond, first + limit)
+        if first >= beyond:
+            return []
+        query = key_range(session_id, message_key(first), message_key(beyond))
+        return messages_from_rows(row.values for row in await self._sessions.rows(query))
+
+    async def _directory_page(self, user_id: str, after: str, count: int) -> list[Row]:
+        # All keys of sessions have one length; those from "a" on are not of sessions.
+        query = key_range(escaped(user_id), after + "-" if after else "0", "a")
+        async for page in self._directory.pages(query, top=min(count, 1000)):
+            if page:
+                return page
+        return []
+
+    async def _listed(self, user_id: str, rows: Sequence[Row]) -> list[Session | None]:
+        found = await asyncio.gather(*(self._visible(user_id, row) for row in rows), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in found if not isinstance(each, BaseException)]
+
+    async def _visible(self, user_id: str, row: Row) -> Session | None:
+        try:
+            return await self._heads.read(user_id, row.values["session_id"])
+        except SessionNotFound:
+            return None  # deleted, or its first batch did not land
+
+    async def _bury(self, row: Row | None) -> None:
+        """Leave a tombstone in place of the head."""
+        for _ in range(ATTEMPTS):
+            if row is None:
+                raise SessionNotFound
+            if row.values.get("deleted"):
+                return
+            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, "user_id": row.values["user_id"]}
+            try:
+                await self._sessions.replace({**tombstone, "deleted": True}, row.etag)
+                return
+            except RowChanged:
+                row = await self._heads.row(row.partition)
+        raise StoreConflict
+
+    async def _remove(self, user_id: str, session_id: str) -> None:
+        """Remove all rows; the tombstone last, and only when nothing was written beside it meanwhile."""
+        for _ in range(ATTEMPTS):
+            row = await self._heads.row(session_id)
+            if row is None:
+                return None
+            await self._sessions.delete_all(
+                f"PartitionKey eq {quoted(session_id)} and RowKey ne {quoted(HEAD)}"
+            )
+            await self._heads.strike(user_id, session_id)
+            try:
+                return await self._sessions.delete(session_id, HEAD, row.etag)
+            except RowChanged:
+                continue
+        raise StoreConflict
+
+
+def _cursor(key: str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps({"k": key})).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> str:
+    if cursor is None:
+        return ""
+    try:
+        value = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+        key = value["k"]
+    except (ValueError, TypeError, KeyError, binascii.Error):
+        key = None
+    if not isinstance(key, str) or not DIRECTORY_KEY.fullmatch(key):
+        raise ValidationError("cursor", "This is not a cursor of this list")
+    return key

@@ -1,0 +1,41 @@
+"""The store on Azure Table Storage, put together: what the composition root opens and closes."""
+
+from chat.clock import Clock, SystemClock
+from chat.settings import Settings, storage_values
+from chat.store.session_writer import SessionWriters
+from chat.store.table_heads import Heads
+from chat.store.table_instances import TableInstances
+from chat.store.table_service import TableService
+from chat.store.table_sessions import TableConversations
+from chat.store.table_turns import TableTurns
+from chat.store.table_usage import UsageRows
+
+
+class TableStorage:
+    """All three ports over one connection pool."""
+
+    def __init__(self, service: TableService, clock: Clock) -> None:
+        self._service = service
+        heads = Heads(service.sessions, service.directory)
+        self._writers = SessionWriters(service.sessions, heads)
+        self.conversations = TableConversations(
+            service.sessions, service.directory, heads, self._writers, clock
+        )
+        usage = UsageRows(service.usage, service.sessions)
+        self.turns = TableTurns(service.sessions, usage, heads, self._writers, self.conversations)
+        self.instances = TableInstances(service.instances)
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":
+        """Inside the event loop that will use it; nothing is sent before the first call. SettingsError."""
+        service = TableService(storage_values(settings.storage), settings.table_prefix)
+        return cls(service, clock or SystemClock())
+
+    async def ping(self) -> None:
+        """StoreUnavailable when the service does not answer within 2 s."""
+        await self._service.ping()
+
+    async def aclose(self) -> None:
+        """Finish what is queued and close the connections. Idempotent."""
+        await self._writers.aclose()
+        await self._service.aclose()

@@ -1,0 +1,207 @@
+"""Turns and their events on tables: the port `TurnStore`."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from chat.errors import NotFound, StoreConflict, TurnNotFound
+from chat.events import NumberedEvent
+from chat.messages import Message, Turn, split_message_id
+from chat.store.base import ConversationStore, StartedTurn, TurnDraft, TurnEnding
+from chat.store.drafts import session_from
+from chat.store.session_appends import StartTurn, grouped
+from chat.store.session_writer import SessionWriters, Written
+from chat.store.table_client import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    Operation,
+    Table,
+    key_range,
+    merging,
+    replacing,
+    together,
+    upserting,
+)
+from chat.store.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.table_events import events_from_rows, events_to_rows
+from chat.store.table_heads import Head, Heads
+from chat.store.table_keys import HEAD, events_range, is_id, turn_key
+from chat.store.table_properties import Entity, weight
+from chat.store.table_rows import message_to_rows, turn_from_row, turn_to_row
+from chat.store.table_usage import UsageRows
+
+
+class TableTurns:
+    """Turns on the tables `sessions` and `usage`."""
+
+    def __init__(
+        self,
+        sessions: Table,
+        usage: UsageRows,
+        heads: Heads,
+        writers: SessionWriters,
+        conversations: ConversationStore,
+    ) -> None:
+        self._sessions = sessions
+        self._usage = usage
+        self._heads = heads
+        self._writers = writers
+        self._conversations = conversations
+
+    async def start_turn(self, draft: TurnDraft) -> StartedTurn:
+        if draft.new_session is not None:
+            return await self._start_with_session(draft)
+        answered = None
+        if draft.message is None:
+            answered = await self._conversations.get_message(draft.user_id, draft.message_id)
+        known = Head(draft.session) if draft.session.version else None
+        return await self._start(StartTurn(draft, answered), draft.session.id, known)
+
+    async def get_turn(self, user_id: str, turn_id: str) -> Turn:
+        session_id, _ = _place(turn_id)
+        try:
+            _, turn = await together(self._heads.read(user_id, session_id), self.load_turn(turn_id))
+        except NotFound:
+            raise TurnNotFound from None
+        return turn
+
+    async def load_turn(self, turn_id: str) -> Turn:
+        session_id, seq = _place(turn_id)
+        row = await self._sessions.get(session_id, turn_key(seq))
+        if row is None:
+            raise TurnNotFound
+        return turn_from_row(row.values, row.etag)
+
+    async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
+        session_id, seq = _place(turn.id)
+        rows = events_to_rows(session_id, seq, events)
+        if len(rows) != 1:
+            # Upserts: an earlier try may have written some of the same rows, cut at another place.
+            await self._write_ahead([upserting(row) for row in rows])
+            return
+        # A repeat of a single row is no conflict: the reply to an earlier try got lost.
+        with suppress(RowExists):
+            await self._sessions.create(rows[0])
+
+    async def read_events(self, turn: Turn, *, after: int = 0) -> list[NumberedEvent]:
+        session_id, seq = _place(turn.id)
+        rows = await self._sessions.rows(key_range(*events_range(session_id, seq, after=after)))
+        return events_from_rows((row.values for row in rows), after=after)
+
+    async def end_turn(self, ending: TurnEnding) -> Turn:
+        stored, _ = await together(self._end(ending), self._usage.note(ending.ended, ending.message))
+        if (stored.state, stored.ended_at) != (ending.ended.state, ending.ended.ended_at):
+            await self._usage.correct(ending.ended, stored, ending.message)
+        return stored
+
+    async def purge_events(self, *, ended_before: datetime) -> int:
+        return await self._usage.purge(ended_before)
+
+    async def _start_with_session(self, draft: TurnDraft) -> StartedTurn:
+        assert draft.new_session is not None
+        assert draft.message is not None
+        if len(list(grouped([*draft.history, draft.message]))) > 1:
+            session = await self._conversations.create_session(
+                draft.user_id, draft.new_session, draft.history
+            )
+            return await self.start_turn(replace(draft, session=session, new_session=None, history=()))
+        session = session_from(draft.user_id, draft.new_session, draft.started_at)
+        started, _ = await together(
+            self._start(StartTurn(draft), session.id, Head(session)),
+            self._heads.list_up(draft.user_id, session.id),
+        )
+        return started
+
+    async def _start(self, start: StartTurn, session_id: str, known: Head | None) -> StartedTurn:
+        written = await self._writers.write(session_id, start, known)
+        if written is None:
+            return await self._landed(start.draft, session_id)
+        assert written.change.turn is not None
+        turn = await self._with_version(written.change.turn, written)
+        *_, answer = written.change.messages
+        asked = start.answered or written.change.messages[-2]
+        return StartedTurn(turn, written.head.session, asked, answer)
+
+    async def _with_version(self, turn: Turn, written: Written) -> Turn:
+        if written.turn_version:
+            return replace(turn, version=written.turn_version)
+        return await self.load_turn(turn.id)
+
+    async def _landed(self, draft: TurnDraft, session_id: str) -> StartedTurn:
+        """What an earlier start with the same nonce has written."""
+        head = await self._heads.find(session_id)
+        if head is None or head.session.start_nonce != draft.nonce:
+            raise StoreConflict
+        turn = await self.load_turn(head.last_turn)
+        asked, answer = await together(
+            self._message(draft, turn.user_message_id), self._message(draft, turn.id)
+        )
+        return StartedTurn(turn, head.session, asked, answer)
+
+    async def _message(self, draft: TurnDraft, message_id: str) -> Message:
+        return await self._conversations.get_message(draft.user_id, message_id)
+
+    async def _end(self, ending: TurnEnding) -> Turn:
+        session_id, seq = _place(ending.turn.id)
+        message, *parts = message_to_rows(ending.message, ending.turn.nonce)
+        head: Entity = {"PartitionKey": session_id, "RowKey": HEAD, "running_turn": ""}
+        head["updated_at"] = ending.ended.ended_at or ending.message.updated_at
+        last = [
+            replacing(turn_to_row(ending.ended, seq), ending.turn.version),
+            replacing(message),
+            merging(head),
+        ]
+        rows = [*parts, *events_to_rows(session_id, seq, ending.events)]
+        early, final = _divided(rows, sum(weight(operation[1]) for operation in last))
+        if early:
+            turn = await self.load_turn(ending.turn.id)
+            if not turn.running:
+                return turn
+            await self._write_ahead([upserting(row) for row in early])
+        return await self._end_at_once(ending, [*last, *(upserting(row) for row in final)])
+
+    async def _end_at_once(self, ending: TurnEnding, operations: list[Operation]) -> Turn:
+        try:
+            etags = await self._sessions.batch(operations, again=True)
+            return replace(ending.ended, version=etags[0])
+        except RowChanged:  # by somebody else, or by an earlier try of ours
+            turn = await self.load_turn(ending.turn.id)
+        except RowMissing:
+            raise TurnNotFound from None
+        if turn.running:
+            raise StoreConflict
+        return turn
+
+    async def _write_ahead(self, operations: Sequence[Operation]) -> None:
+        group: list[Operation] = []
+        size = 0
+        for operation in operations:
+            more = weight(operation[1])
+            if group and (len(group) == BATCH_ROWS or size + more > BATCH_BYTES):
+                await self._sessions.batch(group, again=True)
+                group, size = [], 0
+            group.append(operation)
+            size += more
+        if group:
+            await self._sessions.batch(group, again=True)
+
+
+def _place(turn_id: str) -> tuple[str, int]:
+    place = split_message_id(turn_id)
+    if place is None or not is_id(place[0]):
+        raise TurnNotFound
+    return place
+
+
+def _divided(rows: Sequence[Entity], size: int) -> tuple[list[Entity], list[Entity]]:
+    """The rows that must be written before the last batch, and those that fit into it beside `size` bytes: as many
+    as can be, and always the last row, which has the terminal event."""
+    kept = len(rows)
+    while kept > 0:
+        size += weight(rows[kept - 1])
+        full = size > BATCH_BYTES or len(rows) - kept >= BATCH_ROWS - 4
+        if full and kept < len(rows):
+            break
+        kept -= 1
+    return list(rows[:kept]), list(rows[kept:])

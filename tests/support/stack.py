@@ -1,0 +1,82 @@
+"""`python -m local` for tests: starts it, says where everything is, stops it and checks that nothing is left."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.processes import ROOT, Command
+
+
+class Stack:
+    """A running stack over storage in memory. A context manager; `Stack.start(...)` makes one."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.url = command.wait_ready()
+
+    @classmethod
+    def start(
+        cls,
+        instances: int = 1,
+        *,
+        env: Mapping[str, str] | None = None,
+        app: Path = ROOT,
+        model: str = "",
+        flags: Iterable[str] = (),
+    ) -> "Stack":
+        """Run the app in the folder `app`. `model` is the URL of another model than the stand-in."""
+        arguments = ["--port", "0", "--memory", "--instances", str(instances), "--app", str(app), *flags]
+        command = Command("local", arguments + (["--model", model] if model else []), env)
+        try:
+            return cls(command)
+        except BaseException:
+            command.kill()
+            raise
+
+    def _rows(self, name: str) -> list[list[str]]:
+        return [words for words in self.command.lines if words[:1] == [name]]
+
+    @property
+    def urls(self) -> list[str]:
+        """The functions hosts, one URL an instance."""
+        return [row[1] for row in self._rows("functions")]
+
+    @property
+    def worker_urls(self) -> list[str]:
+        """The worker's own port of each instance; it answers only with the flag --direct."""
+        return [row[1] for row in self._rows("worker")]
+
+    @property
+    def pids(self) -> list[int]:
+        """The process of each instance."""
+        return [int(row[3]) for row in self._rows("functions")]
+
+    @property
+    def azurite_pid(self) -> int:
+        return int(self._rows("table")[0][3])
+
+    @property
+    def table_url(self) -> str:
+        return self._rows("table")[0][1]
+
+    @property
+    def model_url(self) -> str:
+        return self._rows("model")[0][1]
+
+    @property
+    def errors(self) -> str:
+        """What it has written to stderr: the logs of the hosts among it."""
+        return self.command.errors
+
+    def stop(self) -> None:
+        """SIGTERM; everything must be gone within 5 s."""
+        if self.command.process.poll() is None:
+            self.command.stop()
+
+    def __enter__(self) -> "Stack":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -67,18 +67,19 @@ class SessionWriters:
         self._writers: dict[str, _Writer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def write(self, session_id: str, append: Append, known: Head | None = None) -> Written | None:
-        """Append, in turn; None when it was stored already. `known` is the head as the caller read it (saves a
-        read), or as it shall be created. SessionNotFound, StoreConflict, StoreUnavailable, and what `apply` raises.
+    async def write(self, session_id: str, append: Append, new: Head | None = None) -> Written | None:
+        """Append, in turn; None when it was stored already. `new` is the head to create when there is none.
+        SessionNotFound, StoreConflict, StoreUnavailable, and what `apply` raises.
         """
         item = _Item(append, asyncio.get_running_loop().create_future())
         writer = self._writers.get(session_id)
         if writer is None:
-            writer = self._writers[session_id] = _Writer(session_id, self._sessions, self._heads, known)
+            writer = self._writers[session_id] = _Writer(session_id, self._sessions, self._heads)
             # An empty context: the variables of the request that happens to come first are none of the others'.
             task = asyncio.create_task(self._drain(session_id, writer), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        writer.new = writer.new or new
         writer.queue.append(item)
         return await item.future
 
@@ -101,13 +102,12 @@ class SessionWriters:
 class _Writer:
     """Writes what is queued for one session."""
 
-    def __init__(self, session_id: str, sessions: Table, heads: Heads, known: Head | None) -> None:
+    def __init__(self, session_id: str, sessions: Table, heads: Heads) -> None:
         self.queue: deque[_Item] = deque()
+        self.new: Head | None = None
         self._session_id = session_id
         self._sessions = sessions
         self._heads = heads
-        self._head = known
-        self._new = known if known and not known.session.version else None
 
     async def drain(self) -> None:
         while self.queue:
@@ -116,7 +116,6 @@ class _Writer:
             try:
                 await self._write(items)
             except Exception as error:
-                self._head = None
                 for item in items:
                     item.fail(error)
 
@@ -124,9 +123,10 @@ class _Writer:
         """Settles the items: those that do not fit into the batch go back to the queue."""
         conflicts, unsure_from = 0, -1
         waits = pauses()
+        head = self.new
         try:
             async with asyncio.timeout(CONFLICT_TIMEOUT) as limit:
-                while batch := self._plan(items, self._head or await self._read_head()):
+                while batch := self._plan(items, head or await self._read_head()):
                     try:
                         return await self._submit(batch)
                     except (RowExists, RowChanged):
@@ -144,9 +144,9 @@ class _Writer:
                                 min(limit.when() or 0, asyncio.get_running_loop().time() + OPERATION_TIMEOUT)
                             )
                     await asyncio.sleep(pause)
-                    self._head = await self._read_head()
+                    head = await self._read_head()
                     if unsure_from >= 0:
-                        await self._recognise(batch.items, unsure_from, self._head)
+                        await self._recognise(batch.items, unsure_from, head)
                     items = [item for item in batch.items if not item.future.done()]
         except TimeoutError:
             raise (StoreUnavailable if unsure_from >= 0 else StoreConflict) from None
@@ -176,7 +176,7 @@ class _Writer:
             str(operation[1]["RowKey"]): etag for operation, etag in zip(operations, etags, strict=True)
         }
         head = replace(batch.after, session=replace(batch.after.session, version=etags[0]))
-        self._head, self._new = head, None
+        self.new = None
         for item in batch.items:
             change = item.tried[-1]
             item.settle(
@@ -184,7 +184,7 @@ class _Writer:
             )
 
     async def _read_head(self) -> Head:
-        head = await self._heads.find(self._session_id) or self._new
+        head = await self._heads.find(self._session_id) or self.new
         if head is None:
             raise SessionNotFound
         return head

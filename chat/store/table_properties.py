@@ -100,9 +100,13 @@ def weight(entity: Entity) -> int:
     return 400 + sum(_value_weight(value) + len(name) + 40 for name, value in entity.items())
 
 
+def text_weight(text: str) -> int:
+    return len(json.dumps(text))
+
+
 def _value_weight(value: Value) -> int:
     if isinstance(value, str):
-        return len(json.dumps(value))
+        return text_weight(value)
     if isinstance(value, bytes):
         return len(value) * 4 // 3 + 4
     return 40

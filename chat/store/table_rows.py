@@ -18,10 +18,13 @@ from chat.store.table_properties import (
     moment,
     named,
     split_text,
+    text_weight,
 )
 
 SCHEMA = 1
-CHUNKS_PER_ROW = 14  # 896 KiB of the 1 MiB that an entity has
+# An entity has 1 MiB: of UTF-16 in Azure, of the request's JSON in Azurite. So its text must fit by both measures.
+CHUNKS_PER_ROW = 14
+ROW_BYTES = 900 * 1024
 
 
 def head_to_row(session: Session, *, last_turn: str = "") -> Entity:
@@ -86,9 +89,7 @@ def member_to_row(session: Session) -> Entity:
 
 def message_to_rows(message: Message, marker: str) -> list[Entity]:
     """The message's row, and those in which a long text goes on. `marker` says which write made them."""
-    chunks = list(split_text(message.content))
-    first, rest = chunks[:CHUNKS_PER_ROW], chunks[CHUNKS_PER_ROW:]
-    more = [rest[at : at + CHUNKS_PER_ROW] for at in range(0, len(rest), CHUNKS_PER_ROW)]
+    first, *more = _pages_of_text(message.content)
     row: Entity = {
         "PartitionKey": message.session_id,
         "RowKey": message_key(message.seq),
@@ -110,6 +111,20 @@ def message_to_rows(message: Message, marker: str) -> list[Entity]:
     row |= json_chunked("metadata", message.metadata) | chunked("error_message", message.error_message)
     row |= named("text", first)
     return [row] + [_part_to_row(message, part, each) for part, each in enumerate(more, 1)]
+
+
+def _pages_of_text(text: str) -> list[list[str]]:
+    """The chunks of a text, row by row; one empty row for the empty text."""
+    pages: list[list[str]] = [[]]
+    room = ROW_BYTES
+    for chunk in split_text(text):
+        size = text_weight(chunk)
+        if len(pages[-1]) == CHUNKS_PER_ROW or size > room:
+            pages.append([])
+            room = ROW_BYTES
+        pages[-1].append(chunk)
+        room -= size
+    return pages
 
 
 def _part_to_row(message: Message, part: int, chunks: Sequence[str]) -> Entity:

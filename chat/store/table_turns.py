@@ -55,8 +55,7 @@ class TableTurns:
         answered = None
         if draft.message is None:
             answered = await self._conversations.get_message(draft.user_id, draft.message_id)
-        known = Head(draft.session) if draft.session.version else None
-        return await self._start(StartTurn(draft, answered), draft.session.id, known)
+        return await self._start(StartTurn(draft, answered), draft.session.id)
 
     async def get_turn(self, user_id: str, turn_id: str) -> Turn:
         session_id, _ = _place(turn_id)
@@ -113,8 +112,8 @@ class TableTurns:
         )
         return started
 
-    async def _start(self, start: StartTurn, session_id: str, known: Head | None) -> StartedTurn:
-        written = await self._writers.write(session_id, start, known)
+    async def _start(self, start: StartTurn, session_id: str, new: Head | None = None) -> StartedTurn:
+        written = await self._writers.write(session_id, start, new)
         if written is None:
             return await self._landed(start.draft, session_id)
         assert written.change.turn is not None

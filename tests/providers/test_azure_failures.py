@@ -49,6 +49,7 @@ STATUSES: list[tuple[int, object, type[ProviderError], str]] = [
     (529, {}, ProviderUnavailable, "529"),
     (204, {}, BadProviderReply, "204"),
     (302, {}, BadProviderReply, "302"),
+    (307, {}, BadProviderReply, "307"),
 ]
 
 
@@ -225,7 +226,7 @@ async def test_a_slow_model_that_speaks_in_time_is_heard(service: ModelService, 
 
 
 async def test_a_slow_reader_is_not_the_models_fault(service: ModelService, make_provider: MakeProvider):
-    service.script = [*[text("a")] * 10, STOP, DONE]
+    service.script = [*[text("a")] * 10, 0.6, STOP, DONE]  # the reader gets there at about the same time
     provider = make_provider(AZURE_AI_FIRST_TOKEN_TIMEOUT_S="0.3", AZURE_AI_TOKEN_GAP_TIMEOUT_S="0.3")
     said = 0
     async with asyncio.timeout(5), aclosing(provider.stream(QUESTION)) as deltas:

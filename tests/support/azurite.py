@@ -1,14 +1,14 @@
 """Azurite's table service for tests: a process of its own on a free port, in memory, stopped by its pid.
 
-    with running_azurite() as azurite:
-        azurite.connection_string
+with running_azurite() as azurite:
+    azurite.connection_string
 """
 
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def missing() -> str:
 
 
 @contextmanager
-def running_azurite() -> Iterator[Azurite]:
+def running_azurite() -> Generator[Azurite]:
     """Azurite until the block ends."""
     port = free_port()
     arguments = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]

@@ -3,8 +3,9 @@
 import asyncio
 import functools
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import Any, Concatenate
 
 
@@ -16,7 +17,7 @@ class Failure:
 
 def port[S: "Faults", **P, R](
     method: Callable[Concatenate[S, P], Awaitable[R]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+) -> Callable[Concatenate[S, P], CoroutineType[Any, Any, R]]:
     """Counts the calls of a method, and applies the faults that were asked for."""
     name = getattr(method, "__name__", "")
 

@@ -2,11 +2,7 @@
 
 import asyncio
 import contextlib
-import logging
-import os
-import signal
 import socket
-import threading
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +16,9 @@ from local.functions_host.front import Front
 from local.functions_host.functions import http_router
 from local.functions_host.keys import Keys
 from local.functions_host.proxy import LONGEST_HEADER_BYTES, Proxy
+from local.functions_host.stopping import Stopping
 from local.functions_host.timers import make_timers, running
 from local.functions_host.worker import Worker, start_worker
-
-# Requests in flight may go on for GRACE after the signal; the process is gone before LAST_MOMENT.
-GRACE = 3.2
-WORKER_STOP = 0.5
-LAST_MOMENT = 4.2
-
-log = logging.getLogger("local.functions_host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +37,7 @@ async def run_host(options: HostOptions, listener: socket.socket, announce: Call
 
     WorkerError when the app cannot be loaded.
     """
-    stop = _stop_event()
+    stopping = Stopping()
     direct = DirectCalls()
     if options.direct:
         direct.install()
@@ -58,36 +48,16 @@ async def run_host(options: HostOptions, listener: socket.socket, announce: Call
     async with Proxy(worker) as proxy:
         admin = Admin(worker, timers, options.route_prefix)
         front = Front(router, proxy, admin, cors=options.cors, keys=options.keys)
-        async with _serving(front, listener, worker), running(timers):
+        async with _serving(front, listener, worker, stopping), running(timers):
             announce(worker)
-            await stop.wait()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(WORKER_STOP):
-            await worker.until_stopped()
-
-
-def _stop_event() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM.
-
-    The app and the worker's uvicorn replace the signal handlers later with `signal.signal`; the loop is told through
-    its wakeup file descriptor all the same. uvicorn raises the signal again when it ends, hence idempotent.
-    """
-    stop = asyncio.Event()
-
-    def requested() -> None:
-        if not stop.is_set():
-            stop.set()
-            watchdog = threading.Timer(LAST_MOMENT, os._exit, (0,))
-            watchdog.daemon = True
-            watchdog.start()
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, requested)
-    return stop
+            await stopping.requested()
+    await stopping.tasks_end()
 
 
 @contextlib.asynccontextmanager
-async def _serving(front: Front, listener: socket.socket, worker: Worker) -> AsyncGenerator[None]:
+async def _serving(
+    front: Front, listener: socket.socket, worker: Worker, stopping: Stopping
+) -> AsyncGenerator[None]:
     # Cancellation tells the proxy that the client has left.
     server = web.Server(
         front.answer, handler_cancellation=True, access_log=None, max_field_size=LONGEST_HEADER_BYTES
@@ -98,7 +68,5 @@ async def _serving(front: Front, listener: socket.socket, worker: Worker) -> Asy
     finally:
         sockets.close()
         server.pre_shutdown()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
-                await worker.until_idle()
+        await stopping.requests_end(worker.until_idle())
         await server.shutdown(timeout=0.2)

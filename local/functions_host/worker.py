@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -108,12 +108,9 @@ def _log_executed(function: Function, invocation_id: str, seconds: float, answer
 class Worker:
     """A started app."""
 
-    def __init__(
-        self, functions: tuple[Function, ...], http_uri: str | None, servers: Iterable[asyncio.Task[Any]] = ()
-    ) -> None:
+    def __init__(self, functions: tuple[Function, ...], http_uri: str | None) -> None:
         self.functions = functions
         self.http_uri = http_uri
-        self._servers = set(servers)
         self._open: set[Invocation] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -137,11 +134,6 @@ class Worker:
     async def until_idle(self) -> None:
         """Returns when no invocation is open."""
         await self._idle.wait()
-
-    async def until_stopped(self) -> None:
-        """Returns when the HTTP server has ended, which the same signal tells it to do."""
-        if self._servers:
-            await asyncio.wait(self._servers)
 
     async def invoke(self, function: Function, data: protos.TypedData) -> Any:
         """Run a function that is not HTTP. Its failure is logged and in the response's `result`. When the caller is
@@ -167,12 +159,7 @@ async def start_worker(app: Path) -> Worker:
             "HTTP functions need `from azurefunctions.extensions.http.fastapi import Request`; "
             "this host has no other way to call them"
         )
-    return Worker(functions, http_uri, _http_servers())
-
-
-def _http_servers() -> list[asyncio.Task[Any]]:
-    # The library starts uvicorn in a task to which it keeps no reference.
-    return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "serve"]
+    return Worker(functions, http_uri)
 
 
 async def _load_functions() -> tuple[Function, ...]:

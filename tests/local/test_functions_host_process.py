@@ -20,6 +20,12 @@ def test_a_signal_stops_it_though_the_app_and_uvicorn_replaced_the_handlers(numb
         assert monotonic() - started < 2
 
 
+def test_the_app_may_flush_before_the_process_ends() -> None:
+    with running_host() as host:
+        host.command.stop()
+        assert host.command.output.splitlines()[-1] == "app flushed"
+
+
 async def test_a_request_in_flight_may_finish() -> None:
     with running_host() as host:
         async with client() as http, http.post(f"{host.url}/stream/5?every=0.1") as response:

@@ -15,11 +15,17 @@ received: list[int] = []
 timers: list[dict[str, object]] = []
 
 # Apps do this to flush before they die; the host must stop all the same.
+tasks: set[asyncio.Task[None]] = set()
 previous = signal.getsignal(signal.SIGTERM)
 
 
+async def flush() -> None:
+    await asyncio.sleep(0.3)
+    print("app flushed", flush=True)
+
+
 def on_sigterm(number: int, frame: object) -> None:
-    print("app saw SIGTERM", flush=True)
+    tasks.add(asyncio.get_running_loop().create_task(flush()))
     if callable(previous):
         previous(number, frame)
 

@@ -21,6 +21,7 @@ from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
+from chat.store.table_batch import send_batch
 from chat.store.table_errors import RowMissing, TableMissing, translated
 from chat.store.table_properties import Entity
 
@@ -148,9 +149,8 @@ class Table:
     async def batch(self, operations: Sequence[Operation], *, again: bool = False) -> list[str]:
         """All of them or none; the new etags. StoreUnavailable leaves open which, so only what may be written
         twice is tried `again`. RowExists, RowChanged, RowMissing."""
-        attempt = functools.partial(self._client.submit_transaction, operations)
-        replies = await self._retried(attempt, tries=10 if again else 1)
-        return [str(reply.get("etag", "")) for reply in replies]
+        attempt = functools.partial(send_batch, self._client, operations)
+        return await self._retried(attempt, tries=10 if again else 1)
 
     async def delete_all(self, query: str) -> None:
         """Delete the rows of one partition that match. Safe beside others who do the same."""

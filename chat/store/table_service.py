@@ -4,22 +4,23 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
+from chat.errors import StoreUnavailable
 from chat.settings import SettingsError
 from chat.store.table_client import Table
-from chat.store.table_errors import RowExists, translated
+from chat.store.table_errors import RowExists, TableMissing, translated
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
 TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")
 NAMES = ("sessions", "directory", "usage", "instances")
 
-# The root logger of a function app is at INFO; there the SDK would log every request, with all its headers.
-logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+REQUEST_LOG = "azure.core.pipeline.policies.http_logging_policy"
 
 
 class PooledTransport(AioHttpTransport):
@@ -47,10 +48,12 @@ class TableService:
         endpoint = values.get("") or _endpoint(values)
         if not TABLE_PREFIX.fullmatch(prefix):
             raise SettingsError(f"{prefix!r} cannot begin the name of a table")
+        # The root logger of a function app is at INFO; there the SDK would log every request with all its headers.
+        logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
         self._credential: Any = None
         self._client = self._connect(endpoint, values)
         self._prefix = prefix
-        self._lock = asyncio.Lock()
+        self._making: asyncio.Task[None] | None = None
         self._ready = False
         self.sessions, self.directory, self.usage, self.instances = (self._table(name) for name in NAMES)
 
@@ -90,19 +93,26 @@ class TableService:
         return Table(self._client.get_table_client(self._prefix + name), self._prepare)
 
     async def _prepare(self, again: bool) -> None:
+        """Make the tables. All who wait for them share one try, so that none waits for those before it."""
         if self._ready and not again:
             return
-        async with self._lock:
-            if again:
-                self._ready = False
-            if not self._ready:
-                await asyncio.gather(*(self._create(self._prefix + name) for name in NAMES))
-                self._ready = True
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._make_tables(), context=Context())
+        await asyncio.shield(self._making)
 
-    async def _create(self, name: str) -> None:
+    async def _make_tables(self) -> None:
+        outcomes = await asyncio.gather(*map(self._make_table, NAMES), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._ready = True
+
+    async def _make_table(self, name: str) -> None:
         try:
             with translated():
-                await self._client.create_table(name)
+                await self._client.create_table(self._prefix + name)
+        except TableMissing:
+            raise StoreUnavailable from None  # it is being deleted
         except RowExists:
             return
 

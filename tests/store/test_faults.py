@@ -203,6 +203,18 @@ async def test_a_service_that_is_away_is_reported_in_time(
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * len(outcomes)
 
 
+async def test_a_service_that_is_away_from_the_first_call_on_is_reported_to_all_in_time(
+    open_storage: OpenStorage, proxy: FaultyProxy
+) -> None:
+    instances = open_storage(connection_string(proxy.port)).instances
+    proxy.freeze()
+    async with asyncio.timeout(LIMIT):
+        outcomes = await asyncio.gather(
+            *(instances.take_mail("i1") for _ in range(20)), return_exceptions=True
+        )
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 20
+
+
 async def test_a_turn_whose_service_froze_can_be_ended_later(store: Stores, proxy: FaultyProxy) -> None:
     started = await new_turn(store)
     proxy.freeze()

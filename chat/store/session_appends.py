@@ -75,7 +75,7 @@ class StartTurn:
 
     def apply(self, head: Head) -> Change | None:
         draft, session = self.draft, readable(self.draft.user_id, head.session)
-        if session.start_nonce == draft.nonce:
+        if draft.nonce and session.start_nonce == draft.nonce:
             return None
         if session.running_turn:
             raise TurnInProgress(session.running_turn)

@@ -214,7 +214,10 @@ class Table:
             return await self._limited(attempt, until)
         except TableMissing:
             await self._prepare(True)
+        try:
             return await self._limited(attempt, until)
+        except TableMissing:
+            raise StoreUnavailable from None
 
     async def _limited[T](self, attempt: Callable[[], Awaitable[T]], until: float) -> T:
         with translated():
@@ -232,11 +235,11 @@ def _date_into(dates: list[str]) -> Callable[[Any], None]:
 
 def _row(entity: TableEntity, date: str) -> Row:
     timestamp = entity.metadata["timestamp"] or datetime.now(UTC)
-    return Row(entity, entity.metadata["etag"] or "", timestamp, _age(timestamp, date))
+    return Row(entity, entity.metadata["etag"] or "", timestamp, age_of(timestamp, date))
 
 
-def _age(timestamp: datetime, date: str) -> float:
-    """How long ago that was when the reply was sent. The `Date` header has whole seconds, hence never below 0."""
+def age_of(timestamp: datetime, date: str) -> float:
+    """Seconds from `timestamp` to the `Date` header of a reply, which has whole seconds: hence never below 0."""
     if not date:
         return 0.0
     return max(0.0, (parsedate_to_datetime(date) - timestamp).total_seconds())

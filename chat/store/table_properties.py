@@ -69,7 +69,8 @@ def json_object(row: Stored, name: str) -> JSONObject:
 
 
 def dumped(value: JSON) -> bytes:
-    """Compact UTF-8 JSON. What orjson cannot write (integers of more than 64 bits, lone surrogates) json can."""
+    """Compact UTF-8 JSON. Lone surrogates, which orjson cannot write, json can; integers of more than 64 bits are
+    read back as floats."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -2,44 +2,65 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
+from chat.errors import StoreUnavailable
 from chat.settings import SettingsError
 from chat.store.table_client import Table
-from chat.store.table_errors import RowExists, translated
+from chat.store.table_errors import RowExists, TableMissing, translated
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
+TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")
 NAMES = ("sessions", "directory", "usage", "instances")
 
-# The root logger of a function app is at INFO; there the SDK would log every request, with all its headers.
-logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+REQUEST_LOG = "azure.core.pipeline.policies.http_logging_policy"
+
+
+class PooledTransport(AioHttpTransport):
+    """The SDK's transport over a session of ours, which is made in the event loop that first asks."""
+
+    async def open(self) -> None:
+        if not self.session and not self._has_been_opened:
+            # trust_env costs a file access and a thread for each request. No limit: the tables are asked by
+            # hundreds of turns at once, and a queue for connections would look like a slow service.
+            self.session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        await super().open()
 
 
 class TableService:
-    """The tables of one store. Made inside the event loop that uses it."""
+    """The tables of one store: one connection pool, one event loop. Nothing is sent before the first call."""
 
     def __init__(self, values: Mapping[str, str], prefix: str) -> None:
-        """`values` as `chat.settings.storage_values` gives them. SettingsError when they name no account."""
+        """`values` as `chat.settings.storage_values` gives them. SettingsError when they name no account, or the
+        prefix cannot begin the name of a table."""
         endpoint = values.get("") or _endpoint(values)
-        # trust_env costs a file access and a thread for each request. No limit: the tables are asked by hundreds
-        # of turns at once, and a queue for connections would look like a slow service.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        )
+        if not TABLE_PREFIX.fullmatch(prefix):
+            raise SettingsError(f"{prefix!r} cannot begin the name of a table")
+        # The root logger of a function app is at INFO; there the SDK would log every request with all its headers.
+        logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
         self._credential: Any = None
         self._client = self._connect(endpoint, values)
         self._prefix = prefix
-        self._lock = asyncio.Lock()
+        self._making: asyncio.Task[None] | None = None
         self._ready = False
         self.sessions, self.directory, self.usage, self.instances = (self._table(name) for name in NAMES)
+
+    @property
+    def url(self) -> str:
+        """Where the account's tables are."""
+        return self._client.url.rstrip("/?")
 
     async def ping(self) -> None:
         """StoreUnavailable when the service does not answer within 2 s."""
@@ -52,23 +73,19 @@ class TableService:
     async def aclose(self) -> None:
         """Close the pool. Idempotent."""
         await self._client.close()
-        await self._session.close()
         if self._credential is not None:
             await self._credential.close()
 
     def _connect(self, endpoint: str, values: Mapping[str, str]) -> TableServiceClient:
         options: dict[str, Any] = {
-            "transport": AioHttpTransport(
-                session=self._session,
-                session_owner=False,
-                use_env_settings=False,
-                connection_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-            ),
+            "transport": PooledTransport(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT),
             "retry_total": 0,  # the SDK's own retries go on for 75 s and more; ours are in `Table`
         }
         if values.get(""):
-            return TableServiceClient.from_connection_string(endpoint, **options)
+            try:
+                return TableServiceClient.from_connection_string(endpoint, **options)
+            except ValueError as error:
+                raise SettingsError("the storage account's connection string cannot be read") from error
         self._credential = _identity(values.get("clientId", ""))
         return TableServiceClient(endpoint, credential=self._credential, **options)
 
@@ -76,19 +93,26 @@ class TableService:
         return Table(self._client.get_table_client(self._prefix + name), self._prepare)
 
     async def _prepare(self, again: bool) -> None:
+        """Make the tables. All who wait for them share one try, so that none waits for those before it."""
         if self._ready and not again:
             return
-        async with self._lock:
-            if again:
-                self._ready = False
-            if not self._ready:
-                await asyncio.gather(*(self._create(self._prefix + name) for name in NAMES))
-                self._ready = True
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._make_tables(), context=Context())
+        await asyncio.shield(self._making)
 
-    async def _create(self, name: str) -> None:
+    async def _make_tables(self) -> None:
+        outcomes = await asyncio.gather(*map(self._make_table, NAMES), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._ready = True
+
+    async def _make_table(self, name: str) -> None:
         try:
             with translated():
-                await self._client.create_table(name)
+                await self._client.create_table(self._prefix + name)
+        except TableMissing:
+            raise StoreUnavailable from None  # it is being deleted
         except RowExists:
             return
 

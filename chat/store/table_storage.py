@@ -15,14 +15,14 @@ class TableStorage:
     """All three ports over one connection pool."""
 
     def __init__(self, service: TableService, clock: Clock) -> None:
-        self._service = service
+        self.service = service
         heads = Heads(service.sessions, service.directory)
-        self._writers = SessionWriters(service.sessions, heads)
+        self.writers = SessionWriters(service.sessions, heads)
         self.conversations = TableConversations(
-            service.sessions, service.directory, heads, self._writers, clock
+            service.sessions, service.directory, heads, self.writers, clock
         )
         usage = UsageRows(service.usage, service.sessions)
-        self.turns = TableTurns(service.sessions, usage, heads, self._writers, self.conversations)
+        self.turns = TableTurns(service.sessions, usage, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
 
     @classmethod
@@ -33,9 +33,9 @@ class TableStorage:
 
     async def ping(self) -> None:
         """StoreUnavailable when the service does not answer within 2 s."""
-        await self._service.ping()
+        await self.service.ping()
 
     async def aclose(self) -> None:
         """Finish what is queued and close the connections. Idempotent."""
-        await self._writers.aclose()
-        await self._service.aclose()
+        await self.writers.aclose()
+        await self.service.aclose()

@@ -418,10 +418,13 @@ class TurnStoreContract:
         ended = await store.turns.end_turn(ending(started))
         assert await store.turns.end_turn(ending(started)) == ended
 
-    async def test_an_end_that_comes_second_gets_the_first_and_writes_nothing(self, store: Stores) -> None:
+    @pytest.mark.parametrize("size", [1, 50_000])
+    async def test_an_end_that_comes_second_gets_the_first_and_writes_nothing(
+        self, store: Stores, size: int
+    ) -> None:
         started = await new_turn(store)
         first = await store.turns.end_turn(ending(started, "first", state="failed"))
-        late = replace(ending(started, "second"), events=(*deltas(1, 3), terminal()))
+        late = replace(ending(started, "second"), events=(*deltas(1, 80, "x" * size), terminal()))
         assert await store.turns.end_turn(late) == first
         assert await store.turns.read_events(first) == [terminal()]
         assert (await store.conversations.get_message("ann", first.id)).content == "first"

@@ -145,7 +145,7 @@ class MemoryStore(Faults):
     @port
     async def start_turn(self, draft: TurnDraft) -> StartedTurn:
         stored = self._opened(draft)
-        if stored.head.start_nonce == draft.nonce:
+        if draft.nonce and stored.head.start_nonce == draft.nonce:
             return self._started(stored)
         if stored.head.running_turn:
             raise TurnInProgress(stored.head.running_turn)

@@ -1,0 +1,73 @@
+"""Every error that the SDK can raise becomes one of ours."""
+
+import inspect
+
+import aiohttp
+import azure.data.tables
+import pytest
+from azure.core import exceptions as sdk
+from azure.core.exceptions import HttpResponseError
+
+from chat.errors import StoreError, StoreUnavailable, TooLarge
+from chat.store.table_errors import (
+    ERRORS,
+    RowChanged,
+    RowExists,
+    RowMissing,
+    TableMissing,
+    translate,
+    translated,
+)
+
+
+def raised_by_the_sdk() -> list[type[Exception]]:
+    classes = [
+        each for module in (sdk, azure.data.tables) for _, each in inspect.getmembers(module, inspect.isclass)
+    ]
+    return [each for each in classes if issubclass(each, Exception)]
+
+
+def test_every_error_of_the_sdk_is_mapped_by_name() -> None:
+    # These two are decided by the status that they carry, through their parent.
+    by_parent = {azure.data.tables.TableTransactionError, azure.data.tables.RequestTooLargeError}
+    assert set(raised_by_the_sdk()) - by_parent - set(ERRORS) == set()
+
+
+@pytest.mark.parametrize("kind", [aiohttp.ServerDisconnectedError, TimeoutError, ConnectionResetError])
+def test_a_connection_that_fails_is_unavailability(kind: type[Exception]) -> None:
+    with pytest.raises(StoreUnavailable), translated():
+        raise kind
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, StoreError),
+        (403, StoreError),
+        (404, RowMissing),
+        (408, StoreUnavailable),
+        (409, RowExists),
+        (412, RowChanged),
+        (413, TooLarge),
+        (429, StoreUnavailable),
+        (500, StoreUnavailable),
+        (503, StoreUnavailable),
+    ],
+)
+@pytest.mark.parametrize("kind", [HttpResponseError, azure.data.tables.TableTransactionError])
+def test_a_reply_is_judged_by_its_status(
+    kind: type[HttpResponseError], status: int, expected: type[Exception]
+) -> None:
+    error = kind(message="0:no")
+    error.status_code = status
+    assert type(translate(error)) is expected
+
+
+def test_a_table_that_is_not_there_is_told_from_a_row() -> None:
+    error = sdk.ResourceNotFoundError(message="gone\nErrorCode:TableNotFound")
+    assert type(translate(error)) is TableMissing
+
+
+def test_what_is_not_of_the_sdk_passes() -> None:
+    with pytest.raises(KeyError), translated():
+        raise KeyError

@@ -77,7 +77,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
         return await _answer(request, raw)
     except Problem as problem:
         return _problem_reply(problem)
-    except (ClientLeft, ConnectionResetError):
+    except (ClientLeft, ConnectionError):  # aiohttp raises more than one kind while it writes
         by_client = True
     except Dropped:
         pass

@@ -25,7 +25,7 @@ from local.model_server.rules import rule_answer
 
 CHOSEN_MODEL = "gpt-5-mini-2025-08-07"
 MAX_BODY_BYTES = 32 * 1024 * 1024
-SHUTDOWN_SECONDS = 0.5
+SHUTDOWN_SECONDS = 0.2  # aiohttp waits twice as long for who does not read
 
 LEDGER = web.AppKey("ledger", Ledger)
 STOPPING = web.AppKey("stopping", asyncio.Event)

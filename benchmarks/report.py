@@ -39,15 +39,15 @@ class Metric:
 
 METRICS = (
     Metric("burst_us", "burst: CPU us a delta", limit=25, goal=15),
-    Metric("burst_events", "events a delta", 2),
+    Metric("burst_events", "burst: events a delta", 2),
     Metric("first_p50_ms", "first byte beyond the model: p50 ms", limit=15, goal=10),
-    Metric("first_p99_ms", "p99 ms"),
+    Metric("first_p99_ms", "first byte beyond the model: p99 ms"),
     Metric("paced_us", "paced: CPU us a delta", limit=120, goal=90),
-    Metric("paced_all_us", "with starts and ends"),
-    Metric("paced_events", "events a delta", 2),
-    Metric("latency_p50_ms", "added latency: p50 ms"),
-    Metric("latency_p99_ms", "p99 ms", limit=100),
-    Metric("stream_kb", "KB a stream", limit=150),
+    Metric("paced_all_us", "paced: CPU us a delta, starts and ends too"),
+    Metric("paced_events", "paced: events a delta", 2),
+    Metric("latency_p50_ms", "paced: added latency, p50 ms"),
+    Metric("latency_p99_ms", "paced: added latency, p99 ms", limit=100),
+    Metric("stream_kb", "paced: KB a stream", limit=150),
 )
 START_UP = Metric("start_up", "start-up: CPU s", 2, limit=0.8)
 GROWTH = Metric("growth", "memory: KB a request", 3, limit=0.2)
@@ -76,7 +76,7 @@ def figures_table(figures: Mapping[str, Figures]) -> str:
         for metric in METRICS
         if any(metric.key in row for row in figures.values())
     ]
-    return table(["", *figures], rows)
+    return table(["", *figures], rows) if rows else ""
 
 
 def ratio_table(figures: Mapping[str, Figures], against: Sequence[str]) -> str:
@@ -115,8 +115,16 @@ def goal_rows(
     return rows
 
 
-def goals_table(rows: Sequence[Sequence[str]]) -> str:
-    return table([WORKER, "measured", "limit", "goal", ""], rows)
+def goals_table(rows: Sequence[Sequence[str]], server: str = WORKER) -> str:
+    """The verdicts, under the name of the server that was measured."""
+    return table([server, "measured", "limit", "goal", ""], rows)
+
+
+def crowd() -> str:
+    """How busy the machine was before the run: others on it make latencies worse, and CPU times a little."""
+    load = os.getloadavg()[0]
+    warning = ", which is too busy for latencies to mean much" if load > (os.cpu_count() or 1) / 4 else ""
+    return f"Load average before the run: {load:.2f}{warning}."
 
 
 def machine() -> str:
@@ -145,7 +153,7 @@ def method(sizes: Sizes) -> str:
             f"Burst: {sizes.burst_streams} streams of {sizes.burst_deltas} deltas, one after the other.",
             f"First byte: {sizes.first_requests} requests; the model waits {sizes.first_delay_ms} ms.",
             f"Paced: {sizes.streams} streams at {sizes.rate} deltas/s for {sizes.seconds} s, started over "
-            f"{sizes.spread:g} s; `CPU us a delta` is taken while all of them run.",
+            f"{sizes.spread:.3g} s; `CPU us a delta` is taken while all of them run.",
             "CPU and memory are the server process's alone. Added latency is from the model's write to the client's",
             "read, so the column of the model is what the machine itself adds. A delta is one that the model sent,",
             "an event is a frame that the client got.",
@@ -153,8 +161,13 @@ def method(sizes: Sizes) -> str:
     )
 
 
-def write_results(tables: Sequence[str], sizes: Sizes) -> None:
+def write_results(tables: Sequence[str], sizes: Sizes, crowd_before: str) -> None:
     """`benchmarks/RESULTS.md`"""
     day = datetime.now(UTC).date().isoformat()
-    parts = ["# Results of `make bench`", f"{day}. {machine()}.\n{versions()}.", method(sizes), *tables]
+    parts = [
+        "# Results of `make bench`",
+        f"{day}. {machine()}.\n{versions()}.\n{crowd_before}",
+        method(sizes),
+        *tables,
+    ]
     RESULTS.write_text("\n\n".join(part for part in parts if part) + "\n")

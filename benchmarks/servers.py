@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import selectors
 import shutil
 import socket
 import subprocess
@@ -15,8 +14,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from string import Template
 from typing import Any
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"(\S+)\s+(http://\S+)(?:.*\bpid (\d+))?")
@@ -74,21 +75,28 @@ def process(command: Sequence[str]) -> Generator[subprocess.Popen[str]]:
 
 def lines_until_ready(child: subprocess.Popen[str], name: str) -> list[str]:
     """What a program of ours prints up to its line `ready URL`. Skipped when that does not come."""
-    assert child.stdout is not None
+    printed: SimpleQueue[str] = SimpleQueue()
+    # It reads on after that line: what is printed later must not fill the pipe and stop the program.
+    threading.Thread(target=_read_lines, args=(child, printed), daemon=True).start()
     lines: list[str] = []
     deadline = time.monotonic() + START_SECONDS
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
-        while selector.select(max(0, deadline - time.monotonic())):
-            line = child.stdout.readline()
-            if not line:
-                raise Skipped(f"{name} ended before it was ready")
-            lines.append(line.strip())
-            if line.startswith("ready "):
-                # Whatever it prints later must not fill the pipe and stop it.
-                threading.Thread(target=child.stdout.read, daemon=True).start()
-                return lines
-    raise Skipped(f"{name} was not ready within {START_SECONDS} s")
+    while not (lines and lines[-1].startswith("ready ")):
+        try:
+            line = printed.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            raise Skipped(f"{name} was not ready within {START_SECONDS} s") from None
+        if not line:
+            raise Skipped(f"{name} ended before it was ready")
+        lines.append(line.strip())
+    return lines
+
+
+def _read_lines(child: subprocess.Popen[str], printed: SimpleQueue[str]) -> None:
+    """Ends with "", as `readline` does at the end of a file."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        printed.put(line)
+    printed.put("")
 
 
 def free_port() -> int:
@@ -110,8 +118,12 @@ def wait_for_port(port: int, child: subprocess.Popen[str]) -> None:
 
 def start_model(stack: ExitStack) -> Server:
     child = stack.enter_context(process(program("local.model_server", "--port", "0")))
-    url = lines_until_ready(child, "the model stand-in")[-1].split()[1]
-    return Server("the model itself", url + COMPLETIONS, child.pid, {"stream": True})
+    return model_server(lines_until_ready(child, "the model stand-in")[-1].split()[1], child.pid)
+
+
+def model_server(url: str, pid: int) -> Server:
+    """The stand-in at any of its URLs."""
+    return Server("the model itself", urljoin(url, COMPLETIONS), pid, {"stream": True})
 
 
 def start_nginx(stack: ExitStack, model: Server) -> Server:
@@ -165,9 +177,7 @@ def running_field() -> Generator[Field]:
         parley: list[Server] = []
         try:
             table = start_parley(stack)
-            model = Server(
-                "the model itself", table["model"][0] + COMPLETIONS, table["model"][1], {"stream": True}
-            )
+            model = model_server(*table["model"])
             parley = parley_servers(table, skipped)
         except Skipped as reason:
             skipped["Parley"] = str(reason)

@@ -48,7 +48,7 @@ def test_the_goals_are_those_of_the_worker() -> None:
     assert outcomes["burst: CPU us a delta"] == "FAIL"
     assert outcomes["paced: CPU us a delta"] == "pass"
     assert outcomes["start-up: CPU s"] == "pass"
-    assert outcomes["KB a stream"] == "skipped"
+    assert outcomes["paced: KB a stream"] == "skipped"
 
 
 def test_ratios_are_in_units_of_the_peer() -> None:

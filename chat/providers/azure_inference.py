@@ -7,6 +7,7 @@ is retried here: what waits and asks again sits above the port, where attempts a
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, cast
+from urllib.request import getproxies
 
 import aiohttp
 import orjson
@@ -205,7 +206,7 @@ class _Transport(AioHttpTransport):
             self.session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
+                trust_env=bool(getproxies()),  # it costs a thread and 2 ms a request, to look for ~/.netrc
             )
         await super().open()
 

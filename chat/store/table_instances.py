@@ -46,9 +46,7 @@ class TableInstances:
                 found = await self.read_lease(lease.instance_id)
             if found is None or found.fenced or found.beat > beat:
                 raise LeaseLost
-            if found.beat == beat:  # ours, of an earlier try whose reply did not come
-                return InstanceLease(lease.instance_id, beat, found.age, version=found.version)
-            version = found.version
+            version = found.version  # an earlier try of ours, whose reply did not come
         raise StoreConflict
 
     async def read_lease(self, instance_id: str) -> InstanceLease | None:

@@ -1,106 +1,34 @@
-"""The rules of the three ports of the store, as suites: a store passes by subclassing them with a `store` fixture.
+"""The rules of the ports of the store, as suites: a store passes by subclassing them with a `store` fixture.
 
-The fixture gives anything that has the three ports as `conversations`, `turns` and `instances`.
+The fixture gives `Stores`: anything that has the three ports. The rules of `TurnStore` are in `turn_contract.py`.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chat.clock import SystemClock, UlidIds
 from chat.errors import (
-    MessageNotFound,
     NotFound,
     SessionNotFound,
-    TurnInProgress,
     TurnNotFound,
     ValidationError,
-    VersionConflict,
 )
-from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFailed, TurnFinished
-from chat.messages import MessageDraft, Session, TurnError, Usage
+from chat.messages import MessageDraft
 from chat.store.base import (
-    ConversationStore,
-    InstanceStore,
     LeaseLost,
     SessionDraft,
-    StartedTurn,
-    TurnDraft,
-    TurnEnding,
-    TurnStore,
 )
-
-IDS = UlidIds(SystemClock())
-NOW = datetime(2026, 11, 20, 8, 15, 0, 123456, tzinfo=UTC)
-
-
-@dataclass
-class Stores:
-    """The three ports of one store."""
-
-    conversations: ConversationStore
-    turns: TurnStore
-    instances: InstanceStore
-
-
-# Controls, quotes, both ends of the BMP, private letters, and a letter of each plane above.
-PLANES = "\x00\x1f\t\r\n'\"\\/é\u2028\ud7ff\ue000\ufffd\uffff" + "".join(
-    chr((plane << 16) + 0xF389) for plane in range(1, 17)
+from tests.store.builders import (
+    PLANES,
+    Stores,
+    new_session,
+    new_session_at,
+    new_turn,
+    said,
+    turn_draft,
 )
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A clock that stands still."""
-
-    when: datetime
-
-    def now(self) -> datetime:
-        return self.when
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
-def said(text: str) -> MessageDraft:
-    return MessageDraft("user", text, author="ann")
-
-
-async def new_session(store: Stores, *texts: str, user: str = "ann", **fields: Any) -> Session:
-    drafts = [said(text) for text in texts]
-    return await store.conversations.create_session(user, SessionDraft(IDS.new(), **fields), drafts)
-
-
-async def new_session_at(store: Stores, seconds: int) -> Session:
-    """A session made so many seconds later than others."""
-    ids = UlidIds(Moment(NOW + timedelta(seconds=seconds)))
-    return await store.conversations.create_session("ann", SessionDraft(ids.new()))
-
-
-def turn_draft(session: Session, text: str = "Hello", *, nonce: str = "n1", **fields: Any) -> TurnDraft:
-    message = None if "message_id" in fields else said(text)
-    return TurnDraft(session, session.user_id, "i1", NOW, nonce, message, **fields)
-
-
-async def new_turn(store: Stores) -> StartedTurn:
-    return await store.turns.start_turn(turn_draft(await new_session(store)))
-
-
-def ending(started: StartedTurn, text: str = "Hi", **fields: Any) -> TurnEnding:
-    changes = {"state": "finished", "ended_at": NOW + timedelta(seconds=3), "usage": Usage(3, 5)} | fields
-    message = replace(started.assistant_message, content=text, status="complete", tokens_used=8)
-    return TurnEnding(started.turn, replace(started.turn, **changes), (terminal(),), message)
-
-
-def terminal() -> NumberedEvent:
-    return NumberedEvent(TERMINAL_NUMBER, TurnFinished())
-
-
-def deltas(first: int, last: int, text: str = "x") -> list[NumberedEvent]:
-    return [NumberedEvent(number, TextDelta("t0", text)) for number in range(first, last + 1)]
 
 
 class ConversationStoreContract:
@@ -273,203 +201,6 @@ class ConversationStoreContract:
         [stored] = await store.conversations.append_messages("ann", session.id, [said(text)])
         assert stored.content == text
         assert (await store.conversations.get_message("ann", stored.id)).content == text
-
-
-class TurnStoreContract:
-    async def test_a_start_stores_the_message_the_placeholder_and_the_turn(self, store: Stores) -> None:
-        session = await new_session(store, "before")
-        wire: dict[str, Any] = {"usage": True}
-        started = await store.turns.start_turn(
-            turn_draft(session, "Why?", pipeline="p", dialect="plan", wire=wire, llm_model="m")
-        )
-        messages = await store.conversations.list_messages("ann", session.id, limit=9)
-        assert messages[1:] == [started.user_message, started.assistant_message]
-        assert [(each.content, each.status) for each in messages[1:]] == [
-            ("Why?", "complete"),
-            ("", "streaming"),
-        ]
-        assert started.turn.id == started.assistant_message.id
-        assert started.turn == await store.turns.get_turn("ann", started.turn.id)
-        assert (started.turn.pipeline, started.turn.dialect, started.turn.wire) == ("p", "plan", wire)
-        assert started.assistant_message.llm_model == "m"
-
-    async def test_a_start_marks_the_session_as_busy(self, store: Stores) -> None:
-        started = await new_turn(store)
-        stored = await store.conversations.get_session("ann", started.session.id)
-        assert stored == started.session
-        assert (stored.running_turn, stored.last_seq, stored.title) == (started.turn.id, 2, "Hello")
-
-    async def test_a_start_can_answer_a_stored_message(self, store: Stores) -> None:
-        session = await new_session(store, "one", "two")
-        started = await store.turns.start_turn(turn_draft(session, message_id=f"{session.id}-00000001"))
-        assert started.user_message.content == "one"
-        assert started.turn.user_message_id == f"{session.id}-00000001"
-        assert started.turn.id == f"{session.id}-00000003"
-
-    async def test_a_start_that_answers_no_stored_message_is_refused(self, store: Stores) -> None:
-        session = await new_session(store)
-        with pytest.raises(MessageNotFound):
-            await store.turns.start_turn(turn_draft(session, message_id=f"{session.id}-00000007"))
-        assert (await store.conversations.get_session("ann", session.id)).running_turn == ""
-
-    @pytest.mark.parametrize("length", [0, 2, 200])
-    async def test_a_start_can_make_its_session_with_a_history(self, store: Stores, length: int) -> None:
-        draft = SessionDraft(IDS.new(), llm_model="m")
-        history = tuple(said(f"old {number}") for number in range(length))
-        fresh = Session(draft.id, "ann", "", NOW, NOW)
-        turn = turn_draft(fresh, "new", new_session=draft, history=history)
-        started = await store.turns.start_turn(turn)
-        assert started == await store.turns.start_turn(turn)
-        messages = await store.conversations.list_messages("ann", draft.id, limit=999)
-        assert [each.content for each in messages] == [each.content for each in history] + ["new", ""]
-        assert (await store.conversations.list_sessions("ann", limit=5)).items == (started.session,)
-        assert started.session.llm_model == "m"
-
-    async def test_a_second_start_finds_the_turn_in_progress(self, store: Stores) -> None:
-        started = await new_turn(store)
-        with pytest.raises(TurnInProgress) as caught:
-            await store.turns.start_turn(turn_draft(started.session, nonce="n2"))
-        assert caught.value.turn_id == started.turn.id
-
-    async def test_a_start_with_the_same_nonce_gives_what_landed(self, store: Stores) -> None:
-        session = await new_session(store)
-        started = await store.turns.start_turn(turn_draft(session))
-        assert await store.turns.start_turn(turn_draft(session)) == started
-        assert (await store.conversations.get_session("ann", session.id)).last_seq == 2
-
-    async def test_a_start_whose_window_is_out_of_date_is_refused(self, store: Stores) -> None:
-        session = await new_session(store)
-        await store.conversations.append_messages("ann", session.id, [said("late")])
-        with pytest.raises(VersionConflict):
-            await store.turns.start_turn(turn_draft(session))
-
-    async def test_a_start_goes_through_when_only_other_things_changed(self, store: Stores) -> None:
-        first = await new_turn(store)
-        await store.turns.end_turn(ending(first))
-        started = await store.turns.start_turn(turn_draft(first.session, nonce="n2"))
-        assert started.turn.id == f"{first.session.id}-00000004"
-
-    async def test_of_many_starts_exactly_one_wins(self, store: Stores) -> None:
-        session = await new_session(store)
-        calls = [store.turns.start_turn(turn_draft(session, nonce=f"n{number}")) for number in range(20)]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert sum(isinstance(each, StartedTurn) for each in outcomes) == 1
-        assert sum(isinstance(each, TurnInProgress) for each in outcomes) == 19
-
-    @pytest.mark.parametrize("identifier", ["", "x", "a/b-00000001", "'-00000001", "x-00000001"])
-    async def test_a_turn_that_does_not_exist_is_not_found(self, store: Stores, identifier: str) -> None:
-        for call in (store.turns.load_turn(identifier), store.turns.get_turn("ann", identifier)):
-            with pytest.raises(TurnNotFound):
-                await call
-
-    async def test_events_are_read_back_in_order_from_any_number(self, store: Stores) -> None:
-        turn = (await new_turn(store)).turn
-        assert await store.turns.read_events(turn) == []
-        await store.turns.append_events(turn, deltas(1, 3))
-        await store.turns.append_events(turn, deltas(4, 4))
-        assert await store.turns.read_events(turn) == deltas(1, 4)
-        assert await store.turns.read_events(turn, after=2) == deltas(3, 4)
-        assert await store.turns.read_events(turn, after=4) == []
-
-    async def test_events_appended_twice_are_stored_once(self, store: Stores) -> None:
-        turn = (await new_turn(store)).turn
-        await store.turns.append_events(turn, deltas(1, 3))
-        await store.turns.append_events(turn, deltas(1, 3))
-        await store.turns.append_events(turn, deltas(1, 5))
-        assert await store.turns.read_events(turn) == deltas(1, 5)
-
-    @pytest.mark.parametrize(("count", "size"), [(1, 200_000), (100, 5_000), (3, 150_000), (1_000, 3_000)])
-    async def test_events_of_any_size_are_stored(self, store: Stores, count: int, size: int) -> None:
-        turn = (await new_turn(store)).turn
-        events = deltas(1, count, (PLANES * (size // len(PLANES) + 1))[:size])
-        await store.turns.append_events(turn, events)
-        assert await store.turns.read_events(turn) == events
-
-    async def test_the_events_of_one_turn_are_not_those_of_another(self, store: Stores) -> None:
-        first = await new_turn(store)
-        await store.turns.append_events(first.turn, deltas(1, 2))
-        await store.turns.end_turn(ending(first))
-        second = await store.turns.start_turn(turn_draft(first.session, nonce="n2"))
-        assert await store.turns.read_events(second.turn) == []
-
-    async def test_the_end_stores_events_message_turn_and_frees_the_session(self, store: Stores) -> None:
-        started = await new_turn(store)
-        await store.turns.append_events(started.turn, deltas(1, 2))
-        end = ending(started, "Answer")
-        ended = await store.turns.end_turn(end)
-        assert replace(ended, version="") == replace(end.ended, version="")
-        assert await store.turns.load_turn(ended.id) == ended
-        assert await store.conversations.get_message("ann", ended.id) == end.message
-        assert await store.turns.read_events(ended) == [*deltas(1, 2), terminal()]
-        session = await store.conversations.get_session("ann", started.session.id)
-        assert (session.running_turn, session.updated_at) == ("", end.ended.ended_at)
-
-    async def test_an_end_with_an_error_and_attempts_is_read_back(self, store: Stores) -> None:
-        error = TurnError("MODEL_ERROR", "It broke", retryable=True)
-        attempts = ({"provider": "AZURE", "ok": False}, {"provider": "X", "ms": 12.5})
-        started = await new_turn(store)
-        end = ending(started, state="failed", error=error, attempts=attempts, usage=None, last_event=7)
-        ended = await store.turns.end_turn(end)
-        assert (ended.error, ended.attempts, ended.usage, ended.last_event) == (error, attempts, None, 7)
-        assert await store.turns.load_turn(ended.id) == ended
-
-    async def test_a_repeated_end_is_success(self, store: Stores) -> None:
-        started = await new_turn(store)
-        ended = await store.turns.end_turn(ending(started))
-        assert await store.turns.end_turn(ending(started)) == ended
-
-    @pytest.mark.parametrize("size", [1, 50_000])
-    async def test_an_end_that_comes_second_gets_the_first_and_writes_nothing(
-        self, store: Stores, size: int
-    ) -> None:
-        started = await new_turn(store)
-        first = await store.turns.end_turn(ending(started, "first", state="failed"))
-        late = replace(ending(started, "second"), events=(*deltas(1, 80, "x" * size), terminal()))
-        assert await store.turns.end_turn(late) == first
-        assert await store.turns.read_events(first) == [terminal()]
-        assert (await store.conversations.get_message("ann", first.id)).content == "first"
-
-    @pytest.mark.parametrize("size", [40_000, 600_000, 2 * 1024 * 1024])
-    async def test_an_answer_of_any_length_survives(self, store: Stores, size: int) -> None:
-        started = await new_turn(store)
-        text = (PLANES * (size // len(PLANES.encode()) + 1))[: size // 2]
-        events = (*deltas(1, 1_000, "y" * 800), terminal())
-        await store.turns.end_turn(replace(ending(started, text), events=events))
-        assert (await store.conversations.get_message("ann", started.turn.id)).content == text
-        assert await store.turns.read_events(started.turn) == list(events)
-
-    async def test_an_ended_turn_makes_room_for_the_next(self, store: Stores) -> None:
-        first = await new_turn(store)
-        await store.turns.end_turn(ending(first))
-        session = await store.conversations.get_session("ann", first.session.id)
-        second = await store.turns.start_turn(turn_draft(session, nonce="n2"))
-        assert second.session.running_turn == second.turn.id
-
-    async def test_an_end_of_a_deleted_session_is_not_found(self, store: Stores) -> None:
-        started = await new_turn(store)
-        await store.conversations.delete_session("ann", started.session.id)
-        with pytest.raises(TurnNotFound):
-            await store.turns.end_turn(ending(started))
-
-    async def test_events_are_purged_once_their_turn_ended_long_ago(self, store: Stores) -> None:
-        old, young, running = [await new_turn(store) for _ in range(3)]
-        await store.turns.append_events(running.turn, deltas(1, 2))
-        await store.turns.append_events(old.turn, deltas(1, 250))
-        await store.turns.end_turn(ending(old, ended_at=NOW - timedelta(days=3)))
-        await store.turns.end_turn(ending(young))
-        assert await store.turns.purge_events(ended_before=NOW - timedelta(days=1)) == 1
-        assert await store.turns.purge_events(ended_before=NOW - timedelta(days=1)) == 0
-        assert await store.turns.read_events(old.turn) == []
-        assert await store.turns.read_events(young.turn) == [terminal()]
-        assert await store.turns.read_events(running.turn) == deltas(1, 2)
-        assert (await store.conversations.get_message("ann", old.turn.id)).content == "Hi"
-
-    async def test_a_turn_that_ended_after_a_purge_is_purged_by_a_later_one(self, store: Stores) -> None:
-        assert await store.turns.purge_events(ended_before=NOW) == 0
-        started = await new_turn(store)
-        failed = NumberedEvent(TERMINAL_NUMBER, TurnFailed("X", "x", retryable=False))
-        await store.turns.end_turn(replace(ending(started), events=(failed,)))
-        assert await store.turns.purge_events(ended_before=NOW + timedelta(days=1)) == 1
 
 
 class InstanceStoreContract:

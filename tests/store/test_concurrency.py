@@ -9,8 +9,8 @@ import pytest
 from chat.errors import SessionNotFound, TurnInProgress, VersionConflict
 from chat.store.base import StartedTurn
 from chat.store.table_storage import TableStorage
+from tests.store.builders import Stores, ending, new_session, new_turn, said, turn_draft
 from tests.store.conftest import OpenStorage
-from tests.store.contract import Stores, new_session, said, turn_draft
 from tests.support.azurite import ROOT, Azurite
 
 
@@ -71,6 +71,19 @@ async def test_a_start_beside_appends_is_refused_or_stands_right_after_its_windo
         assert isinstance(outcome, VersionConflict)
     stored = await stores[0].conversations.list_messages("ann", session.id, limit=99)
     assert [each.seq for each in stored] == list(range(1, len(stored) + 1))
+
+
+async def test_an_end_beside_appends_frees_the_session(open_storage: OpenStorage) -> None:
+    stores = [ports_of(open_storage()) for _ in range(2)]
+    started = await new_turn(stores[0])
+    for number in range(10):
+        appends = [
+            stores[1].conversations.append_messages("ann", started.session.id, [said("x")]) for _ in "12"
+        ]
+        await asyncio.gather(stores[0].turns.end_turn(ending(started)), *appends)
+        session = await stores[0].conversations.get_session("ann", started.session.id)
+        assert session.running_turn == ""
+        started = await stores[0].turns.start_turn(turn_draft(session, nonce=f"next {number}"))
 
 
 async def test_appends_that_race_with_a_delete_land_before_it_or_find_nothing(

@@ -11,8 +11,7 @@ from chat.errors import StoreUnavailable
 from chat.messages import Session
 from chat.store.base import SessionDraft
 from chat.store.table_storage import TableStorage
-from tests.store.conftest import OpenStorage
-from tests.store.contract import (
+from tests.store.builders import (
     IDS,
     NOW,
     Stores,
@@ -24,6 +23,7 @@ from tests.store.contract import (
     terminal,
     turn_draft,
 )
+from tests.store.conftest import OpenStorage
 from tests.support.azurite import Azurite, connection_string
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 

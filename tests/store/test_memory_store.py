@@ -5,14 +5,9 @@ import asyncio
 import pytest
 
 from chat.errors import StoreUnavailable
-from tests.store.contract import (
-    ConversationStoreContract,
-    InstanceStoreContract,
-    Stores,
-    TurnStoreContract,
-    new_session,
-    turn_draft,
-)
+from tests.store.builders import Stores, new_session, turn_draft
+from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.turn_contract import TurnStoreContract
 from tests.support.memory_store import MemoryStore
 
 

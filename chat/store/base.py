@@ -163,6 +163,7 @@ class InstanceLease:
     beat: int
     age: float  # seconds since the last beat, when this was read
     fenced: bool = False  # somebody found it expired: its owner must drop its turns
+    turns: tuple[str, ...] = ()  # ids of the turns that the instance ran at this beat
     version: str = ""
 
 
@@ -182,8 +183,9 @@ class InstanceStore(Protocol):
         """Make the lease of a new instance."""
         ...
 
-    async def renew(self, lease: InstanceLease) -> InstanceLease:
-        """Beat. LeaseLost when the row is gone or fenced. A beat whose reply got lost is no loss."""
+    async def renew(self, lease: InstanceLease, turns: Sequence[str] = ()) -> InstanceLease:
+        """Beat, and say which turns the instance runs, so that a sweeper finds them. LeaseLost when the row is gone
+        or fenced. A beat whose reply got lost is no loss."""
         ...
 
     async def read_lease(self, instance_id: str) -> InstanceLease | None:
@@ -200,16 +202,6 @@ class InstanceStore(Protocol):
 
     async def list_leases(self) -> list[InstanceLease]:
         """Every instance that has a row."""
-        ...
-
-    async def add_turn(self, instance_id: str, turn_id: str) -> None:
-        """Note that this instance runs the turn, so that the sweeper finds it."""
-        ...
-
-    async def remove_turn(self, instance_id: str, turn_id: str) -> None: ...
-
-    async def list_turns(self, instance_id: str) -> list[str]:
-        """Ids of the turns it noted and did not remove."""
         ...
 
     async def post_cancel(self, instance_id: str, turn_id: str) -> None: ...

@@ -197,7 +197,9 @@ class _Writer:
             landed.setdefault(row.values.get("marker") or "", seq_of(row.key))
         for item in items:
             seq = landed.get(item.append.marker)
-            change = next((each for each in item.tried if each.messages[0].seq == seq), None)
+            change = next(
+                (each for each in item.tried if each.messages and each.messages[0].seq == seq), None
+            )
             if change is not None:
                 item.settle(Written(change, head, ""))
 

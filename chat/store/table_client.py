@@ -10,28 +10,25 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from azure.core import MatchConditions
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
-from chat.store.table_batch import send_batch
 from chat.store.table_errors import RowMissing, TableMissing, translated
 from chat.store.table_properties import Entity
-
-type Operation = tuple[Literal["create", "update", "upsert", "delete"], Entity, dict[str, Any]]
+from chat.store.table_writes import Operation, send_batch, send_write
 
 ATTEMPT_TIMEOUT = 2.5  # above the 2 s that the sockets have, for replies that trickle
 OPERATION_TIMEOUT = 5.0
 BATCH_ROWS = 100
 BATCH_BYTES = 3_500_000  # of the 4 MiB that a request may have
-QUIET = {"response_preference": "return-no-content"}  # the service need not send the row back
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class Row:
 
 
 def creating(entity: Entity) -> Operation:
-    return ("create", entity, QUIET)
+    return ("create", entity, {})
 
 
 def merging(entity: Entity, etag: str = "") -> Operation:
@@ -69,8 +66,8 @@ def upserting(entity: Entity) -> Operation:
     return ("upsert", entity, {"mode": UpdateMode.REPLACE})
 
 
-def deleting(partition: str, key: str) -> Operation:
-    return ("delete", {"PartitionKey": partition, "RowKey": key}, {})
+def deleting(partition: str, key: str, etag: str = "") -> Operation:
+    return ("delete", {"PartitionKey": partition, "RowKey": key}, _guard(etag))
 
 
 def quoted(text: str) -> str:
@@ -121,30 +118,24 @@ class Table:
 
     async def create(self, entity: Entity) -> None:
         """RowExists when it is there, be it from an earlier try of this call."""
-        await self._retried(lambda: self._client.create_entity(entity, **QUIET))
+        await self._write(creating(entity))
 
     async def merge(self, entity: Entity, etag: str = "") -> str:
         """The new etag. RowChanged, be it by an earlier try of this call; RowMissing."""
-        reply = await self._retried(
-            lambda: self._client.update_entity(entity, UpdateMode.MERGE, **_guard(etag))
-        )
-        return reply["etag"]
+        return await self._write(merging(entity, etag))
 
     async def replace(self, entity: Entity, etag: str) -> str:
         """As `merge`, but nothing of the old row is left."""
-        reply = await self._retried(
-            lambda: self._client.update_entity(entity, UpdateMode.REPLACE, **_guard(etag))
-        )
-        return reply["etag"]
+        return await self._write(replacing(entity, etag))
 
     async def upsert(self, entity: Entity) -> str:
         """Create or replace; the new etag."""
-        reply = await self._retried(lambda: self._client.upsert_entity(entity, UpdateMode.REPLACE))
-        return reply["etag"]
+        return await self._write(upserting(entity))
 
     async def delete(self, partition: str, key: str, etag: str = "") -> None:
         """Nothing when it is not there. RowChanged."""
-        await self._retried(lambda: self._client.delete_entity(partition, key, **_guard(etag)))
+        with suppress(RowMissing):
+            await self._write(deleting(partition, key, etag))
 
     async def batch(self, operations: Sequence[Operation], *, again: bool = False) -> list[str]:
         """All of them or none; the new etags. StoreUnavailable leaves open which, so only what may be written
@@ -195,6 +186,9 @@ class Table:
         except StopAsyncIteration:
             return [], None
         return [_row(entity, dates[-1]) for entity in entities], getattr(pages, "continuation_token", None)
+
+    async def _write(self, operation: Operation) -> str:
+        return await self._retried(functools.partial(send_write, self._client, operation))
 
     async def _retried[T](self, attempt: Callable[[], Awaitable[T]], *, tries: int = 10) -> T:
         until = time.monotonic() + OPERATION_TIMEOUT

@@ -1,21 +1,21 @@
-"""Leases, mailboxes and the turns of instances on the table `instances`: the port `InstanceStore`.
+"""Leases and mailboxes of instances on the table `instances`: the port `InstanceStore`.
 
-Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `mail-watch-{turn}`, `turn-{turn}`.
+Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `mail-watch-{turn}`.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chat.errors import StoreConflict, StoreError
 from chat.store.base import InstanceLease, LeaseLost, Mail
 from chat.store.table_client import Row, Table, key_range, quoted
 from chat.store.table_errors import RowChanged, RowMissing
 from chat.store.table_keys import escaped, unescaped
-from chat.store.table_properties import Entity
+from chat.store.table_properties import Entity, chunked, joined
 
-BEAT, CANCEL, WATCH, TURN = "beat", "mail-cancel-", "mail-watch-", "turn-"
-BEYOND_MAIL, BEYOND_TURNS = "turn", "turn."
+BEAT, CANCEL, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-watch-", "mail."
 ATTEMPTS = 3
 
 logger = logging.getLogger(__name__)
@@ -28,23 +28,20 @@ class TableInstances:
         self._instances = instances
 
     async def register(self, instance_id: str) -> InstanceLease:
-        etag = await self._instances.upsert(_keys(instance_id, BEAT) | {"beat": 0, "fenced": False})
-        return InstanceLease(instance_id, 0, 0.0, version=etag)
+        lease = InstanceLease(instance_id, 0, 0.0)
+        return replace(lease, version=await self._instances.upsert(_row(lease)))
 
-    async def renew(self, lease: InstanceLease) -> InstanceLease:
-        beat = lease.beat + 1
+    async def renew(self, lease: InstanceLease, turns: Sequence[str] = ()) -> InstanceLease:
+        beaten = InstanceLease(lease.instance_id, lease.beat + 1, 0.0, turns=tuple(turns))
         version = lease.version
         for _ in range(ATTEMPTS):
             try:
-                version = await self._instances.merge(
-                    _keys(lease.instance_id, BEAT) | {"beat": beat}, version
-                )
-                return InstanceLease(lease.instance_id, beat, 0.0, version=version)
+                return replace(beaten, version=await self._instances.replace(_row(beaten), version))
             except RowMissing:
                 raise LeaseLost from None
             except RowChanged:
                 found = await self.read_lease(lease.instance_id)
-            if found is None or found.fenced or found.beat > beat:
+            if found is None or found.fenced or found.beat > beaten.beat:
                 raise LeaseLost
             version = found.version  # an earlier try of ours, whose reply did not come
         raise StoreConflict
@@ -68,16 +65,6 @@ class TableInstances:
 
     async def list_leases(self) -> list[InstanceLease]:
         return [_lease(row) for row in await self._instances.rows(f"RowKey eq {quoted(BEAT)}")]
-
-    async def add_turn(self, instance_id: str, turn_id: str) -> None:
-        await self._instances.upsert(_keys(instance_id, TURN + turn_id))
-
-    async def remove_turn(self, instance_id: str, turn_id: str) -> None:
-        await self._instances.delete(escaped(instance_id), TURN + turn_id)
-
-    async def list_turns(self, instance_id: str) -> list[str]:
-        query = key_range(escaped(instance_id), TURN, BEYOND_TURNS)
-        return [row.key.removeprefix(TURN) for row in await self._instances.rows(query)]
 
     async def post_cancel(self, instance_id: str, turn_id: str) -> None:
         await self._instances.upsert(_keys(instance_id, CANCEL + turn_id))
@@ -110,7 +97,12 @@ def _named(mail: Sequence[Row], prefix: str) -> frozenset[str]:
     return frozenset(row.key.removeprefix(prefix) for row in mail if row.key.startswith(prefix))
 
 
+def _row(lease: InstanceLease) -> Entity:
+    keys = _keys(lease.instance_id, BEAT)
+    return keys | {"beat": lease.beat, "fenced": lease.fenced} | chunked("turns", " ".join(lease.turns))
+
+
 def _lease(row: Row) -> InstanceLease:
-    return InstanceLease(
-        unescaped(row.partition), row.values["beat"], row.age, row.values["fenced"], version=row.etag
-    )
+    turns = tuple(joined(row.values, "turns").split())
+    instance_id = unescaped(row.partition)
+    return InstanceLease(instance_id, row.values["beat"], row.age, row.values["fenced"], turns, row.etag)

@@ -5,7 +5,8 @@ One lease an instance, not one a turn: its turns die with it, so they live by on
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from chat.store.base import InstanceLease, InstanceStore, LeaseLost, Mail
 from chat.telemetry import record, record_error
 
 BEAT = 3.0  # seconds between two beats
+NOTE = 0.5  # seconds after a beat at which the next one may name new turns
 LEASE = 12.0  # seconds after the last beat at which a lease may be found expired
 FRESH = 8.0  # a renewal older than this is renewed again before anything is written under the lease
 MAIL = 0.3  # seconds between two looks into the mailbox
@@ -31,6 +33,7 @@ class LeaseKeeper:
         ids: Ids,
         clock: Clock,
         busy: Callable[[], bool],
+        turns: Callable[[], Sequence[str]],
         on_mail: Callable[[Mail], None],
         on_lost: Callable[[str], None],
     ) -> None:
@@ -38,12 +41,14 @@ class LeaseKeeper:
         self._ids = ids
         self._clock = clock
         self._busy = busy
+        self._turns = turns
         self._on_mail = on_mail
         self._on_lost = on_lost
         self._lease: InstanceLease | None = None
         self._renewed = 0.0  # when the last good renewal began
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._noted = asyncio.Event()
 
     async def ensure(self) -> str:
         """The id of an instance whose lease is fresh: made or renewed first where needed. StoreUnavailable."""
@@ -67,6 +72,10 @@ class LeaseKeeper:
             if not self._fresh() and await self._renewed_or_none(self._lease) is None:
                 raise LeaseLost
 
+    def note(self) -> None:
+        """There are turns that no beat has named yet: beat soon."""
+        self._noted.set()
+
     async def close(self) -> None:
         """Stop beating and give the lease back. The turns must have ended."""
         task, self._task = self._task, None
@@ -87,7 +96,8 @@ class LeaseKeeper:
     async def _renewed_or_none(self, lease: InstanceLease) -> InstanceLease | None:
         began = self._clock.monotonic()
         try:
-            self._lease = await self._store.renew(lease)
+            self._noted.clear()
+            self._lease = await self._store.renew(lease, self._turns())
         except LeaseLost:
             self._lose()
             return None
@@ -115,16 +125,23 @@ class LeaseKeeper:
 
     async def _beat(self) -> None:
         while True:
-            due = self._renewed + BEAT - self._clock.monotonic()
-            await asyncio.sleep(max(due, MAIL))
+            await self._until_due()
             try:
                 async with self._lock:
-                    if self._lease is not None and self._clock.monotonic() - self._renewed >= BEAT:
+                    if self._lease is not None:
                         await self._renewed_or_none(self._lease)
             except StoreError:
                 continue  # tried again after MAIL seconds; others wait for LEASE
             except Exception as error:
                 record_error("beat_failed", error)
+
+    async def _until_due(self) -> None:
+        """BEAT seconds after the last renewal, or NOTE seconds when there is a turn to name."""
+        await asyncio.sleep(max(self._renewed + NOTE - self._clock.monotonic(), MAIL))
+        due = self._renewed + BEAT - self._clock.monotonic()
+        if due > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._noted.wait(), due)
 
     async def _read_mail(self) -> None:
         """Look for mail until there was no turn for IDLE seconds, or the lease is gone."""

@@ -11,7 +11,6 @@ from chat.errors import (
     Interrupted,
     ShuttingDown,
     StoreConflict,
-    StoreError,
     TurnInProgress,
     ValidationError,
     VersionConflict,
@@ -82,6 +81,7 @@ class TurnRunner:
             ids=ids,
             clock=clock,
             busy=lambda: bool(self._running or self._starting),
+            turns=lambda: tuple(self._running),
             on_mail=self._read_mail,
             on_lost=self._drop_turns,
         )
@@ -228,7 +228,7 @@ class TurnRunner:
 
     async def _finish(self, run: RunningTurn) -> None:
         """Run a turn to its end; what goes wrong here is a bug, and its readers must not wait for ever."""
-        noted = self._spawn(self._note(run.turn))
+        self._lease.note()
         try:
             turn = await run.run()
         except Exception as error:
@@ -238,25 +238,10 @@ class TurnRunner:
             return
         finally:
             del self._running[run.turn.id]
-        await asyncio.wait([noted])
         if run.lost:
             self._remote.adopt(turn, run.feed)
-            return
-        _record_end(turn)
-        await self._forget(turn)
-
-    async def _note(self, turn: Turn) -> None:
-        """Tell the sweeper that this instance makes the turn. Whoever touches the turn finds out anyway."""
-        try:
-            await self._instances.add_turn(turn.instance_id, turn.id)
-        except StoreError as error:
-            record("note_failed", turn_id=turn.id, code=error.code)
-
-    async def _forget(self, turn: Turn) -> None:
-        try:
-            await self._instances.remove_turn(turn.instance_id, turn.id)
-        except StoreError as error:
-            record("note_failed", turn_id=turn.id, code=error.code)
+        else:
+            _record_end(turn)
 
     async def _conversation(self, request: TurnRequest) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
         """The session, and the messages that the model is shown: up to the one that is answered."""

@@ -10,7 +10,7 @@ from chat.clock import Clock, iso
 from chat.errors import Interrupted, NotFound
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnStarted
 from chat.messages import Turn
-from chat.store.base import ConversationStore, InstanceStore, TurnStore
+from chat.store.base import ConversationStore, InstanceLease, InstanceStore, TurnStore
 from chat.telemetry import record
 from chat.turns.ending import make_ending
 from chat.turns.grammar import Grammar
@@ -70,21 +70,21 @@ class TurnSweeper:
         for lease in await self._instances.list_leases():
             expired = self._observer.observe(lease.instance_id, lease)
             if expired or lease.age > 10 * LEASE:
-                await self._bury(lease.instance_id)
+                await self._bury(lease)
         purged = await self._turns.purge_events(ended_before=self._clock.now() - events_ttl)
         if purged:
             record("events_purged", turns=purged)
 
-    async def _bury(self, instance_id: str) -> None:
-        for turn_id in await self._instances.list_turns(instance_id):
+    async def _bury(self, lease: InstanceLease) -> None:
+        for turn_id in lease.turns:
             try:
                 turn = await self._turns.load_turn(turn_id)
             except NotFound:
                 continue
             if turn.running and not await self.interrupt(turn):
                 return
-        if await self._fence(instance_id):
-            await self._instances.retire(instance_id)
+        if await self._fence(lease.instance_id):
+            await self._instances.retire(lease.instance_id)
 
     async def _fence(self, instance_id: str) -> bool:
         """Make sure that the instance cannot write any more under its lease. False when it lives."""

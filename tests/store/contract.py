@@ -247,12 +247,10 @@ class InstanceStoreContract:
 
     async def test_a_retired_instance_leaves_nothing(self, store: Stores) -> None:
         lease = await store.instances.register("i1")
-        await store.instances.add_turn("i1", "s-00000002")
         await store.instances.post_cancel("i1", "s-00000002")
         for _ in range(2):
             await store.instances.retire("i1")
         assert await store.instances.read_lease("i1") is None
-        assert await store.instances.list_turns("i1") == []
         mail = await store.instances.take_mail("i1")
         assert (mail.cancels, mail.watches, mail.lease) == (frozenset(), frozenset(), None)
         with pytest.raises(LeaseLost):
@@ -261,21 +259,24 @@ class InstanceStoreContract:
     async def test_all_leases_are_listed(self, store: Stores) -> None:
         for name in ("i1", "i/2#?", "i3"):
             await store.instances.register(name)
-        await store.instances.add_turn("i1", "s-00000002")
+        await store.instances.post_watch("i1", "s-00000002")
         assert {lease.instance_id for lease in await store.instances.list_leases()} == {"i1", "i/2#?", "i3"}
 
-    async def test_the_turns_of_an_instance_are_noted_and_removed(self, store: Stores) -> None:
-        for turn_id in ("s-00000002", "s-00000004"):
-            for _ in range(2):
-                await store.instances.add_turn("i1", turn_id)
-        for _ in range(2):
-            await store.instances.remove_turn("i1", "s-00000002")
-        assert await store.instances.list_turns("i1") == ["s-00000004"]
-        assert await store.instances.list_turns("i2") == []
+    @pytest.mark.parametrize("count", [0, 1, 3000])
+    async def test_a_beat_names_the_turns_of_its_instance_and_no_older_ones(
+        self, store: Stores, count: int
+    ) -> None:
+        lease = await store.instances.register("i1")
+        assert lease.turns == ()
+        lease = await store.instances.renew(lease, [f"{'A' * 26}-{number:08d}" for number in range(5000)])
+        turns = tuple(f"{'B' * 26}-{number:08d}" for number in range(count))
+        lease = await store.instances.renew(lease, turns)
+        found = await store.instances.read_lease("i1")
+        assert found is not None
+        assert found.turns == lease.turns == turns
 
     async def test_mail_is_taken_once_and_with_the_lease(self, store: Stores) -> None:
         lease = await store.instances.register("i1")
-        await store.instances.add_turn("i1", "s-00000002")
         await store.instances.post_cancel("i1", "s-00000002")
         await store.instances.post_watch("i1", "s-00000004")
         await store.instances.post_watch("i1", "s-00000004")
@@ -286,4 +287,3 @@ class InstanceStoreContract:
         assert mail.lease.version == lease.version
         again = await store.instances.take_mail("i1")
         assert (again.cancels, again.watches) == (frozenset(), frozenset())
-        assert await store.instances.list_turns("i1") == ["s-00000002"]

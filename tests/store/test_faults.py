@@ -129,7 +129,7 @@ async def test_events_whose_reply_got_lost_are_stored_once(
 
 async def test_a_renewal_whose_reply_got_lost_is_a_renewal(store: Stores, proxy: FaultyProxy) -> None:
     lease = await store.instances.register("i1")
-    proxy.lose_reply(b"PATCH")
+    proxy.lose_reply(b"PUT")
     renewed = await store.instances.renew(lease)
     assert (renewed.beat, proxy.lost) == (1, 1)
     assert (await store.instances.renew(renewed)).beat == 2

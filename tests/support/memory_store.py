@@ -59,9 +59,8 @@ class _Stored:
 
 @dataclass
 class _Box:
-    """What an instance has beside its lease: the turns it runs and its mail."""
+    """The mail of an instance."""
 
-    turns: set[str] = field(default_factory=set[str])
     cancels: set[str] = field(default_factory=set[str])
     watches: set[str] = field(default_factory=set[str])
 
@@ -207,11 +206,11 @@ class MemoryStore(Faults):
         return self._beat(InstanceLease(instance_id, 0, 0.0))
 
     @port
-    async def renew(self, lease: InstanceLease) -> InstanceLease:
+    async def renew(self, lease: InstanceLease, turns: Sequence[str] = ()) -> InstanceLease:
         stored = self._leases.get(lease.instance_id)
         if stored is None or stored.fenced or stored.beat not in (lease.beat, lease.beat + 1):
             raise LeaseLost
-        return self._beat(replace(lease, beat=lease.beat + 1))
+        return self._beat(replace(lease, beat=lease.beat + 1, turns=tuple(turns)))
 
     @port
     async def read_lease(self, instance_id: str) -> InstanceLease | None:
@@ -236,18 +235,6 @@ class MemoryStore(Faults):
     async def list_leases(self) -> list[InstanceLease]:
         leases = [self._lease(instance_id) for instance_id in sorted(self._leases)]
         return [lease for lease in leases if lease is not None]
-
-    @port
-    async def add_turn(self, instance_id: str, turn_id: str) -> None:
-        self._boxes[instance_id].turns.add(turn_id)
-
-    @port
-    async def remove_turn(self, instance_id: str, turn_id: str) -> None:
-        self._boxes[instance_id].turns.discard(turn_id)
-
-    @port
-    async def list_turns(self, instance_id: str) -> list[str]:
-        return sorted(self._boxes[instance_id].turns)
 
     @port
     async def post_cancel(self, instance_id: str, turn_id: str) -> None:

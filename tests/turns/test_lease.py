@@ -88,6 +88,7 @@ class Owner:
 
     def __init__(self, store: Any) -> None:
         self.busy = True
+        self.turns: tuple[str, ...] = ()
         self.mail: list[Mail] = []
         self.lost: list[str] = []
         self.keeper = LeaseKeeper(
@@ -95,6 +96,7 @@ class Owner:
             ids=CountingIds(),
             clock=VirtualClock(),
             busy=lambda: self.busy,
+            turns=lambda: self.turns,
             on_mail=self.mail.append,
             on_lost=self.lost.append,
         )
@@ -113,6 +115,23 @@ async def test_a_busy_instance_beats_every_three_seconds() -> None:
         ages.append(lease.age)
     assert max(ages) <= 3.5
     assert 15 <= store.calls["renew"] <= 18
+
+
+@virtual
+async def test_a_new_turn_is_named_by_a_beat_within_half_a_second_and_many_by_few_beats() -> None:
+    store = MemoryStore(VirtualClock())
+    owner = Owner(store)
+    instance_id = await owner.keeper.ensure()
+    await asyncio.sleep(1.2)
+    for number in range(30):
+        owner.turns = (*owner.turns, f"t{number}")
+        owner.keeper.note()
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    lease = await store.read_lease(instance_id)
+    assert lease is not None
+    assert lease.turns == owner.turns
+    assert store.calls["renew"] <= 6
 
 
 @virtual

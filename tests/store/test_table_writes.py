@@ -1,4 +1,4 @@
-"""Batches as bytes. That the service accepts every kind of them is shown by the contract of the store."""
+"""Writes as bytes. That the service accepts every kind of them is shown by the contract of the store."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from azure.data.tables import EdmType
 
-from chat.store.table_batch import BatchError, read_batch, send_batch, typed, write_batch
 from chat.store.table_client import creating, deleting, merging
+from chat.store.table_writes import WriteRefused, read_batch, send_batch, send_write, typed, write_batch
 
 ROW = {"PartitionKey": "p", "RowKey": "it's"}
 
@@ -29,13 +29,13 @@ def test_the_etags_of_a_reply_are_read_in_order() -> None:
 
 
 def test_a_refused_batch_raises_the_status_of_the_operation_at_fault() -> None:
-    with pytest.raises(BatchError, match="UpdateConditionNotSatisfied") as refused:
+    with pytest.raises(WriteRefused, match="UpdateConditionNotSatisfied") as refused:
         read_batch(REFUSAL)
     assert refused.value.status_code == 412
 
 
 def test_a_reply_that_is_no_batch_is_an_error() -> None:
-    with pytest.raises(BatchError):
+    with pytest.raises(WriteRefused):
         read_batch(b"<html>")
 
 
@@ -67,7 +67,7 @@ def test_types_that_json_lacks_are_named() -> None:
     }
 
 
-async def test_cosmos_gets_its_batches_from_the_sdk() -> None:
+async def test_cosmos_gets_its_writes_from_the_sdk() -> None:
     class CosmosClient:
         _cosmos_endpoint = True
 
@@ -75,4 +75,5 @@ async def test_cosmos_gets_its_batches_from_the_sdk() -> None:
             return [{"etag": "1"} for _ in operations]
 
     client: Any = CosmosClient()
-    assert await send_batch(client, [creating(dict(ROW))]) == ["1"]
+    assert await send_batch(client, [creating(dict(ROW)), deleting("p", "k")]) == ["1", "1"]
+    assert await send_write(client, creating(dict(ROW))) == "1"

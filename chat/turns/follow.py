@@ -4,8 +4,6 @@ All followers of one such turn in this process share one poller.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from contextvars import Context
 
 from chat.clock import Clock
 from chat.errors import EventsGone, NotFound, StoreError
@@ -16,6 +14,7 @@ from chat.telemetry import record_error
 from chat.turns.feed import EventFeed
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
 from chat.turns.sweep import TurnSweeper
+from chat.turns.tasks import TaskSet
 
 POLL = 0.25  # seconds between two reads of a turn's events
 MARK = 10.0  # seconds between two words to the runner that its turn is followed here
@@ -42,7 +41,7 @@ class RemoteTurns:
         self._clock = clock
         self._feeds: dict[str, EventFeed] = {}
         self._suspected: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
 
     async def feed(self, turn: Turn) -> EventFeed:
         """The events of a turn that runs elsewhere or has ended. EventsGone when they were purged."""
@@ -56,27 +55,18 @@ class RemoteTurns:
     def adopt(self, turn: Turn, feed: EventFeed) -> EventFeed:
         """Fill a feed from the store from now on."""
         self._feeds[turn.id] = feed
-        self._spawn(self._fill(turn, feed))
+        self._tasks.spawn(self._fill(turn, feed))
         return feed
 
     def suspect(self, turn: Turn) -> None:
         """Look whether the instance that makes this turn still lives, and end the turn if it does not."""
         if turn.id not in self._suspected:
             self._suspected.add(turn.id)
-            self._spawn(self._check(turn))
+            self._tasks.spawn(self._check(turn))
 
     async def close(self) -> None:
         """Stop polling."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(coroutine, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._tasks.close()
 
     async def _fill(self, turn: Turn, feed: EventFeed) -> None:
         try:

@@ -1,41 +1,28 @@
 """Runs turns and opens them to followers. A turn belongs to this runner and to no socket."""
 
 import asyncio
-import random
-from collections.abc import Coroutine
-from contextvars import Context
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
-from chat.errors import (
-    Interrupted,
-    ShuttingDown,
-    StoreConflict,
-    TurnInProgress,
-    ValidationError,
-    VersionConflict,
-)
-from chat.messages import Message, MessageDraft, Session, Turn
+from chat.errors import Interrupted, ShuttingDown, StoreUnavailable, TurnInProgress
+from chat.messages import Turn
 from chat.store.base import (
     ConversationStore,
     InstanceStore,
     Mail,
-    SessionDraft,
-    StartedTurn,
-    TurnDraft,
     TurnStore,
 )
 from chat.telemetry import record, record_error
-from chat.turns.base import TurnContext, TurnRequest, TurnSource
+from chat.turns.base import TurnRequest, TurnSource
 from chat.turns.feed import EventFeed
 from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper, LeaseObserver
-from chat.turns.production import Production
 from chat.turns.running import RunningTurn, Stop
+from chat.turns.start import NewTurn, TurnStarter
 from chat.turns.sweep import TurnSweeper
+from chat.turns.tasks import TaskSet
 from chat.turns.transcript import transcribe
 
-ATTEMPTS = 8  # starts that may meet another writer
 STOPPING = 2.5  # seconds to wait for a turn to stop, before saying how it stands
 
 
@@ -63,19 +50,16 @@ class TurnRunner:
         turn_limit: float,
         history: int,
     ) -> None:
-        self._source = source
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
         self._clock = clock
-        self._ids = ids
         self._window = window
         self._turn_limit = turn_limit
-        self._history = history
         self._running: dict[str, RunningTurn] = {}
         self._starting = 0
         self._draining = False
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks = TaskSet()
         self._lease = LeaseKeeper(
             instances,
             ids=ids,
@@ -88,6 +72,17 @@ class TurnRunner:
         observer = LeaseObserver(instances, clock)
         self.sweeper = TurnSweeper(
             conversations=conversations, turns=turns, instances=instances, observer=observer, clock=clock
+        )
+        self._starter = TurnStarter(
+            source=source,
+            conversations=conversations,
+            turns=turns,
+            lease=self._lease,
+            clock=clock,
+            ids=ids,
+            history=history,
+            tasks=self._tasks,
+            abandon=lambda turn: self.sweeper.end(turn, StoreUnavailable()),
         )
         self._remote = RemoteTurns(
             turns=turns, instances=instances, observer=observer, sweeper=self.sweeper, clock=clock
@@ -104,7 +99,7 @@ class TurnRunner:
         Raises SessionNotFound, MessageNotFound, ValidationError, TurnInProgress, ShuttingDown, StoreUnavailable,
         StoreConflict. A failure of the model is an event of the turn. Goes on when the caller leaves.
         """
-        return await asyncio.shield(self._spawn(self._start(request)))
+        return await asyncio.shield(self._tasks.spawn(self._start(request)))
 
     async def open(self, user_id: str, turn_id: str) -> LiveTurn:
         """A turn to follow: made here, elsewhere, or long ago. TurnNotFound, EventsGone."""
@@ -162,54 +157,30 @@ class TurnRunner:
         while (self._running or self._starting) and self._clock.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await self._remote.close()
+        await self._tasks.close()
         await self._lease.close()
 
     async def _start(self, request: TurnRequest) -> LiveTurn:
         if self._draining:
             raise ShuttingDown
-        request = replace(request, nonce=request.nonce or self._ids.new())
         began = self._clock.monotonic()
         self._starting += 1
         try:
-            for attempt in range(ATTEMPTS):
-                try:
-                    return await self._try_start(request, began)
-                except VersionConflict:
-                    await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
-            raise StoreConflict
+            start = await self._starter.start(request)
+        except TurnInProgress as error:
+            await self.look(request.user_id, error.turn_id)
+            raise
         finally:
             self._starting -= 1
+        if isinstance(start, Turn):
+            return await self._opened(start)
+        return self._run(request, start, began)
 
-    async def _try_start(self, request: TurnRequest, began: float) -> LiveTurn:
-        """Ask the model and write the start side by side; nothing is shown before the start is stored."""
-        leasing = self._spawn(self._lease.ensure())
-        session, messages = await self._conversation(request)
-        if session.start_nonce == request.nonce:  # a repeated request: its turn is there already
-            started = await self._turns.start_turn(self._draft(request, session, await leasing))
-            return await self._opened(started.turn)
-        if session.running_turn:
-            raise await self._busy(request.user_id, session.running_turn)
-        production = Production(self._source, TurnContext(session, messages))
-        try:
-            draft = self._draft(request, session, await leasing)
-            started = await self._turns.start_turn(draft)
-        except BaseException as error:
-            await production.stop()
-            if isinstance(error, TurnInProgress):
-                raise await self._busy(request.user_id, error.turn_id) from None
-            raise
-        if started.turn.instance_id != draft.instance_id or started.turn.started_at != draft.started_at:
-            await production.stop()  # the same request landed through another door
-            return await self._opened(started.turn)
-        return self._run(request, started, production, began)
-
-    def _run(
-        self, request: TurnRequest, started: StartedTurn, production: Production, began: float
-    ) -> LiveTurn:
-        turn = started.turn
+    def _run(self, request: TurnRequest, start: NewTurn, began: float) -> LiveTurn:
+        turn = start.started.turn
         run = RunningTurn(
-            started,
-            production,
+            start.started,
+            start.production,
             began=began,
             store=self._turns,
             lease=self._lease,
@@ -218,10 +189,15 @@ class TurnRunner:
             limit=self._turn_limit,
         )
         self._running[turn.id] = run
-        self._spawn(self._finish(run))
+        self._tasks.spawn(self._finish(run))
         if not request.session_id:
             record("session_created", session_id=turn.session_id, user_id=turn.user_id)
-        record("turn_started", turn_id=turn.id, dialect=turn.dialect, messages=started.session.message_count)
+        record(
+            "turn_started",
+            turn_id=turn.id,
+            dialect=turn.dialect,
+            messages=start.started.session.message_count,
+        )
         if self._draining:
             run.stop(Interrupted())
         return LiveTurn(turn, run.feed)
@@ -243,47 +219,6 @@ class TurnRunner:
         else:
             _record_end(turn)
 
-    async def _conversation(self, request: TurnRequest) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
-        """The session, and the messages that the model is shown: up to the one that is answered."""
-        asked = MessageDraft("user", request.content, author=request.user_id)
-        if not request.session_id:
-            now = self._clock.now()
-            session = Session(self._ids.new(), request.user_id, "", now, now)
-            return session, (*request.history[-self._history :], asked)
-        session = await self._conversations.get_session(request.user_id, request.session_id)
-        before = session.last_seq + 1
-        if request.message_id:
-            message = await self._conversations.get_message(request.user_id, request.message_id)
-            if message.session_id != session.id or message.role != "user":
-                raise ValidationError("message_id", "Only a user's message in this session can be answered")
-            before = message.seq + 1
-        messages = await self._conversations.list_messages(
-            request.user_id, session.id, limit=self._history, before=before, newest=True
-        )
-        return session, (*messages, *(() if request.message_id else (asked,)))
-
-    def _draft(self, request: TurnRequest, session: Session, instance_id: str) -> TurnDraft:
-        message = MessageDraft("user", request.content, author=request.user_id)
-        return TurnDraft(
-            session=session,
-            user_id=request.user_id,
-            instance_id=instance_id,
-            started_at=self._clock.now(),
-            nonce=request.nonce,
-            message=None if request.message_id else message,
-            message_id=request.message_id,
-            new_session=None if request.session_id else SessionDraft(session.id),
-            history=request.history,
-            dialect=request.dialect,
-            wire=request.wire,
-            llm_provider=session.llm_provider,
-            llm_model=session.llm_model,
-        )
-
-    async def _busy(self, user_id: str, turn_id: str) -> TurnInProgress:
-        await self.look(user_id, turn_id)
-        return TurnInProgress(turn_id)
-
     async def _opened(self, turn: Turn) -> LiveTurn:
         run = self._running.get(turn.id)
         return LiveTurn(turn, run.feed if run is not None else await self._remote.feed(turn))
@@ -300,18 +235,6 @@ class TurnRunner:
         for run in self._running.values():
             if run.turn.instance_id == instance_id:
                 run.stop(Stop.LOST)
-
-    def _spawn[T](self, coroutine: Coroutine[object, object, T]) -> asyncio.Task[T]:
-        """A task that outlives the invocation, and takes none of its context variables along."""
-        task = asyncio.create_task(coroutine, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever awaits the task sees it; a caller that left does not need it
 
 
 def _record_end(turn: Turn) -> None:

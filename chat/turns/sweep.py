@@ -7,8 +7,8 @@ import asyncio
 from datetime import timedelta
 
 from chat.clock import Clock, iso
-from chat.errors import Interrupted, NotFound
-from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnStarted
+from chat.errors import ChatError, Interrupted, NotFound
+from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed, TurnStarted
 from chat.messages import Turn
 from chat.store.base import ConversationStore, InstanceLease, InstanceStore, TurnStore
 from chat.telemetry import record
@@ -43,12 +43,12 @@ class TurnSweeper:
         await self.end(turn)
         return True
 
-    async def end(self, turn: Turn) -> None:
-        """Write the end of a turn that nobody makes any more."""
+    async def end(self, turn: Turn, error: ChatError | None = None) -> None:
+        """Write the end of a turn that nobody makes any more: interrupted, or failed by `error`."""
         try:
             events = await self._turns.read_events(turn)
             placeholder = await self._conversations.get_message(turn.user_id, turn.id)
-            tail = _tail(turn, events)
+            tail = _tail(turn, events, failure(error or Interrupted()))
             ending = make_ending(
                 turn,
                 placeholder,
@@ -60,7 +60,7 @@ class TurnSweeper:
             ended = await self._turns.end_turn(ending)
         except NotFound:
             return  # deleted meanwhile
-        record("turn_interrupted", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
+        record("turn_abandoned", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
 
     async def sweep(self, *, events_ttl: timedelta) -> None:
         """One round: end the turns of dead instances, forget those instances, purge old events."""
@@ -94,7 +94,7 @@ class TurnSweeper:
         return lease.age > LEASE and await self._instances.fence(lease)
 
 
-def _tail(turn: Turn, events: list[NumberedEvent]) -> list[NumberedEvent]:
+def _tail(turn: Turn, events: list[NumberedEvent], failed: TurnFailed) -> list[NumberedEvent]:
     """What has to follow the stored events of a dead turn: the end of what was open, and of the turn."""
     tail: list[NumberedEvent] = []
     grammar = Grammar()
@@ -108,5 +108,5 @@ def _tail(turn: Turn, events: list[NumberedEvent]) -> list[NumberedEvent]:
     for event in grammar.closing_events():
         number += 1
         tail.append(NumberedEvent(number, event))
-    tail.append(NumberedEvent(TERMINAL_NUMBER, failure(Interrupted())))
+    tail.append(NumberedEvent(TERMINAL_NUMBER, failed))
     return tail

@@ -11,11 +11,14 @@ from chat.errors import StoreUnavailable, TurnInProgress
 from chat.events import NumberedEvent
 from chat.messages import Turn
 from chat.providers.scripted import ScriptedProvider
+from chat.store.base import SessionDraft
 from chat.turns.flush import PATIENCE
 from chat.turns.runner import LiveTurn, TurnRunner
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import Link, ask, kinds, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
+
+NEW_SESSION = "0" * 25 + "A"
 
 
 def memory() -> MemoryStore:
@@ -344,6 +347,38 @@ async def test_an_instance_that_cannot_renew_its_lease_does_not_write_under_it()
     before = await store.read_events(live.turn)
     await asyncio.sleep(5)
     assert await store.read_events(live.turn) == before
+
+
+@virtual
+async def test_a_start_whose_reply_got_lost_does_not_block_its_session() -> None:
+    store = memory()
+    link = Link(store)
+    here = make_runner(["Hello"], store=link)
+    await store.create_session("ann", SessionDraft(NEW_SESSION))
+    link.fail_next("start_turn", StoreUnavailable(), after_effect=True)
+    with pytest.raises(StoreUnavailable):
+        await here.start(ask(session_id=NEW_SESSION))
+    assert (await store.get_session("ann", NEW_SESSION)).running_turn
+    await asyncio.sleep(5)
+    again = await here.start(ask(session_id=NEW_SESSION))
+    assert kinds(await read(again.feed))[-1] == "TurnFinished"
+    stored = await store.list_messages("ann", NEW_SESSION, limit=10)
+    assert [each.status for each in stored] == ["complete", "failed", "complete", "complete"]
+
+
+@virtual
+async def test_a_request_repeated_after_a_lost_reply_gets_an_answer_about_its_turn() -> None:
+    store = memory()
+    link = Link(store)
+    here = make_runner(["Hello"], store=link)
+    await store.create_session("ann", SessionDraft(NEW_SESSION))
+    link.fail_next("start_turn", StoreUnavailable(), after_effect=True)
+    with pytest.raises(StoreUnavailable):
+        await here.start(ask(session_id=NEW_SESSION, nonce="key"))
+    live = await here.start(ask(session_id=NEW_SESSION, nonce="key"))
+    failed = last(await read(live.feed))
+    assert isinstance(failed, events.TurnFailed)
+    assert (failed.code, failed.retryable) == ("STORE_UNAVAILABLE", True)
 
 
 class RecordingStore(MemoryStore):

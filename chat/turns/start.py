@@ -1,0 +1,155 @@
+"""The start of a turn: the model is asked and the start is stored side by side, and only both make a turn."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from chat.clock import Clock, Ids
+from chat.errors import (
+    NotFound,
+    StoreConflict,
+    StoreError,
+    TurnInProgress,
+    ValidationError,
+    VersionConflict,
+)
+from chat.messages import Message, MessageDraft, Session, Turn
+from chat.store.base import ConversationStore, SessionDraft, StartedTurn, TurnDraft, TurnStore
+from chat.telemetry import record
+from chat.turns.base import TurnContext, TurnRequest, TurnSource
+from chat.turns.lease import LeaseKeeper
+from chat.turns.production import Production
+from chat.turns.tasks import TaskSet
+
+ATTEMPTS = 8  # starts that may meet another writer
+SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds between looks for a start whose reply did not come
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """A turn that is stored, and the source that is being asked for it."""
+
+    started: StartedTurn
+    production: Production
+
+
+class TurnStarter:
+    """Starts turns. `abandon` ends a stored turn that nobody makes."""
+
+    def __init__(
+        self,
+        *,
+        source: TurnSource,
+        conversations: ConversationStore,
+        turns: TurnStore,
+        lease: LeaseKeeper,
+        clock: Clock,
+        ids: Ids,
+        history: int,
+        tasks: TaskSet,
+        abandon: Callable[[Turn], Awaitable[None]],
+    ) -> None:
+        self._source = source
+        self._conversations = conversations
+        self._turns = turns
+        self._lease = lease
+        self._clock = clock
+        self._ids = ids
+        self._history = history
+        self._tasks = tasks
+        self._abandon = abandon
+
+    async def start(self, request: TurnRequest) -> NewTurn | Turn:
+        """A new turn, or the one that the same request made before. Raises as `TurnRunner.start`."""
+        request = replace(request, nonce=request.nonce or self._ids.new())
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._try_start(request)
+            except VersionConflict:
+                await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+        raise StoreConflict
+
+    async def _try_start(self, request: TurnRequest) -> NewTurn | Turn:
+        leasing = self._tasks.spawn(self._lease.ensure())
+        session, messages = await self._conversation(request)
+        if session.start_nonce == request.nonce:  # a repeated request: its turn is there already
+            return (await self._turns.start_turn(self._draft(request, session, await leasing))).turn
+        if session.running_turn:
+            raise TurnInProgress(session.running_turn)
+        production = Production(self._source, TurnContext(session, messages))
+        try:
+            draft = self._draft(request, session, await leasing)
+            started = await self._store(draft)
+        except BaseException:
+            await production.stop()
+            raise
+        if _made_by(draft, started.turn):
+            return NewTurn(started, production)
+        await production.stop()  # the same request landed through another door
+        return started.turn
+
+    async def _store(self, draft: TurnDraft) -> StartedTurn:
+        try:
+            return await self._turns.start_turn(draft)
+        except StoreError:
+            self._tasks.spawn(self._settle(draft))
+            raise
+
+    async def _settle(self, draft: TurnDraft) -> None:
+        """The caller was told that the start failed, but it may have landed, or land late. Nobody makes such a turn,
+        and this instance's lease would keep it alive for ever."""
+        for pause in SETTLING:
+            await asyncio.sleep(pause)
+            try:
+                session = await self._conversations.get_session(draft.user_id, draft.session.id)
+                if session.start_nonce == draft.nonce and session.running_turn:
+                    turn = await self._turns.load_turn(session.running_turn)
+                    if turn.running and _made_by(draft, turn):
+                        record("start_abandoned", turn_id=turn.id)
+                        await self._abandon(turn)
+                        return
+            except (StoreError, NotFound):
+                continue
+
+    async def _conversation(self, request: TurnRequest) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
+        """The session, and the messages that the model is shown: up to the one that is answered."""
+        asked = MessageDraft("user", request.content, author=request.user_id)
+        if not request.session_id:
+            now = self._clock.now()
+            session = Session(self._ids.new(), request.user_id, "", now, now)
+            return session, (*request.history[-self._history :], asked)
+        session = await self._conversations.get_session(request.user_id, request.session_id)
+        before = session.last_seq + 1
+        if request.message_id:
+            message = await self._conversations.get_message(request.user_id, request.message_id)
+            if message.session_id != session.id or message.role != "user":
+                raise ValidationError("message_id", "Only a user's message in this session can be answered")
+            before = message.seq + 1
+        messages = await self._conversations.list_messages(
+            request.user_id, session.id, limit=self._history, before=before, newest=True
+        )
+        return session, (*messages, *(() if request.message_id else (asked,)))
+
+    def _draft(self, request: TurnRequest, session: Session, instance_id: str) -> TurnDraft:
+        message = MessageDraft("user", request.content, author=request.user_id)
+        return TurnDraft(
+            session=session,
+            user_id=request.user_id,
+            instance_id=instance_id,
+            started_at=self._clock.now(),
+            nonce=request.nonce,
+            message=None if request.message_id else message,
+            message_id=request.message_id,
+            new_session=None if request.session_id else SessionDraft(session.id),
+            history=request.history,
+            dialect=request.dialect,
+            wire=request.wire,
+            llm_provider=session.llm_provider,
+            llm_model=session.llm_model,
+        )
+
+
+def _made_by(draft: TurnDraft, turn: Turn) -> bool:
+    """Whether this very start made the turn, and not another request with the same nonce."""
+    return (turn.instance_id, turn.started_at) == (draft.instance_id, draft.started_at)

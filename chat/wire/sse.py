@@ -42,7 +42,9 @@ def read_cursor(text: str, *, whole_event: bool) -> Cursor:
     """`41` or `41.2`. A bare number is a whole event in a query, but in a `Last-Event-ID` just the first payload
     of its event. ValueError for anything else."""
     number, dot, further = text.partition(".")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 8 for part in (number, further if dot else "0")):
+    if not all(
+        part.isascii() and part.isdigit() and len(part) <= 8 for part in (number, further if dot else "0")
+    ):
         raise ValueError(f"{text!r} is not an event's number")
     if dot:
         return Cursor(int(number), int(further))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -13,6 +13,15 @@ import aiohttp
 DONE = "[DONE]"
 TERMINAL = "99999999"
 DEADLINE = 60.0  # seconds for one request, with the stream that it answers
+
+
+async def eventually[T](found: Callable[[], Awaitable[T]], *, seconds: float, what: str) -> T:
+    """The first true result of `found`; an assertion error when there is none in time."""
+    deadline = monotonic() + seconds
+    while not (result := await found()):
+        assert monotonic() < deadline, f"no {what} within {seconds} s"
+        await asyncio.sleep(0.02)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +173,22 @@ class ChatClient:
     async def cancel(self, turn_id: str) -> Reply:
         return await self.call("POST", f"/api/v1/chat/turns/{turn_id}/cancel")
 
+    async def running_turn(self, session_id: str, *, seconds: float = 5) -> str:
+        """The id of the session's turn, once one runs."""
+
+        async def running() -> Any:
+            return (await self.call("GET", f"/api/v1/chat/sessions/{session_id}")).body["running_turn"]
+
+        return await eventually(running, seconds=seconds, what="running turn")
+
     async def until_ended(self, turn_id: str, *, seconds: float = 10) -> Any:
         """The turn once it runs no more."""
-        async with asyncio.timeout(seconds):
+
+        async def ended() -> Any:
             turn = await self.turn(turn_id)
-            while turn["status"] == "running":
-                await asyncio.sleep(0.05)
-                turn = await self.turn(turn_id)
-        return turn
+            return turn if turn["status"] != "running" else None
+
+        return await eventually(ended, seconds=seconds, what="end of the turn")
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,5 +211,6 @@ async def connected(url: str, user: str = "dev") -> AsyncGenerator[ChatClient]:
         timeout=aiohttp.ClientTimeout(total=DEADLINE),
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
+        json_serialize=lambda value: json.dumps(value, ensure_ascii=False),
     ) as http:
         yield ChatClient(http, url, user)

@@ -14,7 +14,7 @@ One object has three faces: before the first event an HTTP problem (protocol sec
 always a log line. What is not a `ChatError` is shown as `INTERNAL` and its text goes to the log alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -67,6 +67,10 @@ class MethodNotAllowed(RequestError):
 
     status = 405
     code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(details={"allow": list(allowed)})
+        self.allowed = tuple(allowed)
 
 
 class AuthError(ChatError):

@@ -10,7 +10,7 @@ def no_such_route(routes: Iterable[tuple[str, tuple[str, ...]]], path: str) -> N
     """405 when the path has a route under other methods, else 404. `routes` are (template, methods)."""
     allowed = sorted({method for route, methods in routes if _matches(route, path) for method in methods})
     if allowed:
-        return MethodNotAllowed(details={"allow": allowed})
+        return MethodNotAllowed(allowed)
     return NotFound("There is no such path.")
 
 

@@ -9,11 +9,13 @@ from fastapi import Request, Response
 from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.clock import SystemClock, iso
-from chat.errors import ChatError
+from chat.errors import ChatError, MethodNotAllowed, ProviderRateLimited
 from chat.events import JSON, TurnFailed
 from chat.messages import Turn
 from chat.settings import SettingsError
 from chat.telemetry import record_error
+
+SOON = 1.0  # seconds after which a caller may ask again, where the model service names a limit but no time
 
 type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
@@ -62,7 +64,10 @@ def problem(error: ChatError) -> Response:
         "details": {"message": error.message, **error.details},  # type: ignore[dict-item]
         "timestamp": iso(SystemClock().now()),
     }
-    return json_reply(body, status=error.status, headers=_retry_after(getattr(error, "retry_after", None)))
+    headers = _retry_after(error.status, getattr(error, "retry_after", None))
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allowed)  # RFC 9110, section 15.5.6
+    return json_reply(body, status=error.status, headers=headers)
 
 
 def turn_problem(failed: TurnFailed, turn: Turn) -> Response:
@@ -74,10 +79,13 @@ def turn_problem(failed: TurnFailed, turn: Turn) -> Response:
         "details": {"message": failed.message, "retryable": failed.retryable},
         "timestamp": iso(SystemClock().now()),
     }
-    headers = {"x-session-id": turn.session_id, "x-turn-id": turn.id, **_retry_after(failed.retry_after)}
+    headers = _retry_after(failed.status, failed.retry_after)
+    headers |= {"x-session-id": turn.session_id, "x-turn-id": turn.id}
     return json_reply(body, status=failed.status, headers=headers)
 
 
-def _retry_after(seconds: float | None) -> dict[str, str]:
-    """Whole seconds, rounded up (RFC 9110, section 10.2.3)."""
+def _retry_after(status: int, seconds: float | None) -> dict[str, str]:
+    """Whole seconds, rounded up (RFC 9110, section 10.2.3). A 429 always says when to come back."""
+    if seconds is None and status == ProviderRateLimited.status:
+        seconds = SOON
     return {} if seconds is None else {"retry-after": str(math.ceil(seconds))}

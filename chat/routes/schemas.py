@@ -25,17 +25,17 @@ class HistoryMessage(BaseModel):
     timestamp: Any = None
 
 
+def _ends_with_the_user(messages: list[HistoryMessage]) -> list[HistoryMessage]:
+    if messages[-1].role != "user":
+        raise ValueError("The last message must be the user's")
+    return messages
+
+
 class ChatStreamBody(BaseModel):
     """`POST /api/chat/stream`"""
 
-    messages: Annotated[list[HistoryMessage], Field(min_length=1)]
+    messages: Annotated[list[HistoryMessage], Field(min_length=1), AfterValidator(_ends_with_the_user)]
     session_id: str | None = None
-
-    @model_validator(mode="after")
-    def _ends_with_the_user(self) -> Self:
-        if self.messages[-1].role != "user":
-            raise ValueError("The last message must be the user's")
-        return self
 
 
 class NewSessionBody(BaseModel):

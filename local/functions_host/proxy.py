@@ -107,6 +107,11 @@ async def _answer(
     response.headers.update(added)
     if _is_chunked(request, upstream):
         response.enable_chunked_encoding()
+        if request.keep_alive and upstream.headers.get("Connection", "").lower() == "keep-alive":
+            # It holds for the client's connection as well, and is what clients of streams look for.
+            response.headers["Connection"] = "keep-alive"
+    elif upstream.content_length is None and request.version < aiohttp.HttpVersion11:
+        response.force_close()  # the end of the connection is all that marks the end of the body
     await response.prepare(request)
     try:
         async for piece in upstream.content.iter_any():

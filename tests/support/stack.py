@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from tests.support.azurite import ACCOUNT, KEY
 from tests.support.processes import ROOT, Command
 
 
 class Stack:
     """A running stack over storage in memory. A context manager; `Stack.start(...)` makes one."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, environment: Mapping[str, str] | None = None) -> None:
         self.command = command
         self.url = command.wait_ready()
+        self._environment = dict(environment or {})
+        self._added: list[Command] = []
 
     @classmethod
     def start(
@@ -28,7 +31,7 @@ class Stack:
         arguments = ["--port", "0", "--memory", "--instances", str(instances), "--app", str(app), *flags]
         command = Command("local", arguments + (["--model", model] if model else []), env)
         try:
-            return cls(command)
+            return cls(command, env)
         except BaseException:
             command.kill()
             raise
@@ -64,12 +67,36 @@ class Stack:
         return self._rows("model")[0][1]
 
     @property
+    def storage(self) -> str:
+        """The connection string of its tables."""
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+            f"TableEndpoint={self.table_url};"
+        )
+
+    def add_host(self, env: Mapping[str, str] | None = None) -> Command:
+        """One more instance of Parley over the same services, in an environment of its own: another clock, other
+        settings. `wait_ready()` gives its URL; it need not live as long as the stack."""
+        services = {
+            "AzureWebJobsStorage": self.storage,
+            "AZURE_AI_ENDPOINT": self.model_url,
+            "AZURE_AI_KEY": "local",
+        }
+        flags = ["--app", str(ROOT), "--port", "0"]
+        host = Command("local.functions_host", flags, {**self._environment, **services, **(env or {})})
+        self._added.append(host)
+        return host
+
+    @property
     def errors(self) -> str:
         """What it has written to stderr: the logs of the hosts among it."""
         return self.command.errors
 
     def stop(self) -> None:
         """SIGTERM; everything must be gone within 5 s."""
+        for host in self._added:
+            if host.process.poll() is None:
+                host.stop()
         if self.command.process.poll() is None:
             self.command.stop()
 

@@ -1,0 +1,216 @@
+"""A client of the chat over real sockets: starts and follows turns as server-sent events, calls the REST routes."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import aiohttp
+
+DONE = "[DONE]"
+TERMINAL = "99999999"
+DEADLINE = 60.0  # seconds for one request, with the stream that it answers
+
+
+async def eventually[T](found: Callable[[], Awaitable[T]], *, seconds: float, what: str) -> T:
+    """The first true result of `found`; an assertion error when there is none in time."""
+    deadline = monotonic() + seconds
+    while not (result := await found()):
+        assert monotonic() < deadline, f"no {what} within {seconds} s"
+        await asyncio.sleep(0.02)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a stream, and when it came (monotonic)."""
+
+    data: str
+    id: str
+    at: float
+
+    @property
+    def payload(self) -> Any:
+        return json.loads(self.data)
+
+    @property
+    def event(self) -> int:
+        """The number of the turn's event that it shows."""
+        return int(self.id.partition(".")[0])
+
+
+class Stream:
+    """An open stream. Reads LF only, so that any other line end shows as a frame that cannot be read."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.status = response.status
+        self.headers = response.headers
+
+    @property
+    def session_id(self) -> str:
+        return self.headers["x-session-id"]
+
+    @property
+    def turn_id(self) -> str:
+        return self.headers["x-turn-id"]
+
+    async def frames(self) -> AsyncGenerator[Frame]:
+        """Every frame up to the end of the body; comments are passed over."""
+        assert self.status == 200, await self.response.text()
+        rest = b""
+        async for piece in self.response.content.iter_any():
+            now = monotonic()
+            *blocks, rest = (rest + piece).split(b"\n\n")
+            for block in blocks:
+                if not block.startswith(b":"):
+                    yield _read_frame(block.decode(), now)
+        assert not rest, f"the stream ended within a frame: {rest!r}"
+
+    async def take(self, count: int) -> list[Frame]:
+        """The next frames, and then no more: a stream is taken from once."""
+        found: list[Frame] = []
+        async with aclosing(self.frames()) as frames:
+            while len(found) < count:
+                found.append(await anext(frames))
+        return found
+
+    async def read(self) -> list[Frame]:
+        """Every frame there will be."""
+        return [frame async for frame in self.frames()]
+
+    def drop(self) -> None:
+        """Break the connection as a client that was killed does."""
+        self.response.close()
+
+
+def _read_frame(block: str, now: float) -> Frame:
+    fields = dict(line.split(": ", 1) for line in block.split("\n"))
+    assert fields.keys() <= {"id", "data"}, block
+    return Frame(fields["data"], fields.get("id", ""), now)
+
+
+def text_of(frames: Iterable[Frame]) -> str:
+    """What the frames of dialect `delta` say, joined."""
+    said = (frame.payload for frame in frames if frame.data != DONE)
+    return "".join(payload["delta"] for payload in said if payload["type"] == "text.delta")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that is no stream."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any  # what its JSON says
+
+
+class ChatClient:
+    """A user at one instance."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, user: str = "dev") -> None:
+        self._http = http
+        self.url = url
+        self.user = user
+
+    def at(self, url: str) -> "ChatClient":
+        """The same user at another instance."""
+        return ChatClient(self._http, url, self.user)
+
+    def as_user(self, user: str) -> "ChatClient":
+        return ChatClient(self._http, self.url, user)
+
+    @asynccontextmanager
+    async def open(self, method: str, path: str, **options: Any) -> AsyncGenerator[Stream]:
+        """A request whose reply is read as a stream."""
+        headers = {"x-dev-user": self.user, **options.pop("headers", {})}
+        async with self._http.request(method, self.url + path, headers=headers, **options) as response:
+            yield Stream(response)
+
+    async def call(self, method: str, path: str, **options: Any) -> Reply:
+        """A request whose reply is JSON."""
+        async with self.open(method, path, **options) as stream:
+            body = await stream.response.read()
+            assert stream.headers["content-type"] == "application/json", body
+            return Reply(stream.status, stream.headers, json.loads(body))
+
+    def say(self, text: str, session_id: str | None = None) -> AbstractAsyncContextManager[Stream]:
+        """`POST /api/chat/stream` with one message."""
+        body = {"messages": [{"role": "user", "content": text}], "session_id": session_id}
+        return self.open("POST", "/api/chat/stream", json=body)
+
+    def ask(self, session_id: str, text: str, dialect: str = "chat") -> AbstractAsyncContextManager[Stream]:
+        """A turn in a session that exists, as a stream."""
+        path = f"/api/v1/chat/sessions/{session_id}/turns?dialect={dialect}"
+        return self.open("POST", path, json={"content": text})
+
+    def follow(
+        self, turn_id: str, after: object = "", dialect: str = "delta", **options: Any
+    ) -> AbstractAsyncContextManager[Stream]:
+        """A turn that exists, as a stream."""
+        query = f"?dialect={dialect}" + (f"&after={after}" if after != "" else "")
+        return self.open("GET", f"/api/v1/chat/turns/{turn_id}/events{query}", **options)
+
+    async def hear(self, text: str, session_id: str | None = None) -> "Heard":
+        """Say something and read the whole answer."""
+        async with self.say(text, session_id) as stream:
+            return Heard(stream.session_id, stream.turn_id, await stream.read())
+
+    async def new_session(self, **body: Any) -> str:
+        return (await self.call("POST", "/api/v1/chat/sessions", json=body)).body["id"]
+
+    async def messages(self, session_id: str, query: str = "") -> list[Any]:
+        reply = await self.call("GET", f"/api/v1/chat/sessions/{session_id}/messages{query}")
+        assert reply.status == 200, reply
+        return reply.body["messages"]
+
+    async def turn(self, turn_id: str) -> Any:
+        return (await self.call("GET", f"/api/v1/chat/turns/{turn_id}")).body
+
+    async def cancel(self, turn_id: str) -> Reply:
+        return await self.call("POST", f"/api/v1/chat/turns/{turn_id}/cancel")
+
+    async def running_turn(self, session_id: str, *, seconds: float = 5) -> str:
+        """The id of the session's turn, once one runs."""
+
+        async def running() -> Any:
+            return (await self.call("GET", f"/api/v1/chat/sessions/{session_id}")).body["running_turn"]
+
+        return await eventually(running, seconds=seconds, what="running turn")
+
+    async def until_ended(self, turn_id: str, *, seconds: float = 10) -> Any:
+        """The turn once it runs no more."""
+
+        async def ended() -> Any:
+            turn = await self.turn(turn_id)
+            return turn if turn["status"] != "running" else None
+
+        return await eventually(ended, seconds=seconds, what="end of the turn")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A whole answer, and where it is kept."""
+
+    session_id: str
+    turn_id: str
+    frames: list[Frame]
+
+    @property
+    def text(self) -> str:
+        return text_of(self.frames)
+
+
+@asynccontextmanager
+async def connected(url: str, user: str = "dev") -> AsyncGenerator[ChatClient]:
+    """A client of the instance at `url`; every request has a deadline."""
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=DEADLINE),
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        json_serialize=lambda value: json.dumps(value, ensure_ascii=False),
+    ) as http:
+        yield ChatClient(http, url, user)

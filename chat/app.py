@@ -5,6 +5,7 @@ imported then.
 """
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -111,6 +112,7 @@ async def current_app() -> ChatApp:
     if _current is None:
         _current = build_app(load_settings())
         _drain_on_sigterm(_current)
+        gc.freeze()  # what is loaded by now stays: collections need not walk it again (a tenth of a busy turn)
     return _current
 
 

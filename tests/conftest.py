@@ -46,7 +46,7 @@ def _azurite_version() -> str:
     return json.loads(package.read_text())["version"] if package.exists() else "missing"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tool() -> Callable[[str], str]:
     """Finds an optional tool, or skips the test; under PARLEY_CI such a skip is a failure."""
 

@@ -79,17 +79,18 @@ class EventFlusher:
         self._task = self._loop.create_task(self._flush(), context=Context())
 
     async def _flush(self) -> None:
+        began = self._clock.monotonic()
         self._batch = self._batch or self._feed.events[self._flushed :]
         try:
             await self._lease.confirm(self._turn.instance_id)
             await self._store.append_events(self._turn, self._batch)
         except StoreError:
-            self._failed()
+            self._failed(began)
         except LeaseLost:
             self._closed = True  # the keeper told the runner, which drops the turn
         except Exception as error:
             record_error("flush_failed", error, turn_id=self._turn.id)
-            self._failed()
+            self._failed(began)
         else:
             self._flushed += len(self._batch)
             self._batch = ()
@@ -98,11 +99,14 @@ class EventFlusher:
         if self._flushed < len(self._feed.events):
             self.poke()
 
-    def _failed(self) -> None:
-        now = self._clock.monotonic()
+    def _failed(self, began: float) -> None:
+        """`began` is when this try did: one that hangs takes seconds, and they count."""
         if self._failing_since is None:
-            self._failing_since = now
-        if now - self._failing_since >= PATIENCE or self._unflushed_size() > MAX_UNFLUSHED:
+            self._failing_since = began
+        if (
+            self._clock.monotonic() - self._failing_since >= PATIENCE
+            or self._unflushed_size() > MAX_UNFLUSHED
+        ):
             self._closed = True
             self._on_hopeless()
 

@@ -125,8 +125,10 @@ class TurnRunner:
     async def cancel(self, user_id: str, turn_id: str) -> Turn:
         """Stop a turn, wherever it runs, and keep what was said. The turn as it stands then; one that ended
         before is left alone."""
-        turn = await self._turns.get_turn(user_id, turn_id)
         run = self._running.get(turn_id)
+        if run is not None and run.turn.user_id == user_id:
+            run.stop(Stop.CANCELLED)  # also while the store is away
+        turn = await self._turns.get_turn(user_id, turn_id)
         if run is not None:
             run.stop(Stop.CANCELLED)
         elif turn.running:

@@ -49,6 +49,8 @@ class Stream:
         self.response = response
         self.status = response.status
         self.headers = response.headers
+        self.seen: list[Frame] = []
+        self._frames = self._read_frames()
 
     @property
     def session_id(self) -> str:
@@ -58,33 +60,32 @@ class Stream:
     def turn_id(self) -> str:
         return self.headers["x-turn-id"]
 
-    async def frames(self) -> AsyncGenerator[Frame]:
-        """Every frame up to the end of the body; comments are passed over."""
+    async def take(self, count: int) -> list[Frame]:
+        """The next frames."""
+        return [await anext(self._frames) for _ in range(count)]
+
+    async def read(self) -> list[Frame]:
+        """Every frame that is left, up to the end of the body."""
+        return [frame async for frame in self._frames]
+
+    def drop(self) -> None:
+        """Break the connection as a client that was killed does."""
+        self.response.close()
+
+    async def aclose(self) -> None:
+        await self._frames.aclose()
+
+    async def _read_frames(self) -> AsyncGenerator[Frame]:
         assert self.status == 200, await self.response.text()
         rest = b""
         async for piece in self.response.content.iter_any():
             now = monotonic()
             *blocks, rest = (rest + piece).split(b"\n\n")
             for block in blocks:
-                if not block.startswith(b":"):
-                    yield _read_frame(block.decode(), now)
+                if not block.startswith(b":"):  # a comment
+                    self.seen.append(_read_frame(block.decode(), now))
+                    yield self.seen[-1]
         assert not rest, f"the stream ended within a frame: {rest!r}"
-
-    async def take(self, count: int) -> list[Frame]:
-        """The next frames, and then no more: a stream is taken from once."""
-        found: list[Frame] = []
-        async with aclosing(self.frames()) as frames:
-            while len(found) < count:
-                found.append(await anext(frames))
-        return found
-
-    async def read(self) -> list[Frame]:
-        """Every frame there will be."""
-        return [frame async for frame in self.frames()]
-
-    def drop(self) -> None:
-        """Break the connection as a client that was killed does."""
-        self.response.close()
 
 
 def _read_frame(block: str, now: float) -> Frame:
@@ -127,8 +128,9 @@ class ChatClient:
     async def open(self, method: str, path: str, **options: Any) -> AsyncGenerator[Stream]:
         """A request whose reply is read as a stream."""
         headers = {"x-dev-user": self.user, **options.pop("headers", {})}
-        async with self._http.request(method, self.url + path, headers=headers, **options) as response:
-            yield Stream(response)
+        request = self._http.request(method, self.url + path, headers=headers, **options)
+        async with request as response, aclosing(Stream(response)) as stream:
+            yield stream
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
         """A request whose reply is JSON."""

@@ -1,6 +1,7 @@
 """`python -m local` for tests: starts it, says where everything is, stops it and checks that nothing is left."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -94,11 +95,10 @@ class Stack:
 
     def stop(self) -> None:
         """SIGTERM; everything must be gone within 5 s."""
-        for host in self._added:
-            if host.process.poll() is None:
-                host.stop()
-        if self.command.process.poll() is None:
-            self.command.stop()
+        with ExitStack() as stopping:  # whatever fails, the others are stopped
+            for command in (self.command, *self._added):
+                if command.process.poll() is None:
+                    stopping.callback(command.stop)
 
     def __enter__(self) -> "Stack":
         return self

@@ -1,0 +1,285 @@
+"""The shape of the code: which layer may import which, who may touch the platform, and how long things may get.
+
+docs/architecture.md draws these layers. Imports inside functions count as well.
+"""
+
+import ast
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from tests.support.processes import ROOT
+from tests.support.source import Module, modules
+
+VALUES = (
+    "chat.events",
+    "chat.messages",
+    "chat.errors",
+    "chat.settings",
+    "chat.clock",
+    "chat.telemetry",
+)
+SIBLINGS = ("chat.providers", "chat.store", "chat.dialects", "chat.wire", "chat.auth")
+# From the top down; a module may import what is below its own layer, and what is in its own part of it.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("function_app", "chat"),
+    ("chat.routes", "chat.direct", "chat.timers"),
+    ("chat.app",),
+    ("chat.turns",),
+    SIBLINGS,
+    VALUES,
+)
+# (who, whom): what the layers alone would forbid. SSE is the wire of any dialect, so it has to know what a dialect is.
+EXCEPTIONS = {("chat.wire.sse", "chat.dialects.base")}
+
+# Which files may import a package of the platform; every one of them does.
+OWNERS = {
+    "azure.functions": {"function_app.py"},
+    "azurefunctions": {"function_app.py", "chat/routes/worker.py"},
+    "azure_functions_runtime": {"chat/routes/worker.py"},
+    "azure.ai.inference": {"chat/providers/azure_inference.py"},
+    "azure.data.tables": {
+        "chat/store/table_client.py",
+        "chat/store/table_service.py",
+        "chat/store/table_writes.py",
+    },
+    "azure.identity": {"chat/providers/azure_inference.py", "chat/store/table_service.py"},
+}
+# `azure.core` is what both SDKs stand on: their files, and the one that translates what it raises.
+CORE = OWNERS["azure.ai.inference"] | OWNERS["azure.data.tables"] | {"chat/store/table_errors.py"}
+
+# Modules that share a name on purpose: the messages of a conversation, and the routes that show them.
+NAMESAKES = {"messages.py": {"chat/messages.py", "chat/routes/messages.py"}}
+
+MAX_FUNCTION, MAX_FILE = 60, 350
+MEDIAN_FUNCTION, P90_FUNCTION = 8, 30
+
+CHAT = modules("chat")
+APP = [*CHAT, *modules("function_app.py")]
+LOCAL = modules("local")
+NAMES = {module.name for module in APP}
+
+
+def test_imports_point_down() -> None:
+    assert not [f"{who} -> {whom}" for who, whom in _inner_imports() if not _allowed(who, whom)]
+
+
+def test_every_exception_to_the_layers_is_needed() -> None:
+    needed = {(who, whom) for who, whom in _inner_imports() if not _points_down(who, whom)}
+    assert needed == EXCEPTIONS
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {module.name for module in APP if _unit(module.name) == "chat"} == {"chat"}
+
+
+def test_the_core_knows_its_siblings_by_their_ports_alone() -> None:
+    known = {whom for who, whom in _inner_imports() if _unit(who) == "chat.turns" and _unit(whom) in SIBLINGS}
+    assert known
+    assert {whom.rpartition(".")[2] for whom in known} == {"base"}
+
+
+def test_values_need_the_standard_library_alone() -> None:
+    for module in CHAT:
+        if module.name in VALUES:
+            packages = {name.partition(".")[0] for name in module.imports} - {"chat"}
+            assert packages <= sys.stdlib_module_names, module.path
+
+
+@pytest.mark.parametrize("package", OWNERS)
+def test_a_package_of_the_platform_stays_with_its_owners(package: str) -> None:
+    assert {module.path for module in APP if module.imports_from(package)} == OWNERS[package]
+
+
+def test_the_core_of_the_azure_sdks_stays_with_their_owners() -> None:
+    assert {module.path for module in APP if module.imports_from("azure.core")} == CORE
+
+
+def test_no_package_of_azure_is_without_an_owner() -> None:
+    known = (*OWNERS, "azure.core")
+    for module in APP:
+        strange = {name for name in module.imports if name.startswith("azure") and not name.startswith(known)}
+        assert not strange, module.path
+
+
+@pytest.mark.parametrize("package", ["fastapi", "starlette"])
+def test_fastapi_is_known_to_the_routes_alone(package: str) -> None:
+    strangers = [
+        each.path for each in CHAT if each.imports_from(package) and _unit(each.name) != "chat.routes"
+    ]
+    assert not strangers
+
+
+def test_the_environment_is_read_by_the_settings_alone() -> None:
+    assert {module.path for module in APP if _reads_environment(module)} == {"chat/settings.py"}
+
+
+def test_the_app_and_the_local_stack_do_not_know_each_other() -> None:
+    assert not [each.path for each in APP if each.imports_from("local")]
+    assert not [each.path for each in LOCAL if each.imports_from("chat")]
+
+
+def test_to_import_every_module_opens_nothing_and_needs_no_setting() -> None:
+    assert _opened_by(f"for name in {sorted(NAMES)!r}: importlib.import_module(name)") == "set()"
+
+
+def test_only_dialects_ask_which_dialect_it_is() -> None:
+    outside = [module for module in APP if _unit(module.name) != "chat.dialects"]
+    assert not [module.path for module in outside if _compares_dialects(module)]
+
+
+def test_modules_of_the_app_do_not_share_names() -> None:
+    paths: dict[str, set[str]] = {}
+    for module in CHAT:
+        paths.setdefault(module.path.rpartition("/")[2], set()).add(module.path)
+    shared = {name: found for name, found in paths.items() if len(found) > 1}
+    assert {name: shared[name] for name in shared.keys() - {"__init__.py", "base.py"}} == NAMESAKES
+
+
+@pytest.mark.parametrize("folder", ["chat", "local", "function_app.py", "benchmarks", "scripts"])
+def test_every_module_says_what_it_holds(folder: str) -> None:
+    assert not [module.path for module in modules(folder) if not module.docstring]
+
+
+@pytest.mark.parametrize("folder", ["chat", "local"])
+def test_functions_and_files_stay_short(folder: str) -> None:
+    for module in modules(folder):
+        assert module.lines <= MAX_FILE, f"{module.path} has {module.lines} lines"
+        for name, lines in module.functions:
+            assert lines <= MAX_FUNCTION, f"{module.path}: {name} has {lines} lines"
+
+
+def test_most_functions_are_small() -> None:
+    lengths = [lines for module in CHAT for _, lines in module.functions]
+    assert statistics.median(lengths) <= MEDIAN_FUNCTION
+    assert statistics.quantiles(lengths, n=10)[-1] <= P90_FUNCTION
+
+
+# The tests of the tests: each rule sees what it is there to see.
+
+
+@pytest.mark.parametrize(
+    ("who", "text", "allowed"),
+    [
+        ("chat.turns.x", "from chat.errors import NotFound", True),
+        ("chat.turns.x", "from chat import events", True),
+        ("chat.turns.x", "from chat.turns.y import z", True),
+        ("chat.turns.x", "from chat.routes.replies import problem", False),
+        ("chat.store.x", "def f():\n    from chat.providers import base", False),
+        ("chat.store.x", "import chat.turns", False),
+        ("chat.errors", "from chat.wire.sse import HEADERS", False),
+        ("chat.routes.x", "from chat.direct import handle_chat_message", False),
+        ("chat.routes.x", "from chat import handle_chat_message", False),
+        ("chat.wire.sse", "from chat.dialects.base import Dialect", True),
+        ("chat.wire.sse", "from chat.dialects.text_delta import TEXT_DELTA", False),
+    ],
+)
+def test_the_rule_of_layers_sees(who: str, text: str, allowed: bool) -> None:
+    module = Module(who.replace(".", "/") + ".py", text)
+    assert all(_allowed(who, whom) for whom in _inner(module)) is allowed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import os\nos.environ['A']", "import os\nos.getenv('A')", "def f():\n    from os import environ"],
+)
+def test_the_rule_of_the_environment_sees(text: str) -> None:
+    assert _reads_environment(Module("x.py", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("if dialect.name == 'chat': pass", True),
+        ("x = 1 if turn.dialect != 'chat' else 2", True),
+        ("match request.dialect:\n    case 'chat': pass", True),
+        ("z = app.dialects[dialect]", False),
+    ],
+)
+def test_the_rule_of_dialects_sees(text: str, seen: bool) -> None:
+    assert _compares_dialects(Module("x.py", text)) is seen
+
+
+def test_the_rule_of_imports_sees() -> None:
+    held = "from chat.providers.scripted import ScriptedProvider; held = ScriptedProvider()"
+    assert _opened_by(held) == "{'ScriptedProvider'}"
+
+
+def _opened_by(statement: str) -> str:
+    """The clients, sessions and credentials that exist in a new process after a statement, without any setting and
+    without a loop to make them in."""
+    code = f"""
+import asyncio, gc, importlib
+asyncio.get_event_loop = asyncio.new_event_loop = None
+{statement}
+kinds = {{type(each) for each in gc.get_objects()}}
+ours = (kind for kind in kinds if str(kind.__module__).startswith(("azure.", "aiohttp", "chat.")))
+ends = ("Client", "Session", "Credential", "Transport", "Storage", "Provider", "Runner", "ChatApp")
+print({{kind.__name__ for kind in ours if kind.__name__.endswith(ends)}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _inner_imports() -> Iterator[tuple[str, str]]:
+    for module in APP:
+        for whom in _inner(module):
+            yield module.name, whom
+
+
+def _inner(module: Module) -> set[str]:
+    """The modules of ours that a module imports."""
+    ours = (name for name in module.imports if name.partition(".")[0] in {"chat", "function_app"})
+    return {name if name in NAMES else name.rpartition(".")[0] for name in ours}
+
+
+def _unit(name: str) -> str:
+    """The part of a layer that a module belongs to: the longest name in the table that begins its own."""
+    units = (unit for layer in LAYERS for unit in layer)
+    return max((unit for unit in units if name == unit or name.startswith(unit + ".")), key=len)
+
+
+def _layer(unit: str) -> int:
+    return next(index for index, layer in enumerate(LAYERS) if unit in layer)
+
+
+def _points_down(who: str, whom: str) -> bool:
+    upper, lower = _unit(who), _unit(whom)
+    same_values = upper in VALUES and lower in VALUES
+    return upper == lower or same_values or _layer(upper) < _layer(lower)
+
+
+def _allowed(who: str, whom: str) -> bool:
+    return _points_down(who, whom) or (who, whom) in EXCEPTIONS
+
+
+def _reads_environment(module: Module) -> bool:
+    attributes = {f"os.{node.attr}" for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
+    return bool({"os.environ", "os.environb", "os.getenv"} & (attributes | module.imports))
+
+
+def _compares_dialects(module: Module) -> bool:
+    return any(_is_dialect(each) for node in ast.walk(module.tree) for each in _compared(node))
+
+
+def _compared(node: ast.AST) -> Iterable[ast.expr]:
+    if isinstance(node, ast.Compare):
+        return (node.left, *node.comparators)
+    return (node.subject,) if isinstance(node, ast.Match) else ()
+
+
+def _is_dialect(node: ast.expr) -> bool:
+    text = ast.unparse(node)
+    return text.endswith(("dialect", "dialect.name"))

@@ -4,10 +4,12 @@
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+NAME = re.compile(r"[\w.:-]{1,128}")
 SYSTEM_PROMPT = "You are a helpful AI assistant for Presto-Change-O, an industry simulation dashboard."
 
 
@@ -187,10 +189,11 @@ def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]
     missing: list[str] = []
     if "AZURE" in values.get("providers", ()) and not values.get("azure_endpoint"):
         missing.append("AZURE_AI_ENDPOINT: missing; CHAT_PROVIDERS names AZURE, which needs it")
-    if not storage_values(str(values.get("storage", "")), environ):
-        missing.append(
-            f"{values.get('storage')}: missing; CHAT_STORAGE says that it names the storage account"
-        )
+    storage = str(values.get("storage", ""))
+    if not NAME.fullmatch(storage):  # often the connection string itself, which must not be shown
+        missing.append("CHAT_STORAGE: must be the name of a setting, not what that setting holds")
+    elif not storage_values(storage, environ):
+        missing.append(f"{storage}: missing; CHAT_STORAGE says that it names the storage account")
     return missing
 
 

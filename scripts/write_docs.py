@@ -1,0 +1,97 @@
+"""Writes the tables in docs/ that repeat what the code says: `.venv/bin/python -m scripts.write_docs`.
+
+A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything else in the pages is written by hand.
+`tests/test_docs.py` fails when a table is not what this would write.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from chat import errors
+from chat.errors import ChatError
+from chat.routes import replies
+from chat.settings import SETTINGS, Setting
+
+ROOT = Path(__file__).resolve().parent.parent
+GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md")
+TIMED = ("chat/turns", "chat/routes")  # where the numbers of a turn's life are
+NUMBER = re.compile(r"^([A-Z_]+) = ([0-9(][0-9. *_,()]*)  # (.+)$", re.MULTILINE)
+
+
+def settings_table() -> str:
+    """Every row of the settings' table."""
+    return table(("setting", "default", "meaning"), (_setting_row(row) for row in SETTINGS))
+
+
+def errors_table() -> str:
+    """Every code that a caller can see, in the order of the tree."""
+    kinds: dict[str, list[type[ChatError]]] = {}
+    for kind in _error_classes():
+        kinds.setdefault(kind.code, []).append(kind)
+    head = ("code", "status", "retryable", "class", "meaning")
+    return table(head, (_error_row(same) for same in kinds.values()))
+
+
+def numbers_table() -> str:
+    """The times and limits of a turn, as the modules that obey them name them."""
+    head = ("module", "name", "value", "meaning")
+    files = sorted(file for folder in TIMED for file in (ROOT / folder).glob("*.py"))
+    return table(head, (row for file in files for row in _number_rows(file)))
+
+
+# What the docstring of the root says is meant for those who raise it.
+FOR_CALLERS: Mapping[type[ChatError], str] = {ChatError: "Something that nobody foresaw."}
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "errors": errors_table,
+    "numbers": numbers_table,
+}
+
+
+def filled(page: str) -> str:
+    """The text of a page with its tables as they should be. KeyError for a table that nobody writes."""
+    return GENERATED.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], page)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Markdown."""
+    head = tuple(head)
+    lines = (head, ("---",) * len(head), *rows)
+    return "".join(f"| {' | '.join(cell.replace('|', r'\|') for cell in line)} |\n" for line in lines)
+
+
+def _setting_row(row: Setting) -> tuple[str, str, str]:
+    default = f"`{row.default}`" if row.default else "not set"
+    return f"`{row.name}`", default, row.help + (" A secret: never logged or shown." if row.secret else "")
+
+
+def _error_classes() -> list[type[ChatError]]:
+    known = (*vars(errors).values(), *vars(replies).values())
+    found = (each for each in known if isinstance(each, type) and issubclass(each, ChatError))
+    return list(dict.fromkeys(found))
+
+
+def _error_row(same: list[type[ChatError]]) -> tuple[str, ...]:
+    """Classes that share a code, the root first: what is raised is the last one."""
+    kind = same[-1]
+    meaning = FOR_CALLERS.get(kind) or (kind.__doc__ or "").split("\n")[0]
+    names = ", ".join(f"`{each.__name__}`" for each in same)
+    return f"`{kind.code}`", str(kind.status), "yes" if kind.retryable else "no", names, meaning
+
+
+def _number_rows(file: Path) -> Iterable[tuple[str, ...]]:
+    for name, value, meaning in NUMBER.findall(file.read_text()):
+        yield f"`{file.relative_to(ROOT)}`", f"`{name}`", value, meaning
+
+
+def main() -> None:
+    for name in PAGES:
+        page = ROOT / name
+        page.write_text(filled(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The settings as an environment gives them."""
+
+import pytest
+
+from chat.settings import (
+    SETTINGS,
+    Settings,
+    SettingsError,
+    in_azure,
+    load_settings,
+    read_setting,
+    storage_values,
+)
+
+LEAST = {"AZURE_AI_ENDPOINT": "https://x.services.ai.azure.com/openai/v1", "AzureWebJobsStorage": "a=b"}
+ACCOUNT = "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+
+
+def problems(**environ: str) -> list[str]:
+    """The lines of what is wrong."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ)
+    return str(caught.value).split("\n")
+
+
+def test_the_least_that_is_needed_is_a_model_and_a_storage_account() -> None:
+    settings = load_settings(LEAST)
+    assert settings.azure_endpoint == LEAST["AZURE_AI_ENDPOINT"]
+    assert settings.storage == "AzureWebJobsStorage"
+
+
+def test_defaults_are_those_of_the_table() -> None:
+    settings = load_settings(LEAST)
+    assert (settings.providers, settings.auth, settings.azure_model) == (("AZURE",), ("dev",), "model-router")
+    assert (settings.coalesce, settings.turn_max, settings.heartbeat) == (0.02, 300.0, 15.0)
+    assert (settings.max_body_bytes, settings.max_message_bytes) == (1_048_576, 262_144)
+    assert settings.log_content is False
+
+
+@pytest.mark.parametrize("name", [row.name for row in SETTINGS])
+def test_an_empty_value_is_the_default(name: str) -> None:
+    assert load_settings({name: " "} | LEAST) == load_settings(LEAST)
+
+
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    lines = problems()
+    assert [line.partition(":")[0] for line in lines] == ["AZURE_AI_ENDPOINT", "AzureWebJobsStorage"]
+
+
+def test_what_is_wrong_and_what_is_missing_come_together() -> None:
+    lines = problems(CHAT_COALESCE_MS="soon", CHAT_TURN_MAX_S="-1", CHAT_STORAGE="Chat")
+    names = [line.partition(":")[0] for line in lines]
+    assert names == ["CHAT_COALESCE_MS", "CHAT_TURN_MAX_S", "AZURE_AI_ENDPOINT", "Chat"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHAT_HISTORY_MESSAGES", "0"),
+        ("CHAT_HISTORY_MESSAGES", "1.5"),
+        ("CHAT_MAX_BODY_BYTES", "1MB"),
+        ("CHAT_COALESCE_MS", "-1"),
+        ("CHAT_HEARTBEAT_S", "nan"),
+        ("CHAT_HEARTBEAT_S", "inf"),
+        ("AZURE_AI_FIRST_TOKEN_TIMEOUT_S", "a minute"),
+        ("CHAT_LOG_CONTENT", "yes"),
+        ("CHAT_HTTP_AUTH_LEVEL", "NONE"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -> None:
+    [line] = problems(**LEAST, **{name: value})
+    assert line.startswith(f"{name}: {value!r} is not usable: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("CHAT_COALESCE_MS", "0", 0.0),
+        ("CHAT_COALESCE_MS", "50", 0.05),
+        ("CHAT_LOG_CONTENT", "TRUE", True),
+        ("CHAT_LOG_CONTENT", "0", False),
+        ("CHAT_HTTP_AUTH_LEVEL", "function", "FUNCTION"),
+        ("CHAT_PROVIDERS", "AZURE, OTHER,", ("AZURE", "OTHER")),
+        ("CHAT_TABLE_PREFIX", " parley ", "parley"),
+    ],
+)
+def test_a_setting_is_read(name: str, text: str, value: object) -> None:
+    assert read_setting(name, {name: text}) == value
+
+
+def test_a_setting_that_is_read_alone_has_its_default() -> None:
+    assert read_setting("CHAT_HTTP_AUTH_LEVEL", {}) == "ANONYMOUS"
+
+
+@pytest.mark.parametrize("storage", ["AzureWebJobsStorage", ACCOUNT])
+def test_no_secret_stands_in_an_error(storage: str) -> None:
+    lines = problems(AZURE_AI_KEY="hunter2", CHAT_COALESCE_MS="x", CHAT_STORAGE=storage)
+    assert "hunter2" not in str(lines)
+    assert "c2VjcmV0" not in str(lines)
+
+
+def test_the_key_of_the_model_is_the_secret_of_the_table() -> None:
+    assert [row.name for row in SETTINGS if row.secret] == ["AZURE_AI_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "values"),
+    [
+        ({}, {}),
+        ({"Store": "a=b"}, {"": "a=b"}),
+        ({"Store": ""}, {}),
+        ({"Store__tableServiceUri": "https://x"}, {"tableServiceUri": "https://x"}),
+        ({"Store__accountName": "x", "Store__clientId": "y"}, {"accountName": "x", "clientId": "y"}),
+        ({"Store__accountName": ""}, {}),
+        ({"Storeroom": "a=b", "Store_x": "c"}, {}),
+    ],
+)
+def test_a_storage_account_has_several_forms(environ: dict[str, str], values: dict[str, str]) -> None:
+    assert storage_values("Store", environ) == values
+
+
+def test_the_storage_account_can_be_another_setting() -> None:
+    environ = {"CHAT_STORAGE": "Chat", "Chat__accountName": "x", "AZURE_AI_ENDPOINT": "https://x"}
+    assert load_settings(environ).storage == "Chat"
+
+
+@pytest.mark.parametrize(
+    ("environ", "azure"),
+    [({}, False), ({"WEBSITE_INSTANCE_ID": ""}, False), ({"WEBSITE_INSTANCE_ID": "1"}, True)],
+)
+def test_the_platform_says_where_we_are(environ: dict[str, str], azure: bool) -> None:
+    assert in_azure(environ) is azure
+
+
+def test_names_stand_in_the_table_once() -> None:
+    names = [row.name for row in SETTINGS]
+    assert len(set(names)) == len(names) == len(Settings.__dataclass_fields__)

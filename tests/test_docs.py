@@ -1,0 +1,149 @@
+"""The documentation says what the code says: tables are fresh, links lead somewhere, and what is named exists."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.settings import SETTINGS, load_settings
+from scripts.write_docs import GENERATED, PAGES, TABLES, filled
+from tests.support.processes import ROOT
+from tests.support.source import modules
+
+DOCUMENTS = sorted(
+    file
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "local/**/*.md", "benchmarks/*.md")
+    for file in ROOT.glob(pattern)
+)
+NAMES = [str(file.relative_to(ROOT)) for file in DOCUMENTS]
+WRITTEN_BY_TARGETS = {"benchmarks/RESULTS.md"}  # by `make bench`, on the machine that it measures
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"```[\s\S]*?```|`[^`\n]+`|^ {4}.*$", re.MULTILINE)
+CITATION = re.compile(r"(?<![\w/.])docs/[\w./-]*\w")
+SECTION = re.compile(r"docs/protocol\.md\)?, section (\d+)")
+SETTING = re.compile(r"\b(?:CHAT|AZURE_AI)_[A-Z_]+\b")
+ROUTE = re.compile(r"`([A-Z]+) /([^`\s?]*)`")
+
+EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text())
+VALUES: dict[str, str] = EXAMPLE["Values"]
+NEEDED_BY_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
+SET_FOR_A_LAPTOP = {"AZURE_AI_ENDPOINT", "AZURE_AI_KEY"}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_tables_of_a_page_are_fresh(name: str) -> None:
+    assert GENERATED.search(read(name))
+    assert filled(read(name)) == read(name), "run .venv/bin/python -m scripts.write_docs"
+
+
+def test_every_table_stands_on_a_page() -> None:
+    assert {found[2] for name in PAGES for found in GENERATED.finditer(read(name))} == TABLES.keys()
+
+
+def test_a_stale_table_is_seen() -> None:
+    page = read("docs/settings.md")
+    assert filled(page.replace("| `CHAT_STORAGE` |", "| `CHAT_STORE` |")) == page
+
+
+def test_the_example_has_every_setting_and_no_other() -> None:
+    assert VALUES.keys() == {row.name for row in SETTINGS} | NEEDED_BY_THE_HOST
+
+
+def test_the_example_shows_the_defaults() -> None:
+    others = {row.name: VALUES[row.name] for row in SETTINGS if VALUES[row.name] != row.default}
+    assert others.keys() == SET_FOR_A_LAPTOP
+
+
+def test_the_example_works_and_holds_no_secret() -> None:
+    settings = load_settings(VALUES)
+    assert settings.azure_key == "local"
+    assert settings.azure_endpoint.startswith("http://127.0.0.1:")
+    assert VALUES["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_relative_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for link in LINK.findall(CODE.sub("", page.read_text())):
+        path, _, anchor = link.partition("#")
+        if not re.match(r"\w+:", link):
+            target = (page.parent / path).resolve() if path else page
+            made_later = str(target.relative_to(ROOT)) in WRITTEN_BY_TARGETS
+            assert target.exists() or made_later, link
+            assert not anchor or anchor in _anchors(target), link
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_that_is_named_exists(name: str) -> None:
+    assert set(SETTING.findall(read(name))) <= {row.name for row in SETTINGS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_make_target_that_is_named_exists(name: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    code = " ".join(CODE.findall(read(name)))
+    assert set(re.findall(r"(?:^|[`\s])make ([a-z]+)", code)) <= targets
+
+
+def test_every_page_that_a_docstring_names_exists() -> None:
+    cited = {page for text in _docstrings() for page in CITATION.findall(text)}
+    assert cited
+    assert not [page for page in cited if not (ROOT / page).exists() and not list(ROOT.glob(page + "-*.md"))]
+
+
+def test_every_section_that_a_docstring_names_exists() -> None:
+    sections = set(re.findall(r"^## (\d+)\. ", read("docs/protocol.md"), re.MULTILINE))
+    cited = {number for text in _docstrings() for number in SECTION.findall(text)}
+    assert cited
+    assert cited <= sections
+
+
+def test_the_protocol_names_every_route_and_no_other() -> None:
+    named = {_route(method, path) for method, path in ROUTE.findall(read("docs/protocol.md"))}
+    assert named == {_route(method, path) for path, methods in _routes() for method in methods}
+
+
+def test_the_index_names_every_page() -> None:
+    pages = {str(file.relative_to(ROOT / "docs")) for file in (ROOT / "docs").rglob("*.md")} - {"README.md"}
+    assert pages <= set(LINK.findall(read("docs/README.md")))
+
+
+def test_decisions_are_numbered_without_a_hole() -> None:
+    numbers = sorted(int(file.name[:4]) for file in (ROOT / "docs/decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The names that the headings of a page have as links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def _docstrings() -> Iterator[str]:
+    for module in modules("chat", "local", "benchmarks", "scripts", "tests", "function_app.py"):
+        yield from module.docstrings
+
+
+def _routes() -> list[tuple[str, list[str]]]:
+    """What `function_app.py` serves. Asked in a process of its own, since it mends the worker."""
+    code = "import json, function_app; print(json.dumps(function_app.ROUTES))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    routes: Any = json.loads(done.stdout)
+    assert routes
+    return routes
+
+
+def _route(method: str, path: str) -> str:
+    return f"{method} /{re.sub(r'{\w+}', '{}', path)}"

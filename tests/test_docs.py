@@ -5,11 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chat.events import JSONObject
+from chat.messages import Message, Session, Turn
+from chat.routes.shapes import show_message, show_session, show_turn
 from chat.settings import SETTINGS, load_settings
 from scripts.write_docs import GENERATED, PAGES, TABLES, filled
 from tests.support.processes import ROOT
@@ -29,6 +33,11 @@ CITATION = re.compile(r"(?<![\w/.])docs/[\w./-]*\w")
 SECTION = re.compile(r"docs/protocol\.md\)?, section (\d+)")
 SETTING = re.compile(r"\b(?:CHAT|AZURE_AI)_[A-Z_]+\b")
 ROUTE = re.compile(r"`([A-Z]+) /([^`\s?]*)`")
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+SESSION = Session("s", "ann", "", NOW, NOW)
+MESSAGE = Message("s-00000001", "s", 1, "user", "Hi", NOW, NOW)
+TURN = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", NOW)
 
 EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text())
 VALUES: dict[str, str] = EXAMPLE["Values"]
@@ -111,6 +120,22 @@ def test_every_section_that_a_docstring_names_exists() -> None:
 def test_the_protocol_names_every_route_and_no_other() -> None:
     named = {_route(method, path) for method, path in ROUTE.findall(read("docs/protocol.md"))}
     assert named == {_route(method, path) for path, methods in _routes() for method in methods}
+
+
+@pytest.mark.parametrize(
+    ("begins_with", "shown"),
+    [
+        ('{"id":"01M7XPW0CR', show_session(SESSION)),
+        ('{"id":"01M7XQKC2F', show_message(MESSAGE)),
+        ('{"id":"01M7XPTCBB', show_turn(TURN)),
+    ],
+)
+def test_an_object_in_the_protocol_has_the_keys_that_the_code_shows(
+    begins_with: str, shown: JSONObject
+) -> None:
+    page = read("docs/protocol.md")
+    example, _ = json.JSONDecoder().raw_decode(page[page.index(begins_with) :])
+    assert list(example) == list(shown)
 
 
 def test_the_index_names_every_page() -> None:

@@ -5,6 +5,7 @@ imported then.
 """
 
 import asyncio
+import contextlib
 import gc
 import signal
 import threading
@@ -26,6 +27,7 @@ from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
 
 VERSION = "0.1.0"
+DRAINING = 3.0  # seconds that a shutdown may take
 DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK)}
 
 
@@ -119,7 +121,8 @@ async def current_app() -> ChatApp:
 def _drain_on_sigterm(app: ChatApp) -> None:
     """End this process's turns properly when the platform stops it.
 
-    The platform offers no hook, so the handler that is there (the worker's web server has one) is called after ours.
+    The platform offers no hook. The handler that was there (the worker's web server has one, which ends the process as
+    soon as no request is open) is called when our own end is done.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -128,14 +131,16 @@ def _drain_on_sigterm(app: ChatApp) -> None:
     closing: list[asyncio.Task[None]] = []
 
     async def drain() -> None:
-        await app.close()
-        if not callable(before):  # nobody else would end the process
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAINING):
+                await app.close()
+        if callable(before):
+            before(signal.SIGTERM, None)
+        else:  # nobody else would end the process
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.raise_signal(signal.SIGTERM)
 
     def handle(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(lambda: closing.append(loop.create_task(drain())))
-        if callable(before):
-            before(number, frame)
 
     signal.signal(signal.SIGTERM, handle)

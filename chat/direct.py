@@ -1,16 +1,18 @@
 """A turn on a socket that the application itself owns: `from chat import handle_chat_message`."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
 
 from chat.app import current_app
+from chat.dialects.base import Dialect
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject
 from chat.turns.base import TurnRequest
+from chat.turns.runner import LiveTurn
 
 type Send = Callable[[JSONObject], Awaitable[None]]
 
@@ -28,23 +30,42 @@ async def handle_chat_message(
     """
     send = _sender(websocket)
     app = await current_app()
-    session_id = session_id or _sessions.get(websocket, "")
+    session_id = session_id or _remembered(websocket)
     try:
         if not text.strip():
             raise ValidationError("text", "Message content cannot be empty")
         request = TurnRequest(user_id, content=text, session_id=session_id, dialect="chat")
         live = await app.runner.start(request)
     except ChatError as error:
-        await send({"type": "chat_error", "payload": {"error": error.message, "code": error.code}})
+        await send(_error_frame(error))
         return session_id
-    _sessions[websocket] = live.turn.session_id
-    encoder = app.dialects["chat"].encoder(live.turn)
+    with suppress(TypeError):  # a socket that cannot be a key is not remembered
+        _sessions[websocket] = live.turn.session_id
+    try:
+        await _send_turn(live, app.dialects["chat"], send)
+    except ChatError as error:
+        await send(_error_frame(error))
+    return live.turn.session_id
+
+
+async def _send_turn(live: LiveTurn, dialect: Dialect, send: Send) -> None:
+    encoder = dialect.encoder(live.turn)
     async with aclosing(live.feed.follow()) as batches:
         async for batch in batches:
             for numbered in batch:
                 for payload in encoder.encode(numbered):
                     await send(payload)
-    return live.turn.session_id
+
+
+def _error_frame(error: ChatError) -> JSONObject:
+    return {"type": "chat_error", "payload": {"error": error.message, "code": error.code}}
+
+
+def _remembered(websocket: Any) -> str:
+    try:
+        return _sessions.get(websocket, "")
+    except TypeError:
+        return ""
 
 
 def _sender(websocket: Any) -> Send:

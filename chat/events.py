@@ -138,7 +138,7 @@ class UsageReported:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    reason: str  # stop | length | tool_calls | content_filter | error
+    reason: str  # stop | length | tool_calls | content_filter | cancelled | error
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 NAME = re.compile(r"[\w.:-]{1,128}")
+PROVIDERS = ("AZURE",)
 SYSTEM_PROMPT = "You are a helpful AI assistant for Presto-Change-O, an industry simulation dashboard."
 
 
@@ -53,6 +54,21 @@ def _duration(text: str) -> float:
     return number
 
 
+def _positive(text: str) -> float:
+    number = _duration(text)
+    if number == 0:
+        raise ValueError("must be more than 0")
+    return number
+
+
+def _providers(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    unknown = [name for name in names if name not in PROVIDERS]
+    if unknown or not names:
+        raise ValueError(f"must name at least one of {', '.join(PROVIDERS)}, and nothing else")
+    return names
+
+
 def _milliseconds(text: str) -> float:
     return _duration(text) / 1000
 
@@ -82,9 +98,7 @@ class Settings:
     table_prefix: str = setting(
         "CHAT_TABLE_PREFIX", "chat", "What the names of the tables begin with; letters and digits."
     )
-    providers: tuple[str, ...] = setting(
-        "CHAT_PROVIDERS", "AZURE", "Model providers, in the order in which they are tried.", _names
-    )
+    providers: tuple[str, ...] = setting("CHAT_PROVIDERS", "AZURE", "The model provider: AZURE.", _providers)
     azure_endpoint: str = setting(
         "AZURE_AI_ENDPOINT",
         "",
@@ -136,7 +150,7 @@ class Settings:
         "Milliseconds in which adjacent pieces of text are merged into one event; 0 merges nothing.",
         _milliseconds,
     )
-    turn_max: float = setting("CHAT_TURN_MAX_S", "300", "Seconds after which a turn is ended.", _duration)
+    turn_max: float = setting("CHAT_TURN_MAX_S", "300", "Seconds after which a turn is ended.", _positive)
     events_ttl_hours: float = setting(
         "CHAT_EVENTS_TTL_HOURS",
         "24",
@@ -144,7 +158,10 @@ class Settings:
         _duration,
     )
     heartbeat: float = setting(
-        "CHAT_HEARTBEAT_S", "15", "Seconds of silence after which a stream sends a comment line.", _duration
+        "CHAT_HEARTBEAT_S",
+        "15",
+        "Seconds of silence after which a stream sends a comment line; 0 sends none.",
+        _duration,
     )
     max_body_bytes: int = setting(
         "CHAT_MAX_BODY_BYTES", str(1024 * 1024), "The largest request body, in bytes.", _count

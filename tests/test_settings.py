@@ -80,7 +80,7 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
         ("CHAT_LOG_CONTENT", "TRUE", True),
         ("CHAT_LOG_CONTENT", "0", False),
         ("CHAT_HTTP_AUTH_LEVEL", "function", "FUNCTION"),
-        ("CHAT_PROVIDERS", "AZURE, OTHER,", ("AZURE", "OTHER")),
+        ("CHAT_PROVIDERS", " AZURE, ", ("AZURE",)),
         ("CHAT_TABLE_PREFIX", " parley ", "parley"),
     ],
 )

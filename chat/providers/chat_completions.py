@@ -27,6 +27,8 @@ from chat.providers.base import (
 )
 from chat.providers.service_errors import error_in_stream
 
+MOST_TOKENS = 2**53  # what every reader of JSON and the tables can hold
+
 STOP_REASONS: Mapping[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
     "stop": "stop",
     "length": "length",
@@ -125,11 +127,12 @@ class ChunkReader:
         usage = chunk.get("usage")
         if usage:
             counts = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
-            self._usage = UsageReport(*counts)
+            self._usage = UsageReport(*(min(max(count, 0), MOST_TOKENS) for count in counts))
         choices = chunk.get("choices")
         deltas = self._read_choice(choices[0]) if choices else []
         if not self._chosen and (deltas or ((choices or usage) and chunk.get("model"))):
-            return self._introduced(deltas, chunk.get("model") or self._model)
+            named = chunk.get("model")
+            return self._introduced(deltas, named if named and isinstance(named, str) else self._model)
         return deltas
 
     def _introduced(self, deltas: list[ModelDelta], model: str) -> list[ModelDelta]:

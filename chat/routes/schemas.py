@@ -2,9 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
+import orjson
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from chat.events import JSONObject
+
+OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
 
 def _said(text: str) -> str:
@@ -13,6 +16,18 @@ def _said(text: str) -> str:
     return text
 
 
+def _small(value: JSONObject) -> JSONObject:
+    """Deeper than 254 levels, or a whole number of more than 64 bits, could be stored but never shown again."""
+    try:
+        size = len(orjson.dumps(value))
+    except TypeError:
+        raise ValueError("Too deeply nested, or a number is too large") from None
+    if size > OBJECT_BYTES:
+        raise ValueError(f"Larger than {OBJECT_BYTES} bytes of JSON")
+    return value
+
+
+type SmallObject = Annotated[JSONObject, AfterValidator(_small)]
 type Content = Annotated[str, AfterValidator(_said)]
 type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
 
@@ -44,7 +59,7 @@ class NewSessionBody(BaseModel):
     title: Annotated[str, Field(max_length=500)] = ""
     llm_provider: Provider | None = None
     llm_model: Annotated[str, Field(max_length=100)] = ""
-    settings: JSONObject = Field(default_factory=dict)
+    settings: SmallObject = Field(default_factory=dict)
 
 
 class TurnBody(BaseModel):

@@ -12,7 +12,7 @@ from chat.errors import ValidationError
 from chat.routes.replies import turn_problem
 from chat.turns.base import TurnRequest
 from chat.turns.runner import LiveTurn
-from chat.wire.sse import HEADERS, Cursor, read_cursor, sse_stream
+from chat.wire.sse import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
 
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
 
@@ -41,8 +41,11 @@ async def _body(app: ChatApp, live: LiveTurn, dialect: Dialect, after: Cursor) -
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
     app.connections += 1
     try:
-        batches = live.feed.follow(idle=app.settings.heartbeat)
-        async with aclosing(sse_stream(batches, dialect, live.turn, after=after)) as frames:
+        if not (live.feed.spoken or live.feed.ended):
+            yield HEARTBEAT  # the model thinks: the caller sees at once that the turn is on its way
+        idle = app.settings.heartbeat or None
+        batches = live.feed.follow(idle=idle)
+        async with aclosing(sse_stream(batches, dialect, live.turn, after=after, idle=idle)) as frames:
             async for frame in frames:
                 yield frame
     finally:

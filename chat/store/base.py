@@ -45,8 +45,8 @@ class ConversationStore(Protocol):
         ...
 
     async def delete_session(self, user_id: str, session_id: str) -> None:
-        """Hide the session at once, then remove its rows. SessionNotFound the second time; a removal that was
-        cut off goes on when it is asked for again."""
+        """Hide the session at once, then remove its rows. TurnInProgress while a turn runs in it. SessionNotFound the
+        second time; a removal that was cut off goes on when it is asked for again."""
         ...
 
     async def append_messages(
@@ -112,6 +112,7 @@ class TurnEnding:
     turn: Turn  # as started, with its `version`; `ended` holds the new values
     ended: Turn
     events: tuple[NumberedEvent, ...]  # the terminal event is the last of them
+    follows: int  # the number of the event before the first of `events`: what else has a higher one is void
     message: Message  # the assistant message, with its text and status
 
 
@@ -135,7 +136,8 @@ class TurnStore(Protocol):
         ...
 
     async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
-        """Store events as rows that are never changed. A repeat of the same events is success."""
+        """Store events as rows that are never changed. A repeat of the same events is success. What lands after the
+        turn was ended is never read: the end counts."""
         ...
 
     async def read_events(self, turn: Turn, *, after: int = 0) -> list[NumberedEvent]:
@@ -144,7 +146,8 @@ class TurnStore(Protocol):
 
     async def end_turn(self, ending: TurnEnding) -> Turn:
         """Write the ending in one batch and free the session. When somebody ended the turn already, nothing is
-        written and the turn as it ended is returned: compare `state` and `error`. A repeat is success."""
+        written and the turn as it ended is returned: compare `state` and `error`. A repeat is success. TurnNotFound
+        when the session was deleted; then nothing of the turn is left."""
         ...
 
     async def purge_events(self, *, ended_before: datetime) -> int:

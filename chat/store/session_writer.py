@@ -160,8 +160,16 @@ class _Writer:
             try:
                 change = item.append.apply(batch.after)
             except ChatError as error:
+                if (
+                    batch.items
+                ):  # judged by a head that is not stored yet: judged again by the one that will be
+                    self.queue.extendleft(reversed(items[index:]))
+                    break
                 item.fail(error)
                 continue
+            if change is None and batch.items:
+                self.queue.extendleft(reversed(items[index:]))
+                break
             if change is None:
                 item.settle(None)
             elif not batch.take(item, change):

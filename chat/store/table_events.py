@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from chat.errors import TooLarge
-from chat.events import JSONObject, NumberedEvent, event_from_json, event_to_json
+from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, event_from_json, event_to_json
 from chat.store.table_keys import events_key
 from chat.store.table_properties import Entity, Stored, dumped, loaded
 
@@ -12,23 +12,29 @@ PROPERTY_BYTES = 60 * 1024  # of the 64 KiB that a binary property may have
 PROPERTIES = 12  # 720 KiB; in base 64, as Azurite measures an entity, 960 KiB of the 1 MiB it may have
 
 
-def events_to_rows(session_id: str, seq: int, events: Sequence[NumberedEvent]) -> list[Entity]:
-    """As few rows as the events fit into. TooLarge for an event that no row can hold."""
-    return [
+def events_to_rows(
+    session_id: str, seq: int, events: Sequence[NumberedEvent], *, follows: int = 0
+) -> list[Entity]:
+    """As few rows as the events fit into. TooLarge for an event that no row can hold. The last row of a turn says
+    after which event the turn ended, `follows`, when that cannot be told from the numbers in it."""
+    rows = [
         {"PartitionKey": session_id, "RowKey": events_key(seq, last)} | _properties(data)
         for last, data in _batches(events)
     ]
+    if len(events) == 1 and events[0].number == TERMINAL_NUMBER:
+        rows[0]["follows"] = follows
+    return rows
 
 
 def events_from_rows(rows: Iterable[Stored], *, after: int) -> list[NumberedEvent]:
     """The events above `after`, each once: a batch whose reply got lost may come again inside a longer one."""
     found: list[NumberedEvent] = []
     for row in rows:
-        for item in cast(list[JSONObject], loaded(_data(row))):
-            event = event_from_json(item)
-            if event.number > after:
-                found.append(event)
-                after = event.number
+        events = [event_from_json(item) for item in cast(list[JSONObject], loaded(_data(row)))]
+        follows = row.get("follows", events[0].number - 1 if events else 0)
+        while found and found[-1].number > follows:
+            found.pop()  # the later row counts: an end fences what a dead process wrote late
+        found += [event for event in events if event.number > after]
     return found
 
 

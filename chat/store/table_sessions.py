@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from chat.clock import Clock
-from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
+from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, TurnInProgress, ValidationError
 from chat.messages import Message, MessageDraft, Page, Session, split_message_id
 from chat.store.base import SessionDraft
 from chat.store.drafts import session_from
@@ -118,7 +118,7 @@ class TableConversations:
         newest: bool = False,
     ) -> list[Message]:
         session = await self._heads.read(user_id, session_id)
-        beyond = min(before or session.last_seq + 1, session.last_seq + 1)
+        beyond = session.last_seq + 1 if before is None else min(before, session.last_seq + 1)
         # Numbers have no gaps, so the range of keys alone picks the right messages.
         first = max(after + 1, beyond - limit) if newest else after + 1
         beyond = min(beyond, first + limit)
@@ -149,12 +149,14 @@ class TableConversations:
             return None  # deleted, or its first batch did not land
 
     async def _bury(self, row: Row | None) -> None:
-        """Leave a tombstone in place of the head."""
+        """Leave a tombstone in place of the head. TurnInProgress while a turn runs: it would go on writing."""
         for _ in range(ATTEMPTS):
             if row is None:
                 raise SessionNotFound
             if row.values.get("deleted"):
                 return
+            if row.values["running_turn"]:
+                raise TurnInProgress(row.values["running_turn"])
             tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, "user_id": row.values["user_id"]}
             try:
                 await self._sessions.replace({**tombstone, "deleted": True}, row.etag)

@@ -151,7 +151,7 @@ class TableTurns:
             replacing(message),
             merging(head),
         ]
-        rows = [*parts, *events_to_rows(session_id, seq, ending.events)]
+        rows = [*parts, *events_to_rows(session_id, seq, ending.events, follows=ending.follows)]
         early, final = _divided(rows, sum(weight(operation[1]) for operation in last))
         if early:
             turn = await self.load_turn(ending.turn.id)
@@ -166,7 +166,9 @@ class TableTurns:
             return replace(ending.ended, version=etags[0])
         except RowChanged:  # by somebody else, or by an earlier try of ours
             turn = await self.load_turn(ending.turn.id)
-        except RowMissing:
+        except RowMissing:  # deleted: events that were flushed since then belong to nobody
+            session_id, seq = _place(ending.turn.id)
+            await self._sessions.delete_all(key_range(*events_range(session_id, seq, after=0)))
             raise TurnNotFound from None
         if turn.running:
             raise StoreConflict

@@ -44,4 +44,5 @@ def make_ending(
         tokens_used=said.usage.total_tokens if said.usage else 0,
         error_message=error.message if error else "",
     )
-    return TurnEnding(turn=turn, ended=ended, events=tuple(unflushed), message=message)
+    follows = len(events) - len(unflushed)  # events are numbered from 1, without a hole
+    return TurnEnding(turn=turn, ended=ended, events=tuple(unflushed), follows=follows, message=message)

@@ -11,7 +11,6 @@ from chat.errors import ChatError
 from chat.events import (
     TERMINAL_NUMBER,
     NumberedEvent,
-    ReasoningDelta,
     StageFinished,
     StageItem,
     TextDelta,
@@ -20,10 +19,8 @@ from chat.events import (
     TurnFailed,
 )
 
-SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset(
-    {TextDelta, ReasoningDelta, ToolCallStarted, StageItem, StageFinished}
-)
-"""Events that a caller was waiting for. Until one came, a failure can still be an HTTP status."""
+SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStarted, StageItem, StageFinished})
+"""Events that every caller was waiting for. Until one came, a failure can still be an HTTP status."""
 
 
 class EventFeed:
@@ -41,6 +38,11 @@ class EventFeed:
     @property
     def ended(self) -> bool:
         return bool(self.events) and self.events[-1].number == TERMINAL_NUMBER
+
+    @property
+    def spoken(self) -> bool:
+        """Whether something was said that a caller waits for."""
+        return self._spoken
 
     @property
     def last_number(self) -> int:
@@ -102,11 +104,15 @@ class EventFeed:
         """Wait until something was said, the turn ended, or `timeout` seconds went by. The failure, if the turn
         failed and nothing was said."""
         deadline = asyncio.get_running_loop().time() + timeout
-        while not (self._spoken or self.ended or self._error):
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                return None
-            await asyncio.wait([self._next()], timeout=left)
+        self.followers += 1
+        try:
+            while not (self._spoken or self.ended or self._error):
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0:
+                    return None
+                await asyncio.wait([self._next()], timeout=left)
+        finally:
+            self.followers -= 1
         last = self.events[-1].event if self.ended else None
         return last if isinstance(last, TurnFailed) and not self._spoken else None
 

@@ -17,6 +17,7 @@ SOON = 0.25  # seconds to the first flush, and between flushes while another ins
 PERIOD = 1.0  # seconds between flushes otherwise: 250 ms for everyone costs three times the processor
 WATCHED = 20.0  # seconds for which a follower elsewhere counts without word from it
 PATIENCE = 30.0  # seconds of failing flushes after which the turn cannot go on
+GRACE = 0.5  # seconds that the end of a turn waits for a flush in flight
 MAX_UNFLUSHED = 1024 * 1024  # characters
 
 
@@ -32,6 +33,7 @@ class EventFlusher:
         lease: LeaseKeeper,
         clock: Clock,
         on_hopeless: Callable[[], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self._turn = turn
         self._feed = feed
@@ -39,6 +41,7 @@ class EventFlusher:
         self._lease = lease
         self._clock = clock
         self._on_hopeless = on_hopeless
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._flushed = 0  # events
         self._batch: Sequence[NumberedEvent] = ()
@@ -67,7 +70,9 @@ class EventFlusher:
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=GRACE)
+        if self._task is not None:
+            self._task.cancel()  # its events come again with the end; if they land after it, the end counts
         return self._feed.events[self._flushed :]
 
     def _interval(self) -> float:
@@ -82,12 +87,14 @@ class EventFlusher:
         began = self._clock.monotonic()
         self._batch = self._batch or self._feed.events[self._flushed :]
         try:
-            await self._lease.confirm(self._turn.instance_id)
-            await self._store.append_events(self._turn, self._batch)
-        except StoreError:
+            async with asyncio.timeout(PATIENCE - (began - (self._failing_since or began))):
+                await self._lease.confirm(self._turn.instance_id)
+                await self._store.append_events(self._turn, self._batch)
+        except (StoreError, TimeoutError):
             self._failed(began)
         except LeaseLost:
-            self._closed = True  # the keeper told the runner, which drops the turn
+            self._closed = True
+            self._on_lost()
         except Exception as error:
             record_error("flush_failed", error, turn_id=self._turn.id)
             self._failed(began)

@@ -6,20 +6,15 @@ All followers of one such turn in this process share one poller.
 import asyncio
 
 from chat.clock import Clock
-from chat.errors import EventsGone, NotFound, StoreError
-from chat.events import TERMINAL_NUMBER, NumberedEvent
+from chat.errors import EventsGone, NotFound, ShuttingDown, StoreError
 from chat.messages import Turn
 from chat.store.base import InstanceStore, TurnStore
 from chat.telemetry import record_error
 from chat.turns.feed import EventFeed
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
+from chat.turns.poll import TurnPoller
 from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
-
-POLL = 0.25  # seconds between two reads of a turn's events
-MARK = 10.0  # seconds between two words to the runner that its turn is followed here
-PATIENCE = 30.0  # seconds of store errors after which followers are told
-LINGER = 5.0  # seconds a poller goes on without followers
 
 
 class RemoteTurns:
@@ -39,14 +34,19 @@ class RemoteTurns:
         self._observer = observer
         self._sweeper = sweeper
         self._clock = clock
-        self._feeds: dict[str, EventFeed] = {}
+        self._polled: dict[str, tuple[TurnPoller, EventFeed]] = {}
         self._suspected: set[str] = set()
         self._tasks = TaskSet()
+        self._closed = False
 
     async def feed(self, turn: Turn) -> EventFeed:
         """The events of a turn that runs elsewhere or has ended. EventsGone when they were purged."""
         if turn.running:
-            return self._feeds.get(turn.id) or self.adopt(turn, EventFeed())
+            if turn.id not in self._polled:
+                return self.adopt(turn, EventFeed())
+            poller, feed = self._polled[turn.id]
+            poller.want()
+            return feed
         events = await self._turns.read_events(turn)
         if not events or events[0].number != 1:
             raise EventsGone
@@ -54,54 +54,53 @@ class RemoteTurns:
 
     def adopt(self, turn: Turn, feed: EventFeed) -> EventFeed:
         """Fill a feed from the store from now on."""
-        self._feeds[turn.id] = feed
-        self._tasks.spawn(self._fill(turn, feed))
+        if self._closed:
+            feed.fail(ShuttingDown())
+            return feed
+        poller = TurnPoller(
+            turn,
+            feed,
+            turns=self._turns,
+            instances=self._instances,
+            observer=self._observer,
+            sweeper=self._sweeper,
+            clock=self._clock,
+        )
+        self._polled[turn.id] = (poller, feed)
+        self._tasks.spawn(self._fill(turn, poller, feed))
         return feed
+
+    async def is_dead(self, turn: Turn) -> bool:
+        """End the turn if its instance is known to be dead by now."""
+        dead = await self._observer.expired(turn.instance_id)
+        return dead and await self._sweeper.interrupt(turn)
 
     def suspect(self, turn: Turn) -> None:
         """Look whether the instance that makes this turn still lives, and end the turn if it does not."""
-        if turn.id not in self._suspected:
+        if turn.id not in self._suspected and not self._closed:
             self._suspected.add(turn.id)
             self._tasks.spawn(self._check(turn))
 
     async def close(self) -> None:
-        """Stop polling."""
+        """Stop polling, and tell those who follow."""
+        self._closed = True
         await self._tasks.close()
 
-    async def _fill(self, turn: Turn, feed: EventFeed) -> None:
+    async def _fill(self, turn: Turn, poller: TurnPoller, feed: EventFeed) -> None:
+        """However the poller ends, nobody is left waiting for a feed that nobody fills."""
         try:
-            await self._poll(turn, feed)
+            await poller.run()
         except (NotFound, StoreError) as error:
             feed.fail(error)
+        except asyncio.CancelledError:
+            feed.fail(ShuttingDown())
+            raise
         except Exception as error:
             record_error("poll_failed", error, turn_id=turn.id)
             feed.fail(StoreError())
         finally:
-            if self._feeds.get(turn.id) is feed:
-                del self._feeds[turn.id]
-
-    async def _poll(self, turn: Turn, feed: EventFeed) -> None:
-        marked = failing_since = None
-        wanted = self._clock.monotonic()
-        while not feed.ended:
-            now = self._clock.monotonic()
-            wanted = now if feed.followers else wanted
-            if now - wanted > LINGER:
-                return
-            try:
-                feed.publish(_contiguous(await self._turns.read_events(turn, after=feed.last_number), feed))
-                if marked is None or now - marked >= MARK:
-                    await self._instances.post_watch(turn.instance_id, turn.id)
-                    marked = now
-                if not feed.ended and await self._observer.expired(turn.instance_id):
-                    await self._sweeper.interrupt(turn)
-                failing_since = None
-            except StoreError:
-                failing_since = failing_since or now
-                if now - failing_since > PATIENCE:
-                    raise
-            if not feed.ended:
-                await asyncio.sleep(POLL)
+            if self._polled.get(turn.id) == (poller, feed):
+                del self._polled[turn.id]
 
     async def _check(self, turn: Turn) -> None:
         """Watch the lease for long enough to see it expire."""
@@ -118,16 +117,3 @@ class RemoteTurns:
             record_error("lease_check_failed", error, turn_id=turn.id)
         finally:
             self._suspected.discard(turn.id)
-
-
-def _contiguous(events: list[NumberedEvent], feed: EventFeed) -> list[NumberedEvent]:
-    """The events that follow the feed's last one without a hole; the terminal one follows anything."""
-    expected = feed.last_number + 1
-    ready: list[NumberedEvent] = []
-    for numbered in events:
-        if numbered.number == expected:
-            expected += 1
-        elif numbered.number != TERMINAL_NUMBER and numbered.number >= expected:
-            break
-        ready.append(numbered)
-    return ready

@@ -120,12 +120,13 @@ class Grammar:
         self._state = state
         self._allowed = ALLOWED[state]  # looked up once a state, not once a delta
 
-    def closing_events(self) -> list[TurnEvent]:
-        """What has to be said so that nothing stays open, innermost first; the terminal event may follow it."""
-        return [_closing(opener) for _, opener in reversed(self._outer)]
+    def closing_events(self, reason: str = "error") -> list[TurnEvent]:
+        """What has to be said so that nothing stays open, innermost first; the terminal event may follow it. `reason`
+        is why a step that is open ends."""
+        return [_closing(opener, reason) for _, opener in reversed(self._outer)]
 
 
-def _closing(opener: TurnEvent) -> TurnEvent:
+def _closing(opener: TurnEvent, reason: str) -> TurnEvent:
     match opener:
         case events.TextStarted(text_id):
             return events.TextFinished(text_id)
@@ -134,7 +135,7 @@ def _closing(opener: TurnEvent) -> TurnEvent:
         case events.ToolCallStarted(call_id):
             return events.ToolCallFinished(call_id)
         case events.StepStarted():
-            return events.StepFinished("error")
+            return events.StepFinished(reason)
         case events.StageStarted(stage):
             return events.StageFinished(stage)
         case _:

@@ -50,6 +50,11 @@ class LeaseKeeper:
         self._task: asyncio.Task[None] | None = None
         self._noted = asyncio.Event()
 
+    @property
+    def instance_id(self) -> str:
+        """Of the lease that is held; "" when none is."""
+        return self._lease.instance_id if self._lease is not None else ""
+
     async def ensure(self) -> str:
         """The id of an instance whose lease is fresh: made or renewed first where needed. StoreUnavailable."""
         async with self._lock:
@@ -76,13 +81,14 @@ class LeaseKeeper:
         """There are turns that no beat has named yet: beat soon."""
         self._noted.set()
 
-    async def close(self) -> None:
-        """Stop beating and give the lease back. The turns must have ended."""
+    async def close(self, *, give_back: bool) -> None:
+        """Stop beating. The lease is given back only when no turn is left under it: it is how others find them."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        await self._retire()
+        if give_back:
+            await self._retire()
 
     def _fresh(self) -> bool:
         return self._clock.monotonic() - self._renewed < FRESH
@@ -177,7 +183,7 @@ class LeaseKeeper:
 
 @dataclass(slots=True)
 class _Sighting:
-    beat: int | None  # None: the row is gone
+    beat: int
     first: float  # when this beat was first read
     last: float
     expired: bool = False
@@ -185,7 +191,8 @@ class _Sighting:
 
 class LeaseObserver:
     """Whether another instance is dead. Expired means: over LEASE seconds old by the service's clock, and the same
-    beat was read twice, at least BEAT seconds apart, with no failed read in between."""
+    beat was read twice, at least BEAT seconds apart, with no failed read in between. A lease that is gone or fenced
+    needs no second look: its owner makes no turns, or drops them."""
 
     def __init__(self, store: InstanceStore, clock: Clock) -> None:
         self._store = store
@@ -207,15 +214,15 @@ class LeaseObserver:
     def observe(self, instance_id: str, lease: InstanceLease | None) -> bool:
         """Take a reading of a lease into account."""
         now = self._clock.monotonic()
-        beat = None if lease is None else lease.beat
+        if lease is None or lease.fenced:
+            return True
         seen = self._seen.get(instance_id)
-        if seen is None or seen.beat != beat:
+        if seen is None or seen.beat != lease.beat:
             self._forget_old(now)
-            self._seen[instance_id] = _Sighting(beat, now, now)
+            self._seen[instance_id] = _Sighting(lease.beat, now, now)
             return False
         seen.last = now
-        old = lease is None or lease.fenced or lease.age > LEASE
-        seen.expired = old and now - seen.first >= BEAT
+        seen.expired = lease.age > LEASE and now - seen.first >= BEAT
         return seen.expired
 
     def _forget_old(self, now: float) -> None:

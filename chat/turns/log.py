@@ -48,9 +48,9 @@ class TurnLog:
             self.release()
             self._publish(event)
 
-    def close_open_parts(self) -> None:
+    def close_open_parts(self, reason: str) -> None:
         """Say the end of everything that is open, because the turn ends here."""
-        for event in self._grammar.closing_events():
+        for event in self._grammar.closing_events(reason):
             self.append(event)
         self.release()
 

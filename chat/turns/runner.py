@@ -4,7 +4,14 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
-from chat.errors import Interrupted, ShuttingDown, StoreUnavailable, TurnInProgress
+from chat.errors import (
+    Interrupted,
+    NotFound,
+    ShuttingDown,
+    StoreError,
+    StoreUnavailable,
+    TurnInProgress,
+)
 from chat.messages import Turn
 from chat.store.base import (
     ConversationStore,
@@ -23,6 +30,8 @@ from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
 from chat.turns.transcript import transcribe
 
+HEALING = 20  # half seconds that a start may take before its turn counts as nobody's
+DELETING = 20.0  # seconds to wait for the turn of a session that is to be deleted: longer than a lease
 STOPPING = 2.5  # seconds to wait for a turn to stop, before saying how it stands
 
 
@@ -59,6 +68,7 @@ class TurnRunner:
         self._running: dict[str, RunningTurn] = {}
         self._starting = 0
         self._draining = False
+        self._healing: set[str] = set()
         self._tasks = TaskSet()
         self._lease = LeaseKeeper(
             instances,
@@ -112,7 +122,7 @@ class TurnRunner:
         if run is not None:
             return replace(turn, last_event=run.feed.last_number)
         if turn.running:
-            self._remote.suspect(turn)
+            self._look_after(turn)
         return turn
 
     async def text_so_far(self, user_id: str, turn_id: str) -> str:
@@ -133,7 +143,7 @@ class TurnRunner:
             run.stop(Stop.CANCELLED)
         elif turn.running:
             await self._instances.post_cancel(turn.instance_id, turn_id)
-            self._remote.suspect(turn)
+            self._look_after(turn)
         deadline = self._clock.monotonic() + STOPPING
         while turn.running and self._clock.monotonic() < deadline:
             await asyncio.sleep(0.05)
@@ -141,14 +151,16 @@ class TurnRunner:
         return turn
 
     async def delete_session(self, user_id: str, session_id: str) -> None:
-        """Stop what runs in a session, then remove it. SessionNotFound; TurnInProgress when its turn does not stop
-        and its instance is not known to be dead yet."""
-        session = await self._conversations.get_session(user_id, session_id)
-        if session.running_turn:
-            turn = await self.cancel(user_id, session.running_turn)
-            if turn.running:
-                raise TurnInProgress(turn.id)
-        await self._conversations.delete_session(user_id, session_id)
+        """Stop what runs in a session, or wait for the lease it runs under, then remove it. SessionNotFound;
+        TurnInProgress when its turn does not end."""
+        deadline = self._clock.monotonic() + DELETING
+        while True:
+            try:
+                return await self._conversations.delete_session(user_id, session_id)
+            except TurnInProgress as error:
+                turn = await self.cancel(user_id, error.turn_id)
+                if turn.running and self._clock.monotonic() > deadline:
+                    raise
 
     async def drain(self) -> None:
         """Take no new turns and end those that run here as interrupted. For a shutdown."""
@@ -158,9 +170,10 @@ class TurnRunner:
         deadline = self._clock.monotonic() + STOPPING
         while (self._running or self._starting) and self._clock.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        left = bool(self._running or self._starting or self._starter.settling)
         await self._remote.close()
         await self._tasks.close()
-        await self._lease.close()
+        await self._lease.close(give_back=not left)
 
     async def _start(self, request: TurnRequest) -> LiveTurn:
         if self._draining:
@@ -168,15 +181,34 @@ class TurnRunner:
         began = self._clock.monotonic()
         self._starting += 1
         try:
-            start = await self._starter.start(request)
-        except TurnInProgress as error:
-            await self.look(request.user_id, error.turn_id)
-            raise
+            start = await self._started(request)
         finally:
             self._starting -= 1
         if isinstance(start, Turn):
             return await self._opened(start)
+        if start.started.turn.id in self._running:  # the same request, twice at the same moment
+            await start.production.stop()
+            return await self._opened(start.started.turn)
         return self._run(request, start, began)
+
+    async def _started(self, request: TurnRequest) -> NewTurn | Turn:
+        """A session whose turn is known to be dead is freed first."""
+        try:
+            return await self._starter.start(request)
+        except TurnInProgress as error:
+            if not await self._is_over(request.user_id, error.turn_id):
+                raise
+        return await self._starter.start(request)
+
+    async def _is_over(self, user_id: str, turn_id: str) -> bool:
+        """Whether the turn that is in the way is there no more; else somebody looks after it."""
+        try:
+            turn = await self.look(user_id, turn_id)
+            if not turn.running or turn_id in self._running:
+                return not turn.running
+            return await self._remote.is_dead(turn)
+        except (NotFound, StoreError):
+            return False
 
     def _run(self, request: TurnRequest, start: NewTurn, began: float) -> LiveTurn:
         turn = start.started.turn
@@ -205,14 +237,17 @@ class TurnRunner:
         return LiveTurn(turn, run.feed)
 
     async def _finish(self, run: RunningTurn) -> None:
-        """Run a turn to its end; what goes wrong here is a bug, and its readers must not wait for ever."""
+        """Run a turn to its end. What goes wrong here is a bug, and nobody must wait for ever because of it."""
         self._lease.note()
         try:
             turn = await run.run()
+        except asyncio.CancelledError:
+            run.feed.fail(ShuttingDown())
+            raise
         except Exception as error:
             record_error("turn_lost", error, turn_id=run.turn.id)
             run.feed.fail(Interrupted())
-            await self.sweeper.end(run.turn)
+            self._heal(run.turn.id)
             return
         finally:
             del self._running[run.turn.id]
@@ -225,13 +260,55 @@ class TurnRunner:
         run = self._running.get(turn.id)
         return LiveTurn(turn, run.feed if run is not None else await self._remote.feed(turn))
 
+    def _look_after(self, turn: Turn) -> None:
+        """Make sure that somebody makes a turn that is not made here."""
+        if turn.instance_id == self._lease.instance_id:
+            self._heal(turn.id)
+        else:
+            self._remote.suspect(turn)
+
     def _read_mail(self, mail: Mail) -> None:
-        for turn_id in mail.cancels:
-            if (run := self._running.get(turn_id)) is not None:
+        for turn_id in mail.cancels | mail.watches:
+            run = self._running.get(turn_id)
+            if run is None:
+                self._heal(turn_id, cancelled=turn_id in mail.cancels)
+            elif turn_id in mail.cancels:
                 run.stop(Stop.CANCELLED)
-        for turn_id in mail.watches:
-            if (run := self._running.get(turn_id)) is not None:
+            else:
                 run.watch()
+
+    def _heal(self, turn_id: str, *, cancelled: bool = False) -> None:
+        """Somebody has to do with a turn that is ours but is not made here: it is just being started, or nobody makes
+        it, and our lease would keep it alive for ever."""
+        if turn_id not in self._healing:
+            self._healing.add(turn_id)
+            self._tasks.spawn(self._healed(turn_id, cancelled))
+
+    async def _healed(self, turn_id: str, cancelled: bool) -> None:
+        try:
+            for _ in range(HEALING):
+                await asyncio.sleep(0.5)
+                run = self._running.get(turn_id)
+                if run is not None and cancelled:
+                    run.stop(Stop.CANCELLED)
+                if run is not None:
+                    return
+            while not await self._ended_orphan(turn_id):  # noqa: ASYNC110
+                await asyncio.sleep(5)
+        finally:
+            self._healing.discard(turn_id)
+
+    async def _ended_orphan(self, turn_id: str) -> bool:
+        try:
+            turn = await self._turns.load_turn(turn_id)
+            if turn.running and turn.instance_id == self._lease.instance_id and turn_id not in self._running:
+                await self.sweeper.end(turn)
+        except NotFound:
+            return True
+        except Exception as error:
+            record_error("orphan_not_ended", error, turn_id=turn_id)
+            return False
+        return True
 
     def _drop_turns(self, instance_id: str) -> None:
         for run in self._running.values():

@@ -59,6 +59,7 @@ class RunningTurn:
             lease=lease,
             clock=clock,
             on_hopeless=lambda: self.stop(StoreUnavailable()),
+            on_lost=lambda: self.stop(Stop.LOST),
         )
         self.feed.listen(self._flusher.poke)
 
@@ -88,7 +89,7 @@ class RunningTurn:
         """Stop the source if it still runs. Why the turn ends: None for a natural end."""
         task = self._production.task
         if task.done() and not self._stop.done():
-            return task.exception()
+            return asyncio.CancelledError() if task.cancelled() else task.exception()
         await self._production.stop()
         return self._stop.result() if self._stop.done() else TurnTimedOut()
 
@@ -98,7 +99,7 @@ class RunningTurn:
         return self.turn
 
     async def _end(self, terminal: TerminalEvent) -> Turn:
-        self._log.close_open_parts()
+        self._log.close_open_parts("cancelled" if isinstance(terminal, TurnCancelled) else "error")
         last = self._log.terminal(terminal)
         unflushed = await self._flusher.close()
         ended_at = self._clock.now()

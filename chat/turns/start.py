@@ -1,6 +1,7 @@
 """The start of a turn: the model is asked and the start is stored side by side, and only both make a turn."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from chat.turns.production import Production
 from chat.turns.tasks import TaskSet
 
 ATTEMPTS = 8  # starts that may meet another writer
-SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds between looks for a start whose reply did not come
+SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each look for a start whose reply did not come
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class TurnStarter:
         self._history = history
         self._tasks = tasks
         self._abandon = abandon
+        self.settling = 0  # starts that may still turn out to have landed
 
     async def start(self, request: TurnRequest) -> NewTurn | Turn:
         """A new turn, or the one that the same request made before. Raises as `TurnRunner.start`."""
@@ -99,18 +101,28 @@ class TurnStarter:
     async def _settle(self, draft: TurnDraft) -> None:
         """The caller was told that the start failed, but it may have landed, or land late. Nobody makes such a turn,
         and this instance's lease would keep it alive for ever."""
-        for pause in SETTLING:
-            await asyncio.sleep(pause)
-            try:
-                session = await self._conversations.get_session(draft.user_id, draft.session.id)
-                if session.start_nonce == draft.nonce and session.running_turn:
-                    turn = await self._turns.load_turn(session.running_turn)
-                    if turn.running and _made_by(draft, turn):
+        self.settling += 1
+        try:
+            looks = 0
+            while looks < len(SETTLING):
+                await asyncio.sleep(SETTLING[looks])
+                with contextlib.suppress(StoreError):  # a look that failed says nothing
+                    if (turn := await self._landed(draft)) is not None:
                         record("start_abandoned", turn_id=turn.id)
                         await self._abandon(turn)
                         return
-            except (StoreError, NotFound):
-                continue
+                    looks += 1
+        finally:
+            self.settling -= 1
+
+    async def _landed(self, draft: TurnDraft) -> Turn | None:
+        """The running turn that this start made, if it did."""
+        with contextlib.suppress(NotFound):
+            session = await self._conversations.get_session(draft.user_id, draft.session.id)
+            if session.start_nonce == draft.nonce and session.running_turn:
+                turn = await self._turns.load_turn(session.running_turn)
+                return turn if turn.running and _made_by(draft, turn) else None
+        return None
 
     async def _conversation(self, request: TurnRequest) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
         """The session, and the messages that the model is shown: up to the one that is answered."""

@@ -11,9 +11,9 @@ from chat.errors import ChatError, Interrupted, NotFound
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed, TurnStarted
 from chat.messages import Turn
 from chat.store.base import ConversationStore, InstanceLease, InstanceStore, TurnStore
-from chat.telemetry import record
+from chat.telemetry import record, record_error
 from chat.turns.ending import make_ending
-from chat.turns.grammar import Grammar
+from chat.turns.grammar import Grammar, IllegalEvent
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
 from chat.turns.running import failure
 
@@ -68,23 +68,34 @@ class TurnSweeper:
             self._observer.observe(lease.instance_id, lease)
         await asyncio.sleep(BEAT)
         for lease in await self._instances.list_leases():
-            expired = self._observer.observe(lease.instance_id, lease)
-            if expired or lease.age > 10 * LEASE:
+            if self._observer.observe(lease.instance_id, lease):
                 await self._bury(lease)
         purged = await self._turns.purge_events(ended_before=self._clock.now() - events_ttl)
         if purged:
             record("events_purged", turns=purged)
 
     async def _bury(self, lease: InstanceLease) -> None:
-        for turn_id in lease.turns:
-            try:
-                turn = await self._turns.load_turn(turn_id)
-            except NotFound:
-                continue
-            if turn.running and not await self.interrupt(turn):
+        """End the turns of a dead instance and forget it. When something goes wrong the rest goes on, and the lease
+        stays as the trail to what is left."""
+        try:
+            if not await self._fence(lease.instance_id):
                 return
-        if await self._fence(lease.instance_id):
-            await self._instances.retire(lease.instance_id)
+            ended = [await self._interrupt_by_id(turn_id) for turn_id in lease.turns]
+            if all(ended):
+                await self._instances.retire(lease.instance_id)
+        except Exception as error:
+            record_error("sweep_failed", error, instance_id=lease.instance_id)
+
+    async def _interrupt_by_id(self, turn_id: str) -> bool:
+        """Whether nothing is left to do for the turn."""
+        try:
+            turn = await self._turns.load_turn(turn_id)
+            return not turn.running or await self.interrupt(turn)
+        except NotFound:
+            return True
+        except Exception as error:
+            record_error("interrupt_failed", error, turn_id=turn_id)
+            return False
 
     async def _fence(self, instance_id: str) -> bool:
         """Make sure that the instance cannot write any more under its lease. False when it lives."""
@@ -94,12 +105,22 @@ class TurnSweeper:
         return lease.age > LEASE and await self._instances.fence(lease)
 
 
+def _grammar_after(events: list[NumberedEvent]) -> Grammar:
+    """Where the events leave the turn; at its start again when they cannot be right, so that an end can follow."""
+    grammar = Grammar()
+    try:
+        for _, event in events:
+            grammar.accept(event)
+    except IllegalEvent as error:
+        record_error("events_out_of_order", error)
+        return Grammar()
+    return grammar
+
+
 def _tail(turn: Turn, events: list[NumberedEvent], failed: TurnFailed) -> list[NumberedEvent]:
     """What has to follow the stored events of a dead turn: the end of what was open, and of the turn."""
     tail: list[NumberedEvent] = []
-    grammar = Grammar()
-    for _, event in events:
-        grammar.accept(event)
+    grammar = _grammar_after(events)
     number = events[-1].number if events else 0
     if not events:
         started = TurnStarted(turn.id, turn.session_id, turn.user_message_id, iso(turn.started_at))

@@ -3,6 +3,7 @@
 LF only: some clients split frames on two line feeds and read nothing else.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -58,16 +59,27 @@ def format_sse(payload: JSONObject, event_id: str = "") -> bytes:
 
 
 async def sse_stream(
-    batches: AsyncGenerator[Sequence[NumberedEvent]], dialect: Dialect, turn: Turn, *, after: Cursor
+    batches: AsyncGenerator[Sequence[NumberedEvent]],
+    dialect: Dialect,
+    turn: Turn,
+    *,
+    after: Cursor,
+    idle: float | None = None,
 ) -> AsyncGenerator[bytes]:
     """A turn as an SSE body. `batches` begins with the turn's first event, so that the encoder knows what went
-    before; payloads up to `after` are not sent again. An empty batch is silence."""
+    before; payloads up to `after` are not sent again. An empty batch is silence, and so are events that this dialect
+    does not show for `idle` seconds."""
     encoder = dialect.encoder(turn)
+    clock = asyncio.get_running_loop().time
+    sent = clock()
     try:
         async with aclosing(batches):
             async for batch in batches:
                 frames = b"".join(_frames(batch, encoder, after)) if batch else HEARTBEAT
+                if not frames and idle is not None and clock() - sent >= idle:
+                    frames = HEARTBEAT
                 if frames:
+                    sent = clock()
                     yield frames
     except ChatError as error:  # the store is away: the reader may come back with the id it has
         failed = TurnFailed(error.code, error.message, error.retryable)

@@ -12,6 +12,7 @@ import pytest
 from chat.errors import (
     NotFound,
     SessionNotFound,
+    TurnInProgress,
     TurnNotFound,
     ValidationError,
 )
@@ -23,6 +24,7 @@ from chat.store.base import (
 from tests.store.builders import (
     PLANES,
     Stores,
+    ending,
     new_session,
     new_session_at,
     new_turn,
@@ -123,6 +125,7 @@ class ConversationStoreContract:
     async def test_a_deleted_session_is_gone_for_every_call(self, store: Stores) -> None:
         started = await new_turn(store)
         session_id = started.session.id
+        await store.turns.end_turn(ending(started))
         await store.conversations.delete_session("ann", session_id)
         for call in [
             store.conversations.get_session("ann", session_id),
@@ -136,6 +139,13 @@ class ConversationStoreContract:
                 await call
         with pytest.raises(TurnNotFound):
             await store.turns.get_turn("ann", started.turn.id)
+
+    async def test_a_session_with_a_running_turn_is_not_deleted(self, store: Stores) -> None:
+        started = await new_turn(store)
+        with pytest.raises(TurnInProgress) as refused:
+            await store.conversations.delete_session("ann", started.session.id)
+        assert refused.value.turn_id == started.turn.id
+        assert await store.conversations.get_session("ann", started.session.id)
 
     async def test_appended_messages_get_the_next_numbers(self, store: Stores) -> None:
         session = await new_session(store, "one")

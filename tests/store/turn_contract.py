@@ -206,9 +206,23 @@ class TurnStoreContract:
 
     async def test_an_end_of_a_deleted_session_is_not_found(self, store: Stores) -> None:
         started = await new_turn(store)
+        await store.turns.end_turn(ending(started))
         await store.conversations.delete_session("ann", started.session.id)
+        await store.turns.append_events(started.turn, deltas(1, 3))
         with pytest.raises(TurnNotFound):
             await store.turns.end_turn(ending(started))
+        assert await store.turns.read_events(started.turn) == []
+
+    @pytest.mark.parametrize("closes", [True, False])
+    async def test_events_that_land_after_the_end_are_not_read(self, store: Stores, closes: bool) -> None:
+        started = await new_turn(store)
+        await store.turns.append_events(started.turn, deltas(1, 3))
+        end = ending(started)
+        tail = deltas(4, 5) if closes else []
+        await store.turns.end_turn(replace(end, events=(*tail, *end.events), follows=3))
+        said = await store.turns.read_events(started.turn)
+        await store.turns.append_events(started.turn, deltas(4, 9, "late"))
+        assert await store.turns.read_events(started.turn) == said
 
     async def test_events_are_purged_once_their_turn_ended_long_ago(self, store: Stores) -> None:
         old, young, running = [await new_turn(store) for _ in range(3)]

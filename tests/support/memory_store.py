@@ -109,7 +109,9 @@ class MemoryStore(Faults):
 
     @port
     async def delete_session(self, user_id: str, session_id: str) -> None:
-        self._owned(user_id, session_id)
+        stored = self._owned(user_id, session_id)
+        if stored.head.running_turn:
+            raise TurnInProgress(stored.head.running_turn)
         del self._sessions[session_id]
 
     @port
@@ -171,7 +173,9 @@ class MemoryStore(Faults):
 
     @port
     async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
-        self._store_events(turn, events)
+        stored = self._sessions.get(turn.session_id)
+        if stored and stored.turns[turn.id].running:  # what lands after the end is never read
+            self._store_events(turn, events)
 
     @port
     async def read_events(self, turn: Turn, *, after: int = 0) -> list[NumberedEvent]:

@@ -40,9 +40,9 @@ CASES: dict[str, tuple[list[Any], list[bool]]] = {
     ),
     "a new beat in between": ([beat(1, 13), beat(2, 13), beat(2, 16)], [False, False, True]),
     "a failed read in between": ([beat(1, 13), AWAY, beat(1, 19), beat(1, 22)], [False, False, False, True]),
-    "a row that is gone": ([None, None], [False, True]),
-    "a row that goes": ([beat(1, 2), None, None], [False, False, True]),
-    "a fenced lease": ([beat(1, 2, fenced=True), beat(1, 5, fenced=True)], [False, True]),
+    "a row that is gone": ([None], [True]),
+    "a row that goes": ([beat(1, 2), None], [False, True]),
+    "a fenced lease": ([beat(1, 2, fenced=True)], [True]),
 }
 
 
@@ -202,5 +202,14 @@ async def test_closing_gives_the_lease_back() -> None:
     store = MemoryStore(VirtualClock())
     owner = Owner(store)
     await owner.keeper.ensure()
-    await owner.keeper.close()
+    await owner.keeper.close(give_back=True)
     assert await store.list_leases() == []
+
+
+@virtual
+async def test_a_lease_with_turns_left_under_it_is_kept_as_their_trail() -> None:
+    store = MemoryStore(VirtualClock())
+    owner = Owner(store)
+    instance_id = await owner.keeper.ensure()
+    await owner.keeper.close(give_back=False)
+    assert [each.instance_id for each in await store.list_leases()] == [instance_id]

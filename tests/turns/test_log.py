@@ -35,7 +35,7 @@ def deltas(log: TurnLog) -> list[str]:
 
 
 def finish(log: TurnLog) -> None:
-    log.close_open_parts()
+    log.close_open_parts("error")
     log.feed.publish([log.terminal(events.TurnFinished())])
 
 

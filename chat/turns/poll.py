@@ -1,0 +1,102 @@
+"""Fills the feed of one turn from the store, while another process makes the turn."""
+
+import asyncio
+
+from chat.clock import Clock
+from chat.errors import EventsGone, StoreError, StoreUnavailable
+from chat.events import TERMINAL_NUMBER, NumberedEvent
+from chat.messages import Turn
+from chat.store.base import InstanceStore, TurnStore
+from chat.turns.feed import EventFeed
+from chat.turns.lease import BEAT, LeaseObserver
+from chat.turns.sweep import TurnSweeper
+
+POLL = 0.25  # seconds between two reads of a turn's events
+MARK = 10.0  # seconds between two words to the runner that its turn is followed here
+PATIENCE = 30.0  # seconds of store errors after which followers are told
+LINGER = 5.0  # seconds a poller goes on when nobody wants its feed
+
+
+class TurnPoller:
+    """Runs until the turn ended, nobody wants it, or nothing can be learned about it."""
+
+    def __init__(
+        self,
+        turn: Turn,
+        feed: EventFeed,
+        *,
+        turns: TurnStore,
+        instances: InstanceStore,
+        observer: LeaseObserver,
+        sweeper: TurnSweeper,
+        clock: Clock,
+    ) -> None:
+        self._turn = turn
+        self._feed = feed
+        self._turns = turns
+        self._instances = instances
+        self._observer = observer
+        self._sweeper = sweeper
+        self._clock = clock
+        self._marked = float("-inf")
+        self._checked = clock.monotonic()
+        self._failing_since: float | None = None
+        self.want()
+
+    def want(self) -> None:
+        """Somebody has the feed in hand and will follow it."""
+        self._wanted = self._clock.monotonic()
+
+    async def run(self) -> None:
+        """TurnNotFound when the session was deleted, EventsGone when the end was purged, StoreUnavailable after
+        PATIENCE seconds of errors, or when nobody wanted the feed: whoever comes with it after all asks again."""
+        while not self._feed.ended:
+            began = self._clock.monotonic()
+            if self._feed.followers:
+                self.want()
+            if began - self._wanted > LINGER:
+                raise StoreUnavailable
+            try:
+                await self._look(began)
+                self._failing_since = None
+            except StoreError:
+                self._failing_since = self._failing_since or began
+                if self._clock.monotonic() - self._failing_since > PATIENCE:
+                    raise
+            if not self._feed.ended:
+                await asyncio.sleep(POLL)
+
+    async def _look(self, now: float) -> None:
+        await self._read()
+        if not self._feed.ended and now - self._marked >= MARK:
+            await self._instances.post_watch(self._turn.instance_id, self._turn.id)
+            self._marked = now
+        if not self._feed.ended and now - self._checked >= BEAT:
+            await self._check()
+            self._checked = now
+        if not self._feed.ended and await self._observer.expired(self._turn.instance_id):
+            await self._sweeper.interrupt(self._turn)
+
+    async def _check(self) -> None:
+        """Whether there is still something to wait for. A deleted session has no events, and no end either."""
+        if not (await self._turns.load_turn(self._turn.id)).running:
+            await self._read()
+            if not self._feed.ended:
+                raise EventsGone
+
+    async def _read(self) -> None:
+        events = await self._turns.read_events(self._turn, after=self._feed.last_number)
+        self._feed.publish(_contiguous(events, self._feed.last_number))
+
+
+def _contiguous(events: list[NumberedEvent], last_number: int) -> list[NumberedEvent]:
+    """The events that follow the last one without a hole; the terminal one follows anything."""
+    expected = last_number + 1
+    ready: list[NumberedEvent] = []
+    for numbered in events:
+        if numbered.number == expected:
+            expected += 1
+        elif numbered.number != TERMINAL_NUMBER and numbered.number >= expected:
+            break
+        ready.append(numbered)
+    return ready

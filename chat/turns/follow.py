@@ -108,7 +108,7 @@ class RemoteTurns:
                 failing_since = None
             except StoreError:
                 failing_since = failing_since or now
-                if now - failing_since > PATIENCE:
+                if self._clock.monotonic() - failing_since > PATIENCE:
                     raise
             if not feed.ended:
                 await asyncio.sleep(POLL)

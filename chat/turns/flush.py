@@ -16,7 +16,7 @@ from chat.turns.lease import LeaseKeeper
 SOON = 0.25  # seconds to the first flush, and between flushes while another instance follows
 PERIOD = 1.0  # seconds between flushes otherwise: 250 ms for everyone costs three times the processor
 WATCHED = 20.0  # seconds for which a follower elsewhere counts without word from it
-PATIENCE = 30.0  # seconds of failing flushes after which the turn cannot go on
+PATIENCE = 30.0  # seconds without a flush that landed after which the turn cannot go on
 GRACE = 0.5  # seconds that the end of a turn waits for a flush in flight
 MAX_UNFLUSHED = 1024 * 1024  # characters
 
@@ -45,7 +45,7 @@ class EventFlusher:
         self._loop = asyncio.get_running_loop()
         self._flushed = 0  # events
         self._batch: Sequence[NumberedEvent] = ()
-        self._failing_since: float | None = None
+        self._giving_up: asyncio.TimerHandle | None = None  # set from a flush on until one landed
         self._watched_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -64,19 +64,20 @@ class EventFlusher:
             self._timer = None
             self.poke()
 
-    async def close(self) -> Sequence[NumberedEvent]:
-        """Stop flushing. What is not known to be stored."""
+    async def close(self) -> int:
+        """Stop flushing. How many events are known to be stored."""
         self._closed = True
+        self._recovered()
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=GRACE)
         if self._task is not None:
             self._task.cancel()  # its events come again with the end; if they land after it, the end counts
-        return self._feed.events[self._flushed :]
+        return self._flushed
 
     def _interval(self) -> float:
-        soon = self._flushed == 0 or self._failing_since is not None
+        soon = self._flushed == 0 or self._giving_up is not None
         return SOON if soon or self._clock.monotonic() < self._watched_until else PERIOD
 
     def _begin(self) -> None:
@@ -84,38 +85,41 @@ class EventFlusher:
         self._task = self._loop.create_task(self._flush(), context=Context())
 
     async def _flush(self) -> None:
-        began = self._clock.monotonic()
+        if self._giving_up is None:
+            self._giving_up = self._loop.call_later(PATIENCE, self._give_up)
         self._batch = self._batch or self._feed.events[self._flushed :]
         try:
-            async with asyncio.timeout(PATIENCE - (began - (self._failing_since or began))):
-                await self._lease.confirm(self._turn.instance_id)
-                await self._store.append_events(self._turn, self._batch)
-        except (StoreError, TimeoutError):
-            self._failed(began)
+            await self._lease.confirm(self._turn.instance_id)
+            await self._store.append_events(self._turn, self._batch)
+        except StoreError:
+            self._failed()
         except LeaseLost:
             self._closed = True
             self._on_lost()
         except Exception as error:
             record_error("flush_failed", error, turn_id=self._turn.id)
-            self._failed(began)
+            self._failed()
         else:
             self._flushed += len(self._batch)
             self._batch = ()
-            self._failing_since = None
+            self._recovered()
         self._task = None
         if self._flushed < len(self._feed.events):
             self.poke()
 
-    def _failed(self, began: float) -> None:
-        """`began` is when this try did: one that hangs takes seconds, and they count."""
-        if self._failing_since is None:
-            self._failing_since = began
-        if (
-            self._clock.monotonic() - self._failing_since >= PATIENCE
-            or self._unflushed_size() > MAX_UNFLUSHED
-        ):
-            self._closed = True
-            self._on_hopeless()
+    def _failed(self) -> None:
+        if not self._closed and self._unflushed_size() > MAX_UNFLUSHED:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._closed = True
+        self._recovered()
+        self._on_hopeless()
+
+    def _recovered(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
 
     def _unflushed_size(self) -> int:
         return sum(_size(each) for each in self._feed.events[self._flushed :])

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from enum import Enum, auto
 
 from chat.clock import Clock, iso
 from chat.errors import ChatError, NotFound, ProviderRateLimited, StoreError, StoreUnavailable, TurnTimedOut
-from chat.events import TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
+from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
 from chat.messages import Turn
 from chat.store.base import LeaseLost, StartedTurn, TurnEnding, TurnStore
 from chat.telemetry import record_error
@@ -101,23 +102,38 @@ class RunningTurn:
     async def _end(self, terminal: TerminalEvent) -> Turn:
         self._log.close_open_parts("cancelled" if isinstance(terminal, TurnCancelled) else "error")
         last = self._log.terminal(terminal)
-        unflushed = await self._flusher.close()
-        ended_at = self._clock.now()
-        ending = make_ending(
-            self.turn,
-            self._placeholder,
-            events=[*self.feed.events, last],
-            unflushed=[*unflushed, last],
-            ended_at=ended_at,
-            response_time_ms=round((self._clock.monotonic() - self._began) * 1000),
-        )
+        events = [*self.feed.events, last]
         if isinstance(terminal, TurnFailed) and terminal.code == StoreUnavailable.code:
             self.feed.publish([last])  # nobody is made to wait for a store that is away
-        return await self._store_ending(ending)
+        telling = asyncio.get_running_loop().call_later(PATIENCE, self._tell_that_it_cannot_be_stored, last)
+        try:
+            elapsed = self._clock.monotonic() - self._began
+            flushed = await self._flusher.close()
+            return await self._store_ending(self._ending(events, events[flushed:], round(elapsed * 1000)))
+        finally:
+            telling.cancel()
+
+    def _tell_that_it_cannot_be_stored(self, last: NumberedEvent) -> None:
+        """The answer is there, and its readers have waited for the store long enough."""
+        self.feed.publish([last._replace(event=failure(StoreUnavailable()))])
+
+    def _ending(
+        self,
+        events: Sequence[NumberedEvent],
+        unflushed: Sequence[NumberedEvent],
+        response_time_ms: int | None,
+    ) -> TurnEnding:
+        return make_ending(
+            self.turn,
+            self._placeholder,
+            events=events,
+            unflushed=unflushed,
+            ended_at=self._clock.now(),
+            response_time_ms=response_time_ms,
+        )
 
     async def _store_ending(self, ending: TurnEnding) -> Turn:
         """Write the end, for as long as it takes: a turn that is not ended would block its session."""
-        began = self._clock.monotonic()
         attempt = 0
         while True:
             try:
@@ -128,8 +144,7 @@ class RunningTurn:
             except NotFound:
                 ended = ending.ended  # the session was deleted meanwhile
             except StoreError as error:
-                if not self.feed.ended and self._clock.monotonic() - began > PATIENCE:
-                    return await self._give_up_waiting(ending)
+                ending = self._as_told(ending)
                 attempt += 1
                 record_error("end_turn_failed", error, turn_id=self.turn.id, attempt=attempt)
                 await asyncio.sleep(random.uniform(0.1, min(5.0, 0.2 * 2 ** min(attempt, 6))))
@@ -139,20 +154,12 @@ class RunningTurn:
             self.feed.publish(ending.events[-1:])
             return ended
 
-    async def _give_up_waiting(self, ending: TurnEnding) -> Turn:
-        """The answer is there but cannot be stored: tell its readers, and go on trying to store just that."""
-        failed = failure(StoreUnavailable())
-        last = ending.events[-1]._replace(event=failed)
-        self.feed.publish([last])
-        again = make_ending(
-            self.turn,
-            self._placeholder,
-            events=self.feed.events,
-            unflushed=[*ending.events[:-1], last],
-            ended_at=self._clock.now(),
-            response_time_ms=ending.message.response_time_ms,
-        )
-        return await self._store_ending(again)
+    def _as_told(self, ending: TurnEnding) -> TurnEnding:
+        """The end that the readers were told meanwhile, where it is another: that one is to be stored."""
+        if not self.feed.ended or self.feed.events[-1] == ending.events[-1]:
+            return ending
+        unflushed = [*ending.events[:-1], self.feed.events[-1]]
+        return self._ending(self.feed.events, unflushed, ending.message.response_time_ms)
 
 
 def failure(error: BaseException) -> TurnFailed:

@@ -76,7 +76,9 @@ async def new_turn(store: Stores) -> StartedTurn:
 def ending(started: StartedTurn, text: str = "Hi", **fields: Any) -> TurnEnding:
     changes = {"state": "finished", "ended_at": NOW + timedelta(seconds=3), "usage": Usage(3, 5)} | fields
     message = replace(started.assistant_message, content=text, status="complete", tokens_used=8)
-    return TurnEnding(started.turn, replace(started.turn, **changes), (terminal(),), TERMINAL_NUMBER - 1, message)
+    return TurnEnding(
+        started.turn, replace(started.turn, **changes), (terminal(),), TERMINAL_NUMBER - 1, message
+    )
 
 
 def terminal() -> NumberedEvent:

@@ -36,6 +36,11 @@ class ConversationStore(Protocol):
         gives what is stored."""
         ...
 
+    async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
+        """The session id that this user's alias stands for: the given one when the alias is new. The session itself
+        need not exist. An alias is any text of at most 255 characters."""
+        ...
+
     async def get_session(self, user_id: str, session_id: str) -> Session:
         """SessionNotFound when it does not exist, is deleted, or belongs to another."""
         ...

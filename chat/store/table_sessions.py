@@ -16,12 +16,13 @@ from chat.store.drafts import session_from
 from chat.store.session_appends import AppendMessages, grouped
 from chat.store.session_writer import SessionWriters
 from chat.store.table_client import Row, Table, key_range, quoted, together
-from chat.store.table_errors import RowChanged
+from chat.store.table_errors import RowChanged, RowExists
 from chat.store.table_heads import Head, Heads
 from chat.store.table_keys import HEAD, escaped, is_id, message_key
 from chat.store.table_rows import message_from_rows, messages_from_rows
 
 ATTEMPTS = 8
+ALIAS = "a-"
 DIRECTORY_KEY = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")
 
 
@@ -53,6 +54,15 @@ class TableConversations:
             await self.append_messages(user_id, draft.id, missing)
             session = await self._heads.read(user_id, draft.id)
         return session
+
+    async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
+        keys = {"PartitionKey": escaped(user_id), "RowKey": ALIAS + escaped(alias)}
+        try:
+            await self._directory.create({**keys, "session_id": session_id})
+        except RowExists:
+            row = await self._directory.get(keys["PartitionKey"], keys["RowKey"])
+            return session_id if row is None else row.values["session_id"]
+        return session_id
 
     async def get_session(self, user_id: str, session_id: str) -> Session:
         return await self._heads.read(user_id, session_id)

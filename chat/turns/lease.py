@@ -82,13 +82,16 @@ class LeaseKeeper:
         self._noted.set()
 
     async def close(self, *, give_back: bool) -> None:
-        """Stop beating. The lease is given back only when no turn is left under it: it is how others find them."""
+        """Stop beating. The lease is given back only when no turn is left under it: by it others find them."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
         if give_back:
             await self._retire()
+        elif self._lease is not None:
+            with contextlib.suppress(StoreError):
+                await self._renewed_or_none(self._lease)  # names what is left
 
     def _fresh(self) -> bool:
         return self._clock.monotonic() - self._renewed < FRESH

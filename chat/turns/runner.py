@@ -75,7 +75,7 @@ class TurnRunner:
             ids=ids,
             clock=clock,
             busy=lambda: bool(self._running or self._starting),
-            turns=lambda: tuple(self._running),
+            turns=lambda: (*self._running, *self._starter.unsure),
             on_mail=self._read_mail,
             on_lost=self._drop_turns,
         )
@@ -170,10 +170,10 @@ class TurnRunner:
         deadline = self._clock.monotonic() + STOPPING
         while (self._running or self._starting) and self._clock.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        left = bool(self._running or self._starting or self._starter.settling)
         await self._remote.close()
-        await self._tasks.close()
+        left = bool(self._running or self._starting or self._starter.unsure)
         await self._lease.close(give_back=not left)
+        await self._tasks.close()
 
     async def _start(self, request: TurnRequest) -> LiveTurn:
         if self._draining:

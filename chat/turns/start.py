@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
 from chat.errors import (
+    Conflict,
     NotFound,
     StoreConflict,
     StoreError,
@@ -15,7 +16,7 @@ from chat.errors import (
     ValidationError,
     VersionConflict,
 )
-from chat.messages import Message, MessageDraft, Session, Turn
+from chat.messages import Message, MessageDraft, Session, Turn, message_id
 from chat.store.base import ConversationStore, SessionDraft, StartedTurn, TurnDraft, TurnStore
 from chat.telemetry import record
 from chat.turns.base import TurnContext, TurnRequest, TurnSource
@@ -60,21 +61,36 @@ class TurnStarter:
         self._history = history
         self._tasks = tasks
         self._abandon = abandon
-        self.settling = 0  # starts that may still turn out to have landed
+        self.unsure: set[str] = set()  # turns that may be stored although their start failed
 
     async def start(self, request: TurnRequest) -> NewTurn | Turn:
         """A new turn, or the one that the same request made before. Raises as `TurnRunner.start`."""
+        new_id = self._ids.new()
+        if request.nonce and not request.session_id:
+            new_id, request = await self._repeated(request, new_id)
         request = replace(request, nonce=request.nonce or self._ids.new())
         for attempt in range(ATTEMPTS):
             try:
-                return await self._try_start(request)
+                return await self._try_start(request, new_id)
             except VersionConflict:
                 await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
         raise StoreConflict
 
-    async def _try_start(self, request: TurnRequest) -> NewTurn | Turn:
+    async def _repeated(self, request: TurnRequest, new_id: str) -> tuple[str, TurnRequest]:
+        """A request that makes a session, under a key of the caller's: the id that the session has, and the request
+        with that session if it is there already."""
+        new_id = await self._conversations.claim_session(request.user_id, request.nonce, new_id)
+        try:
+            session = await self._conversations.get_session(request.user_id, new_id)
+        except NotFound:
+            return new_id, request
+        if session.start_nonce not in ("", request.nonce):
+            raise Conflict("This Idempotency-Key belongs to an older turn.")
+        return new_id, replace(request, session_id=new_id, history=())
+
+    async def _try_start(self, request: TurnRequest, new_id: str) -> NewTurn | Turn:
         leasing = self._tasks.spawn(self._lease.ensure())
-        session, messages = await self._conversation(request)
+        session, messages = await self._conversation(request, new_id)
         if session.start_nonce == request.nonce:  # a repeated request: its turn is there already
             return (await self._turns.start_turn(self._draft(request, session, await leasing))).turn
         if session.running_turn:
@@ -101,7 +117,8 @@ class TurnStarter:
     async def _settle(self, draft: TurnDraft) -> None:
         """The caller was told that the start failed, but it may have landed, or land late. Nobody makes such a turn,
         and this instance's lease would keep it alive for ever."""
-        self.settling += 1
+        turn_id = _turn_id(draft)
+        self.unsure.add(turn_id)
         try:
             looks = 0
             while looks < len(SETTLING):
@@ -113,7 +130,7 @@ class TurnStarter:
                         return
                     looks += 1
         finally:
-            self.settling -= 1
+            self.unsure.discard(turn_id)
 
     async def _landed(self, draft: TurnDraft) -> Turn | None:
         """The running turn that this start made, if it did."""
@@ -124,12 +141,14 @@ class TurnStarter:
                 return turn if turn.running and _made_by(draft, turn) else None
         return None
 
-    async def _conversation(self, request: TurnRequest) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
+    async def _conversation(
+        self, request: TurnRequest, new_id: str
+    ) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
         """The session, and the messages that the model is shown: up to the one that is answered."""
         asked = MessageDraft("user", request.content, author=request.user_id)
         if not request.session_id:
             now = self._clock.now()
-            session = Session(self._ids.new(), request.user_id, "", now, now)
+            session = Session(new_id, request.user_id, "", now, now)
             return session, (*request.history[-self._history :], asked)
         session = await self._conversations.get_session(request.user_id, request.session_id)
         before = session.last_seq + 1
@@ -160,6 +179,12 @@ class TurnStarter:
             llm_provider=session.llm_provider,
             llm_model=session.llm_model,
         )
+
+
+def _turn_id(draft: TurnDraft) -> str:
+    """The id that the turn has if this start lands."""
+    before = draft.session.last_seq if draft.new_session is None else len(draft.history)
+    return message_id(draft.session.id, before + (2 if draft.message else 1))
 
 
 def _made_by(draft: TurnDraft, turn: Turn) -> bool:

@@ -140,6 +140,15 @@ class ConversationStoreContract:
         with pytest.raises(TurnNotFound):
             await store.turns.get_turn("ann", started.turn.id)
 
+    async def test_an_alias_stands_for_the_session_that_claimed_it_first(self, store: Stores) -> None:
+        claim = store.conversations.claim_session
+        first, second = "0" * 25 + "A", "0" * 25 + "B"
+        for alias in ("key", "k/#?\\%' é\U0001f600", "x" * 255):
+            assert await claim("ann", alias, first) == first
+            assert await claim("ann", alias, second) == first
+            assert await claim("bob", alias, second) == second
+        assert (await store.conversations.list_sessions("ann", limit=5)).items == ()
+
     async def test_a_session_with_a_running_turn_is_not_deleted(self, store: Stores) -> None:
         started = await new_turn(store)
         with pytest.raises(TurnInProgress) as refused:

@@ -26,6 +26,9 @@ def port[S: "Faults", **P, R](
         self.calls[name] += 1
         await asyncio.sleep(0)
         await self.thawed.wait()
+        if self.hangs[name] > 0:
+            self.hangs[name] -= 1
+            await asyncio.Event().wait()
         failure = self.failures[name].popleft() if self.failures[name] else None
         if failure and not failure.after_effect:
             raise failure.error
@@ -43,6 +46,7 @@ class Faults:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
+        self.hangs: Counter[str] = Counter()
         self.thawed = asyncio.Event()
         self.thawed.set()
 
@@ -50,6 +54,11 @@ class Faults:
         """The next `times` calls of the method raise this; with `after_effect` they did their work before."""
         assert hasattr(self, method), method
         self.failures[method].extend([Failure(error, after_effect)] * times)
+
+    def hang_next(self, method: str) -> None:
+        """The next call of the method never comes back, unless it is cancelled."""
+        assert hasattr(self, method), method
+        self.hangs[method] += 1
 
     def freeze(self) -> None:
         """From now on calls hang."""

@@ -72,6 +72,7 @@ class MemoryStore(Faults):
         super().__init__()
         self.clock = clock or SystemClock()
         self._sessions: dict[str, _Stored] = {}
+        self._aliases: dict[tuple[str, str], str] = {}
         self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
         self._boxes: dict[str, _Box] = defaultdict(_Box)
         self._version = 0
@@ -88,6 +89,10 @@ class MemoryStore(Faults):
         self._sessions[draft.id] = stored
         self._append(stored, messages, now)
         return stored.head
+
+    @port
+    async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
+        return self._aliases.setdefault((user_id, alias), session_id)
 
     @port
     async def get_session(self, user_id: str, session_id: str) -> Session:
@@ -255,6 +260,10 @@ class MemoryStore(Faults):
         box.cancels.clear()
         box.watches.clear()
         return mail
+
+    def remove_event(self, turn: Turn, *, number: int) -> None:
+        """Damage a turn: no such hole can come about by itself."""
+        del self._sessions[turn.session_id].events[turn.id][number]
 
     def _next_version(self) -> str:
         self._version += 1

@@ -24,20 +24,25 @@ SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStart
 
 
 class EventFeed:
-    """A growing list of numbered events, which ends with the terminal one."""
+    """A growing list of events, numbered from 1 without a hole, which ends with the terminal one.
+
+    The numbers are not kept: an event's place is its number, and a long answer has hundreds of events in memory for
+    every reader's sake.
+    """
 
     def __init__(self, events: Iterable[NumberedEvent] = ()) -> None:
-        self.events: list[NumberedEvent] = []
         self.followers = 0
+        self._events: list[TurnEvent] = []
+        self._ended = False
+        self._spoken = False
         self._waiters: list[asyncio.Future[None]] = []
         self._listener: Callable[[], None] | None = None
         self._error: ChatError | None = None
-        self._spoken = False
         self.publish(events)
 
     @property
     def ended(self) -> bool:
-        return bool(self.events) and self.events[-1].number == TERMINAL_NUMBER
+        return self._ended
 
     @property
     def spoken(self) -> bool:
@@ -47,23 +52,36 @@ class EventFeed:
     @property
     def last_number(self) -> int:
         """The number of the newest event; 0 before the first."""
-        return self.events[-1].number if self.events else 0
+        return TERMINAL_NUMBER if self._ended else len(self._events)
+
+    @property
+    def events(self) -> list[NumberedEvent]:
+        """All of them."""
+        return self.since(0)
+
+    def since(self, number: int) -> list[NumberedEvent]:
+        """The events that follow the one with that number; [] when there are none yet."""
+        found = [NumberedEvent(place, event) for place, event in enumerate(self._events[number:], number + 1)]
+        if self._ended and number < TERMINAL_NUMBER:
+            found[-1:] = [NumberedEvent(TERMINAL_NUMBER, self._events[-1])]
+        return found
+
+    def append(self, event: TurnEvent) -> None:
+        """Add the next event and wake the followers."""
+        self._add(event)
+        self._wake()
 
     def publish(self, events: Iterable[NumberedEvent]) -> None:
-        """Add events and wake the followers. What is here already is passed over: a batch whose reply got lost is
-        stored again with the next one."""
-        last = self.last_number
-        for numbered in events:
-            if numbered.number > last:
-                self.events.append(numbered)
-                last = numbered.number
-                self._spoken = self._spoken or type(numbered.event) in SAYS_SOMETHING
+        """Add events that have numbers. What is here already is passed over, since a batch whose reply got lost is
+        stored again with the next one; what would leave a hole is not taken."""
+        for number, event in events:
+            if not self._ended and number in (len(self._events) + 1, TERMINAL_NUMBER):
+                self._add(event)
+                self._ended = number == TERMINAL_NUMBER
         self._wake()
-        if self._listener is not None:
-            self._listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called after every publish."""
+        """Have `listener` called when there are new events."""
         self._listener = listener
 
     def fail(self, error: ChatError) -> None:
@@ -81,19 +99,14 @@ class EventFeed:
         """
         self.followers += 1
         silence = _Silence(idle)
-        position = min(after, len(self.events))
         try:
             while after < TERMINAL_NUMBER:
-                batch = [each for each in self.events[position:] if each.number > after]
-                position = len(self.events)
-                if batch:
+                if batch := self.since(after):
                     after = batch[-1].number
                     silence.heard()
                     yield batch
                 elif self._error is not None:
                     raise self._error
-                elif self.ended:
-                    return
                 elif await silence.wait(self._next()):
                     yield ()
         finally:
@@ -113,8 +126,12 @@ class EventFeed:
                 await asyncio.wait([self._next()], timeout=left)
         finally:
             self.followers -= 1
-        last = self.events[-1].event if self.ended else None
+        last = self._events[-1] if self._ended else None
         return last if isinstance(last, TurnFailed) and not self._spoken else None
+
+    def _add(self, event: TurnEvent) -> None:
+        self._events.append(event)
+        self._spoken = self._spoken or type(event) in SAYS_SOMETHING
 
     def _next(self) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
@@ -127,6 +144,8 @@ class EventFeed:
             for future in waiters:
                 if not future.done():
                     future.set_result(None)
+        if self._listener is not None:
+            self._listener()
 
 
 class _Silence:

@@ -87,7 +87,7 @@ class EventFlusher:
     async def _flush(self) -> None:
         if self._giving_up is None:
             self._giving_up = self._loop.call_later(PATIENCE, self._give_up)
-        self._batch = self._batch or self._feed.events[self._flushed :]
+        self._batch = self._batch or self._feed.since(self._flushed)
         try:
             await self._lease.confirm(self._turn.instance_id)
             await self._store.append_events(self._turn, self._batch)
@@ -104,7 +104,7 @@ class EventFlusher:
             self._batch = ()
             self._recovered()
         self._task = None
-        if self._flushed < len(self._feed.events):
+        if not self._closed and self._feed.since(self._flushed):
             self.poke()
 
     def _failed(self) -> None:
@@ -122,7 +122,7 @@ class EventFlusher:
             self._giving_up = None
 
     def _unflushed_size(self) -> int:
-        return sum(_size(each) for each in self._feed.events[self._flushed :])
+        return sum(_size(each) for each in self._feed.since(self._flushed))
 
 
 def _size(numbered: NumberedEvent) -> int:

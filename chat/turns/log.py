@@ -32,7 +32,6 @@ class TurnLog:
         self.window = window
         self._grammar = Grammar()
         self._loop = asyncio.get_running_loop()
-        self._last_number = 0
         self._released = float("-inf")  # when a delta last went out
         self._held: list[str] = []
         self._held_size = 0
@@ -94,8 +93,7 @@ class TurnLog:
             self._timer = self._loop.call_at(due, self.release)
 
     def _publish(self, event: TurnEvent) -> None:
-        self._last_number += 1
-        self.feed.publish((NumberedEvent(self._last_number, event),))
+        self.feed.append(event)
 
 
 def _with_text(delta: Delta, text: str) -> Delta:

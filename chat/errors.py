@@ -14,6 +14,7 @@ One object has three faces: before the first event an HTTP problem (protocol sec
 always a log line. What is not a `ChatError` is shown as `INTERNAL` and its text goes to the log alone.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -249,3 +250,19 @@ class TurnTimedOut(ChatError):
     status = 504
     code = "TURN_TIMED_OUT"
     retryable = True
+
+
+def error_name(code: str) -> str:
+    """The class of an error that was stored as its code, for example in a `TurnFailed`."""
+    return _names().get(code, ChatError.__name__)
+
+
+@functools.cache
+def _names() -> Mapping[str, str]:
+    """The code of each class. One that inherits its code is told as the class it has it from."""
+    names: dict[str, str] = {}
+    waiting: list[type[ChatError]] = [ChatError]
+    for kind in waiting:
+        names.setdefault(kind.code, kind.__name__)
+        waiting += kind.__subclasses__()
+    return names

@@ -73,12 +73,6 @@ def _milliseconds(text: str) -> float:
     return _duration(text) / 1000
 
 
-def _flag(text: str) -> bool:
-    if text.lower() not in {"0", "1", "true", "false"}:
-        raise ValueError("must be true or false")
-    return text.lower() in {"1", "true"}
-
-
 def _level(text: str) -> str:
     if text.upper() not in {"ANONYMOUS", "FUNCTION", "ADMIN"}:
         raise ValueError("must be ANONYMOUS, FUNCTION or ADMIN")
@@ -168,9 +162,6 @@ class Settings:
     )
     max_message_bytes: int = setting(
         "CHAT_MAX_MESSAGE_BYTES", str(256 * 1024), "The longest message, in bytes of UTF-8.", _count
-    )
-    log_content: bool = setting(
-        "CHAT_LOG_CONTENT", "false", "Whether logs may hold what users and models say.", _flag
     )
 
 

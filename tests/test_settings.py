@@ -34,7 +34,6 @@ def test_defaults_are_those_of_the_table() -> None:
     assert (settings.providers, settings.auth, settings.azure_model) == (("AZURE",), ("dev",), "model-router")
     assert (settings.coalesce, settings.turn_max, settings.heartbeat) == (0.02, 300.0, 15.0)
     assert (settings.max_body_bytes, settings.max_message_bytes) == (1_048_576, 262_144)
-    assert settings.log_content is False
 
 
 @pytest.mark.parametrize("name", [row.name for row in SETTINGS])
@@ -63,7 +62,6 @@ def test_what_is_wrong_and_what_is_missing_come_together() -> None:
         ("CHAT_HEARTBEAT_S", "nan"),
         ("CHAT_HEARTBEAT_S", "inf"),
         ("AZURE_AI_FIRST_TOKEN_TIMEOUT_S", "a minute"),
-        ("CHAT_LOG_CONTENT", "yes"),
         ("CHAT_HTTP_AUTH_LEVEL", "NONE"),
     ],
 )
@@ -77,8 +75,6 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
     [
         ("CHAT_COALESCE_MS", "0", 0.0),
         ("CHAT_COALESCE_MS", "50", 0.05),
-        ("CHAT_LOG_CONTENT", "TRUE", True),
-        ("CHAT_LOG_CONTENT", "0", False),
         ("CHAT_HTTP_AUTH_LEVEL", "function", "FUNCTION"),
         ("CHAT_PROVIDERS", " AZURE, ", ("AZURE",)),
         ("CHAT_TABLE_PREFIX", " parley ", "parley"),

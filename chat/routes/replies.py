@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.clock import SystemClock, iso
-from chat.errors import ChatError, MethodNotAllowed, ProviderRateLimited
+from chat.errors import ChatError, MethodNotAllowed, ProviderRateLimited, error_name
 from chat.events import JSON, TurnFailed
 from chat.messages import Turn
 from chat.settings import SettingsError
@@ -74,7 +74,7 @@ def turn_problem(failed: TurnFailed, turn: Turn) -> Response:
     """The HTTP face of a turn that failed before it said anything. The user's message is kept: the headers say
     where."""
     body: JSON = {
-        "error": "TurnFailed",
+        "error": error_name(failed.code),
         "error_code": failed.code,
         "details": {"message": failed.message, "retryable": failed.retryable},
         "timestamp": iso(SystemClock().now()),

@@ -10,7 +10,7 @@ from chat.errors import ChatError, NotFound, ProviderRateLimited, StoreError, St
 from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
 from chat.messages import Turn
 from chat.store.base import LeaseLost, StartedTurn, TurnEnding, TurnStore
-from chat.telemetry import record_error
+from chat.telemetry import record, record_error
 from chat.turns.ending import make_ending
 from chat.turns.feed import EventFeed
 from chat.turns.flush import PATIENCE, EventFlusher
@@ -146,7 +146,7 @@ class RunningTurn:
             except StoreError as error:
                 ending = self._as_told(ending)
                 attempt += 1
-                record_error("end_turn_failed", error, turn_id=self.turn.id, attempt=attempt)
+                record("end_turn_failed", turn_id=self.turn.id, code=error.code, attempt=attempt)
                 await asyncio.sleep(random.uniform(0.1, min(5.0, 0.2 * 2 ** min(attempt, 6))))
                 continue
             if (ended.state, ended.error) != (ending.ended.state, ending.ended.error):

@@ -23,7 +23,7 @@ from azure.data.tables.aio import TableClient
 from chat.errors import StoreConflict, StoreUnavailable
 from chat.store.table_errors import RowMissing, TableMissing, translated
 from chat.store.table_properties import Entity
-from chat.store.table_writes import Operation, send_batch, send_write
+from chat.store.table_writes import Connection, Operation, send_batch, send_write
 
 ATTEMPT_TIMEOUT = 2.5  # above the 2 s that the sockets have, for replies that trickle
 OPERATION_TIMEOUT = 5.0
@@ -101,8 +101,11 @@ class Table:
     """A table. `prepare` makes the tables of the store; it is called before the first use, and after a reply that
     says that the table is gone (then with `again`)."""
 
-    def __init__(self, client: TableClient, prepare: Callable[[bool], Awaitable[None]]) -> None:
+    def __init__(
+        self, client: TableClient, connection: Connection, prepare: Callable[[bool], Awaitable[None]]
+    ) -> None:
         self._client = client
+        self._connection = connection
         self._prepare = prepare
 
     async def get(self, partition: str, key: str) -> Row | None:
@@ -140,7 +143,7 @@ class Table:
     async def batch(self, operations: Sequence[Operation], *, again: bool = False) -> list[str]:
         """All of them or none; the new etags. StoreUnavailable leaves open which, so only what may be written
         twice is tried `again`. RowExists, RowChanged, RowMissing."""
-        attempt = functools.partial(send_batch, self._client, operations)
+        attempt = functools.partial(send_batch, self._connection, self._client, operations)
         return await self._retried(attempt, tries=10 if again else 1)
 
     async def delete_all(self, query: str) -> None:
@@ -188,7 +191,7 @@ class Table:
         return [_row(entity, dates[-1]) for entity in entities], getattr(pages, "continuation_token", None)
 
     async def _write(self, operation: Operation) -> str:
-        return await self._retried(functools.partial(send_write, self._client, operation))
+        return await self._retried(functools.partial(send_write, self._connection, self._client, operation))
 
     async def _retried[T](self, attempt: Callable[[], Awaitable[T]], *, tries: int = 10) -> T:
         until = time.monotonic() + OPERATION_TIMEOUT

@@ -16,6 +16,8 @@ from chat.errors import StoreUnavailable
 from chat.settings import SettingsError
 from chat.store.table_client import Table
 from chat.store.table_errors import RowExists, TableMissing, translated
+from chat.store.table_signing import signer_for
+from chat.store.table_writes import Connection
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
 TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")
@@ -36,6 +38,12 @@ REQUEST_LOG = "azure.core.pipeline.policies.http_logging_policy"
 class PooledTransport(AioHttpTransport):
     """The SDK's transport over a session of ours, which is made in the event loop that first asks."""
 
+    async def opened_session(self) -> aiohttp.ClientSession:
+        """The session, for requests that go without the SDK. ServiceRequestError when it was closed."""
+        await self.open()
+        assert self.session is not None
+        return self.session
+
     async def open(self) -> None:
         if not self.session and not self._has_been_opened:
             # trust_env costs a file access and a thread for each request. No limit: the tables are asked by
@@ -45,6 +53,7 @@ class PooledTransport(AioHttpTransport):
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
             )
         await super().open()
 
@@ -61,8 +70,10 @@ class TableService:
         # The root logger of a function app is at INFO; there the SDK would log every request with all its headers.
         logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
         self._credential: Any = None
+        self._transport = PooledTransport(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
         self._client = self._connect(endpoint, values)
         _trim(self._client)
+        self._connection = Connection(self._transport.opened_session, signer_for(self._client.credential))
         self._prefix = prefix
         self._making: asyncio.Task[None] | None = None
         self._ready = False
@@ -89,7 +100,7 @@ class TableService:
 
     def _connect(self, endpoint: str, values: Mapping[str, str]) -> TableServiceClient:
         options: dict[str, Any] = {
-            "transport": PooledTransport(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT),
+            "transport": self._transport,
             "retry_total": 0,  # the SDK's own retries go on for 75 s and more; ours are in `Table`
         }
         if values.get(""):
@@ -101,7 +112,7 @@ class TableService:
         return TableServiceClient(endpoint, credential=self._credential, **options)
 
     def _table(self, name: str) -> Table:
-        return Table(self._client.get_table_client(self._prefix + name), self._prepare)
+        return Table(self._client.get_table_client(self._prefix + name), self._connection, self._prepare)
 
     async def _prepare(self, again: bool) -> None:
         """Make the tables. All who wait for them share one try, so that none waits for those before it."""

@@ -4,11 +4,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.data.tables import EdmType
+from azure.data.tables.aio import TableServiceClient
 
 from chat.store.table_client import creating, deleting, merging
-from chat.store.table_writes import WriteRefused, read_batch, send_batch, send_write, typed, write_batch
+from chat.store.table_writes import (
+    Connection,
+    WriteRefused,
+    read_batch,
+    send_batch,
+    send_write,
+    typed,
+    write_batch,
+)
 
+
+async def _no_session() -> Any:
+    raise AssertionError("nothing is to be sent")
+
+
+UNUSED = Connection(_no_session, None)
 ROW = {"PartitionKey": "p", "RowKey": "it's"}
 
 REPLY = (
@@ -40,7 +58,7 @@ def test_a_reply_that_is_no_batch_is_an_error() -> None:
 
 
 def test_keys_are_escaped_and_guards_are_sent() -> None:
-    body = write_batch("http://a/t", "1", [merging(dict(ROW), "W/1"), deleting("p", "k")]).decode()
+    body = write_batch("http://a/t", "1", [merging(dict(ROW), "W/1"), deleting("p", "k")])
     assert "PATCH http://a/t(PartitionKey='p',RowKey='it%27%27s') HTTP/1.1\r\n" in body
     assert "If-Match: W/1\r\n" in body
     assert "DELETE http://a/t(PartitionKey='p',RowKey='k') HTTP/1.1\r\n" in body
@@ -75,5 +93,36 @@ async def test_cosmos_gets_its_writes_from_the_sdk() -> None:
             return [{"etag": "1"} for _ in operations]
 
     client: Any = CosmosClient()
-    assert await send_batch(client, [creating(dict(ROW)), deleting("p", "k")]) == ["1", "1"]
-    assert await send_write(client, creating(dict(ROW))) == "1"
+    assert await send_batch(UNUSED, client, [creating(dict(ROW)), deleting("p", "k")]) == ["1", "1"]
+    assert await send_write(UNUSED, client, creating(dict(ROW))) == "1"
+
+
+class Stranger:
+    """Signs with a name that the service does not know."""
+
+    async def headers(self, verb: str, path: str, content_type: str) -> dict[str, str]:
+        return {"Authorization": "stranger"}
+
+
+async def test_a_service_that_does_not_take_our_word_is_asked_through_the_sdk() -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"].split()[0])
+        if seen[-1] == "stranger":
+            return web.Response(status=401)
+        return web.Response(status=204, headers={"ETag": "W/1"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server, ClientSession() as session:
+
+        async def give_session() -> ClientSession:
+            return session
+
+        key = AzureNamedKeyCredential("account", "a2V5")
+        url = f"http://127.0.0.1:{server.port}/account"
+        async with TableServiceClient(url, credential=key) as service:
+            client = service.get_table_client("rows")
+            etag = await send_write(Connection(give_session, Stranger()), client, creating(dict(ROW)))
+    assert (etag, seen) == ("W/1", ["stranger", "SharedKey"])

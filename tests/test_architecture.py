@@ -49,7 +49,11 @@ OWNERS = {
     "azure.identity": {"chat/providers/azure_inference.py", "chat/store/table_service.py"},
 }
 # `azure.core` is what both SDKs stand on: their files, and the one that translates what it raises.
-CORE = OWNERS["azure.ai.inference"] | OWNERS["azure.data.tables"] | {"chat/store/table_errors.py"}
+CORE = (
+    OWNERS["azure.ai.inference"]
+    | OWNERS["azure.data.tables"]
+    | {"chat/store/table_errors.py", "chat/store/table_signing.py"}
+)
 
 # Modules that share a name on purpose: the messages of a conversation, and the routes that show them.
 NAMESAKES = {"messages.py": {"chat/messages.py", "chat/routes/messages.py"}}

@@ -5,7 +5,7 @@ ChatError (500)
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
   Conflict (409)            TurnInProgress, VersionConflict
-  ProviderError (502)       BadProviderReply, ContentFiltered, ProviderRejected, ProviderAuthFailed,
+  ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected, ProviderAuthFailed,
                             ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
@@ -178,6 +178,12 @@ class ContentFiltered(ProviderError):
     """The model service's content filter refused the request."""
 
     code = "CONTENT_FILTERED"
+
+
+class AnswerTooLarge(ProviderError):
+    """The model's answer is longer than an answer may be."""
+
+    code = "ANSWER_TOO_LARGE"
 
 
 class ProviderUnavailable(ProviderError):

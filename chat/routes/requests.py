@@ -16,7 +16,7 @@ async def read_object(request: Request, *, limit: int) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes")
+            raise TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
     try:
         value = orjson.loads(bytes(body) or b"null")
     except orjson.JSONDecodeError as error:

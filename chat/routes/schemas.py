@@ -66,7 +66,7 @@ class TurnBody(BaseModel):
     """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message."""
 
     content: Content | None = None
-    message_id: str | None = None
+    message_id: Annotated[str, Field(min_length=1)] | None = None
     dialect: str | None = None
     pipeline: Literal[""] | None = None
     on_busy: Literal["reject"] | None = None

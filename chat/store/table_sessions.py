@@ -22,6 +22,7 @@ from chat.store.table_keys import HEAD, escaped, is_id, message_key
 from chat.store.table_rows import message_from_rows, messages_from_rows
 
 ATTEMPTS = 8
+READS = 32  # heads that the lists of one process read at once: each needs a connection
 ALIAS = "a-"
 DIRECTORY_KEY = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")
 
@@ -37,6 +38,7 @@ class TableConversations:
         self._heads = heads
         self._writers = writers
         self._clock = clock
+        self._reads = asyncio.Semaphore(READS)
 
     async def create_session(
         self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
@@ -154,7 +156,8 @@ class TableConversations:
 
     async def _visible(self, user_id: str, row: Row) -> Session | None:
         try:
-            return await self._heads.read(user_id, row.values["session_id"])
+            async with self._reads:
+                return await self._heads.read(user_id, row.values["session_id"])
         except SessionNotFound:
             return None  # deleted, or its first batch did not land
 

@@ -6,6 +6,7 @@ to the merge window. So numbers mean the same to everyone who ever reads the tur
 
 import asyncio
 
+from chat.errors import AnswerTooLarge
 from chat.events import (
     TERMINAL_NUMBER,
     NumberedEvent,
@@ -21,6 +22,9 @@ from chat.turns.grammar import Grammar
 MAX_DELTA = 8192
 """Characters in one delta: even if JSON escapes each of them as six bytes, an event fits into a 60 KiB row."""
 
+MAX_ANSWER = 8 * 1024 * 1024
+"""Characters in one turn: it is kept in memory while it runs, and a model may never stop."""
+
 type Delta = TextDelta | ReasoningDelta | ToolCallDelta
 
 
@@ -33,6 +37,7 @@ class TurnLog:
         self._grammar = Grammar()
         self._loop = asyncio.get_running_loop()
         self._released = float("-inf")  # when a delta last went out
+        self._size = 0  # characters in deltas
         self._held: list[str] = []
         self._held_size = 0
         self._held_delta: Delta | None = None
@@ -72,7 +77,11 @@ class TurnLog:
 
     def _append_delta(self, delta: Delta) -> None:
         text = delta.arguments if isinstance(delta, ToolCallDelta) else delta.text
+        self._size += len(text)
+        if self._size > MAX_ANSWER:
+            raise AnswerTooLarge
         if len(text) > MAX_DELTA:
+            self._size -= len(text)
             for start in range(0, len(text), MAX_DELTA):
                 self._append_delta(_with_text(delta, text[start : start + MAX_DELTA]))
         elif self._held_delta is not None and self._held_size + len(text) <= MAX_DELTA:

@@ -1,6 +1,7 @@
 """Runs turns and opens them to followers. A turn belongs to this runner and to no socket."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
@@ -11,6 +12,7 @@ from chat.errors import (
     StoreError,
     StoreUnavailable,
     TurnInProgress,
+    TurnNotFound,
 )
 from chat.messages import Turn
 from chat.store.base import (
@@ -158,9 +160,10 @@ class TurnRunner:
             try:
                 return await self._conversations.delete_session(user_id, session_id)
             except TurnInProgress as error:
-                turn = await self.cancel(user_id, error.turn_id)
-                if turn.running and self._clock.monotonic() > deadline:
-                    raise
+                with contextlib.suppress(TurnNotFound):  # somebody else deleted it meanwhile
+                    turn = await self.cancel(user_id, error.turn_id)
+                    if turn.running and self._clock.monotonic() > deadline:
+                        raise error from None
 
     async def drain(self) -> None:
         """Take no new turns and end those that run here as interrupted. For a shutdown."""

@@ -249,7 +249,7 @@ async def test_a_path_that_is_not_there_is_a_json_404(client: ChatClient, method
     assert_problem(await client.call(method, path), 404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/nope%0ax"])
 async def test_the_pages_of_the_workers_own_app_finish_and_leave_nothing_open(
     stack: Stack, client: ChatClient, path: str
 ) -> None:

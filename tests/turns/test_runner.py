@@ -22,6 +22,7 @@ from chat.providers.base import ReasoningPiece, TextPiece, ToolCallPiece, UsageR
 from chat.providers.scripted import ScriptedProvider
 from chat.store.base import SessionDraft, StartedTurn, TurnDraft
 from chat.turns.base import TurnRequest
+from chat.turns.log import MAX_ANSWER
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import ask, kinds, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
@@ -255,6 +256,18 @@ async def test_an_endless_answer_is_ended_by_the_limit_of_a_turn() -> None:
     failed = last(await read(live.feed))
     assert isinstance(failed, events.TurnFailed)
     assert failed.code == "TURN_TIMED_OUT"
+    assert provider.open_streams == 0
+
+
+@virtual
+async def test_an_answer_that_never_stops_growing_is_ended() -> None:
+    store = memory()
+    provider = ScriptedProvider(["x" * 1024 * 1024] * 20)
+    live = await make_runner(store=store, provider=provider).start(ask())
+    failed = last(await read(live.feed))
+    assert isinstance(failed, events.TurnFailed)
+    assert failed.code == "ANSWER_TOO_LARGE"
+    assert len((await store.get_message("ann", live.turn.id)).content) == MAX_ANSWER
     assert provider.open_streams == 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.processes import ChildDied
 from local.settings import SettingsFileError, read_local_settings
-from local.stack import PortTaken, Stack, StackOptions
+from local.stack import FolderTaken, PortTaken, Stack, StackOptions
 
 DESCRIPTION = """\
 Runs the app with everything it needs: storage (Azurite), a model (a stand-in) and the Azure Functions host, each on a
@@ -109,7 +109,7 @@ async def run(options: StackOptions) -> int:
         await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             await work
-    except (ChildDied, PortTaken) as error:
+    except (ChildDied, FolderTaken, PortTaken) as error:
         print(error, file=sys.stderr)
         return 1
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import re
 import secrets
 import socket
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from local.azurite import Azurite, start_azurite
 from local.functions_host.keys import HOST_KEY_SETTING, MASTER_KEY_SETTING
@@ -23,6 +25,10 @@ _ANNOUNCED = re.compile(r"(function|worker|key|ready) (.*)")
 
 class PortTaken(Exception):
     """The port that was asked for is in use; the text says it in one sentence."""
+
+
+class FolderTaken(Exception):
+    """Another stack keeps its storage in the folder; the text says it in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,14 @@ class Stack:
     hosts: list[Child] = field(default_factory=list[Child])
     rows: list[str] = field(default_factory=list[str])
     urls: list[str] = field(default_factory=list[str])
+    lock: TextIO | None = None  # held for as long as this process lives
 
     async def start(self) -> None:
-        """Start everything. ChildDied when something ends instead of getting ready, PortTaken for a busy port."""
+        """Start everything. ChildDied when something ends instead of getting ready, PortTaken for a busy port,
+        FolderTaken for a folder that another stack uses."""
+        if self.options.data:
+            self.options.data.mkdir(parents=True, exist_ok=True)
+            self.lock = lock_folder(self.options.data)
         listeners = bind_run(self.options.port, self.options.instances)
         with contextlib.ExitStack() as bound:
             for each in listeners:
@@ -64,8 +75,6 @@ class Stack:
 
     async def _start_azurite(self) -> Azurite:
         folder, usual = self.options.data, self.options.port != 0
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
         azurite = await start_azurite(
             folder, usual_ports=usual, shown=self.options.verbose, started=self.services
         )
@@ -156,6 +165,19 @@ def _announcements(lines: list[str]) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
         else:
             print(line, file=sys.stderr)
+
+
+def lock_folder(folder: Path) -> TextIO:
+    """Keep other stacks out of the folder: two Azurites over the same files lose what the other wrote."""
+    lock = (folder / "in-use").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise FolderTaken(
+            f"Another stack keeps its storage in {folder}: stop it, or choose another folder with --data."
+        ) from None
+    return lock
 
 
 def bind_run(first: int, count: int) -> list[socket.socket]:

@@ -60,7 +60,11 @@ async def _serving(
 ) -> AsyncGenerator[None]:
     # Cancellation tells the proxy that the client has left.
     server = web.Server(
-        front.answer, handler_cancellation=True, access_log=None, max_field_size=LONGEST_HEADER_BYTES
+        front.answer,
+        handler_cancellation=True,
+        access_log=None,
+        max_field_size=LONGEST_HEADER_BYTES,
+        auto_decompress=False,  # bodies are passed on as they came, under the length they came with
     )
     sockets = await asyncio.get_running_loop().create_server(server, sock=listener, backlog=1024)
     try:

@@ -13,7 +13,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import KEY
-from local.stack import PortTaken, bind_run
+from local.stack import FolderTaken, PortTaken, bind_run, lock_folder
 from tests.local.host import client
 from tests.support.processes import SAMPLE_APP, Command, children_of, is_alive, wait_until
 from tests.support.stack import Stack
@@ -118,6 +118,12 @@ def failure(*flags: str) -> str:
     assert command.process.wait(timeout=30) == 1
     assert monotonic() - started < 10
     return command.errors
+
+
+def test_a_folder_belongs_to_one_stack_at_a_time(tmp_path: Path) -> None:
+    with lock_folder(tmp_path), pytest.raises(FolderTaken, match="choose another folder with --data"):
+        lock_folder(tmp_path)
+    lock_folder(tmp_path).close()
 
 
 def test_a_busy_port_is_one_sentence() -> None:

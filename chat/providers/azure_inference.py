@@ -37,6 +37,7 @@ from chat.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.rest._aiohttp import RestAioHttpTransportResponse  # pyright: ignore[reportPrivateImportUsage]
 
 CONNECT_TIMEOUT = 10.0
 IDLE_CONNECTION = 60.0
@@ -173,11 +174,14 @@ class AzureInferenceProvider:
 
 
 class _Reply:
-    """The body of one reply, read with patience; closing it drops the connection unless all of it was read."""
+    """The body of one reply, read with patience; closing it drops the connection unless all of it was read.
+
+    Read from aiohttp itself: the SDK's iterator over it costs 5 us a delta, and adds nothing but its own errors.
+    """
 
     def __init__(self, response: AsyncHttpResponse, first_token_timeout: float) -> None:
         self._response = response
-        self._blocks = cast("AsyncGenerator[bytes]", response.iter_raw())
+        self._content = cast("RestAioHttpTransportResponse", response).internal_response.content
         self._closing: asyncio.Future[None] | None = None
         self.patience = Patience(first_token_timeout, self._give_up)
 
@@ -185,14 +189,13 @@ class _Reply:
         """What has come, as soon as something has; b"" at the end."""
         try:
             with self.patience:
-                return await anext(self._blocks, b"")
+                return await self._content.readany()
         except Exception as error:  # whatever it is, it was raised by reading the body
             raise ProviderTimeout() if self.patience.over else BadProviderReply(CUT) from error
 
     async def close(self) -> None:
         self.patience.stop()
         await self._response.close()
-        await self._blocks.aclose()
 
     def _give_up(self) -> None:
         self._closing = asyncio.ensure_future(self._response.close())

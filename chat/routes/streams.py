@@ -5,11 +5,13 @@ from contextlib import aclosing
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from chat.app import ChatApp
 from chat.dialects.base import Dialect
 from chat.errors import ValidationError
 from chat.routes.replies import turn_problem
+from chat.routes.worker import UNWRAPPED_SEND
 from chat.turns.base import TurnRequest
 from chat.turns.runner import LiveTurn
 from chat.wire.sse import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
@@ -34,7 +36,23 @@ def stream_turn(app: ChatApp, live: LiveTurn, dialect: Dialect, *, after: Cursor
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return StreamingResponse(_body(app, live, dialect, after), headers=headers)
+    return _FrameResponse(_body(app, live, dialect, after), headers=headers)
+
+
+class _FrameResponse(StreamingResponse):
+    """Sends its head through the middlewares, which want to know that a reply began, and its frames past them: six
+    coroutines that pass a frame on unread cost more than its JSON."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._unwrapped: Send = scope.get(UNWRAPPED_SEND, send)
+        await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        send = self._unwrapped
+        async for frames in self.body_iterator:
+            await send({"type": "http.response.body", "body": frames, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _body(app: ChatApp, live: LiveTurn, dialect: Dialect, after: Cursor) -> AsyncGenerator[bytes]:

@@ -18,6 +18,7 @@ type Receive = Callable[[], Awaitable[Any]]
 type Send = Callable[[Any], Awaitable[None]]
 
 INVOCATION_ID = b"x-ms-invocation-id"
+UNWRAPPED_SEND = "parley.send"  # in a request's scope: the server's own `send`
 
 
 class ForgettingMiddleware:
@@ -27,9 +28,8 @@ class ForgettingMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "\n" in scope.get(
-            "path", ""
-        ):  # the worker's one route matches no line feed, and would leave its half waiting
+        scope[UNWRAPPED_SEND] = send
+        if "\n" in scope.get("path", ""):
             scope = {**scope, "path": scope["path"].replace("\n", "%0A")}
         try:
             await self._app(scope, receive, send)
@@ -43,9 +43,15 @@ def mend_worker() -> None:
     extension.WebApp.__init__ = _make_web_app
 
 
+class WorkerWebApp(FastAPI):
+    """FastAPI without pages of its own, and with our middleware outside all of its own."""
+
+    def build_middleware_stack(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        return ForgettingMiddleware(super().build_middleware_stack())
+
+
 def _make_web_app(self: Any) -> None:
-    self.web_app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    self.web_app.add_middleware(ForgettingMiddleware)
+    self.web_app = WorkerWebApp(docs_url=None, redoc_url=None, openapi_url=None)
 
 
 def _forget(invocation_id: str) -> None:

@@ -18,6 +18,7 @@ from chat.events import (
     TurnEvent,
     TurnFailed,
 )
+from chat.turns.event_pages import EventPages
 
 SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStarted, StageItem, StageFinished})
 """Events that every caller was waiting for. Until one came, a failure can still be an HTTP status."""
@@ -26,13 +27,12 @@ SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStart
 class EventFeed:
     """A growing list of events, numbered from 1 without a hole, which ends with the terminal one.
 
-    The numbers are not kept: an event's place is its number, and a long answer has hundreds of events in memory for
-    every reader's sake.
+    The numbers are not kept: an event's place is its number (docs/decisions/0007).
     """
 
     def __init__(self, events: Iterable[NumberedEvent] = ()) -> None:
         self.followers = 0
-        self._events: list[TurnEvent] = []
+        self._events = EventPages()
         self._ended = False
         self._spoken = False
         self._waiters: list[asyncio.Future[None]] = []
@@ -61,9 +61,11 @@ class EventFeed:
 
     def since(self, number: int) -> list[NumberedEvent]:
         """The events that follow the one with that number; [] when there are none yet."""
-        found = [NumberedEvent(place, event) for place, event in enumerate(self._events[number:], number + 1)]
+        found = [
+            NumberedEvent(place, event) for place, event in enumerate(self._events.since(number), number + 1)
+        ]
         if self._ended and number < TERMINAL_NUMBER:
-            found[-1:] = [NumberedEvent(TERMINAL_NUMBER, self._events[-1])]
+            found[-1:] = [NumberedEvent(TERMINAL_NUMBER, self._events.last)]
         return found
 
     def append(self, event: TurnEvent) -> None:
@@ -126,7 +128,7 @@ class EventFeed:
                 await asyncio.wait([self._next()], timeout=left)
         finally:
             self.followers -= 1
-        last = self._events[-1] if self._ended else None
+        last = self._events.last if self._ended else None
         return last if isinstance(last, TurnFailed) and not self._spoken else None
 
     def _add(self, event: TurnEvent) -> None:

@@ -15,6 +15,8 @@ from chat.turns.lease import LeaseKeeper
 
 SOON = 0.25  # seconds to the first flush, and between flushes while another instance follows
 PERIOD = 1.0  # seconds between flushes otherwise: 250 ms for everyone costs three times the processor
+FLUSHES = 150  # a second, in one process: with more turns than that, the period grows (docs/decisions/0008)
+LONGEST = 4.0  # seconds between flushes, however many turns run
 WATCHED = 20.0  # seconds for which a follower elsewhere counts without word from it
 PATIENCE = 30.0  # seconds without a flush that landed after which the turn cannot go on
 GRACE = 0.5  # seconds that the end of a turn waits for a flush in flight
@@ -32,6 +34,7 @@ class EventFlusher:
         store: TurnStore,
         lease: LeaseKeeper,
         clock: Clock,
+        running: Callable[[], int],
         on_hopeless: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
@@ -40,6 +43,7 @@ class EventFlusher:
         self._store = store
         self._lease = lease
         self._clock = clock
+        self._running = running  # how many turns this process makes
         self._on_hopeless = on_hopeless
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -78,7 +82,9 @@ class EventFlusher:
 
     def _interval(self) -> float:
         soon = self._flushed == 0 or self._giving_up is not None
-        return SOON if soon or self._clock.monotonic() < self._watched_until else PERIOD
+        if soon or self._clock.monotonic() < self._watched_until:
+            return SOON
+        return min(max(PERIOD, self._running() / FLUSHES), LONGEST)
 
     def _begin(self) -> None:
         self._timer = None

@@ -222,6 +222,7 @@ class TurnRunner:
             store=self._turns,
             lease=self._lease,
             clock=self._clock,
+            running=lambda: len(self._running),
             window=self._window,
             limit=self._turn_limit,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from chat.clock import Clock, iso
@@ -38,6 +38,7 @@ class RunningTurn:
         store: TurnStore,
         lease: LeaseKeeper,
         clock: Clock,
+        running: Callable[[], int],
         window: float,
         limit: float,
     ) -> None:
@@ -59,6 +60,7 @@ class RunningTurn:
             store=store,
             lease=lease,
             clock=clock,
+            running=running,
             on_hopeless=lambda: self.stop(StoreUnavailable()),
             on_lost=lambda: self.stop(Stop.LOST),
         )

@@ -1,8 +1,9 @@
 """The events of a turn: frozen values, one class each, and their JSON form.
 
-    turn  = TurnStarted (stage | step | Progress)* (TurnFinished | TurnFailed | TurnCancelled)
-    stage = StageStarted (step | StageItem | Progress)* StageFinished
-    step  = StepStarted (text | reasoning | call | ToolOutput | ProviderSwitched)* UsageReported? StepFinished
+    turn  = TurnStarted (stage | step | attempt | Progress)* (TurnFinished | TurnFailed | TurnCancelled)
+    stage = StageStarted (step | attempt | StageItem | Progress)* StageFinished
+    step  = StepStarted (text | reasoning | call | ToolOutput | attempt)* UsageReported? StepFinished
+    attempt = AttemptFailed | ProviderSwitched
     text  = TextStarted TextDelta+ TextFinished      reasoning = ReasoningStarted ReasoningDelta+ ReasoningFinished
     call  = ToolCallStarted ToolCallDelta* ToolCallFinished
 
@@ -64,6 +65,7 @@ class StepStarted:
     index: int  # 0 for the first model call of the turn
     provider: str
     model: str  # the model that answers, which a router chose
+    prompt_tokens: int = 0  # our estimate, which counts where no usage is reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,22 @@ class ToolOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """A call of a model service that failed, and after which another is made. Before a step it comes without one."""
+
+    provider: str
+    model: str
+    code: str  # of the error tree
+    seconds: float  # how long the attempt took
+    wait: float = 0.0  # seconds until the next one
+    prompt_tokens: int = 0  # what it cost by our estimate: nothing when it was refused
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSwitched:
+    """The next attempt goes to another service."""
+
     provider: str  # the one that goes on
     reason: str  # the code of the error that ended the one before
 
@@ -177,6 +194,7 @@ type TurnEvent = (
     | ToolCallDelta
     | ToolCallFinished
     | ToolOutput
+    | AttemptFailed
     | ProviderSwitched
     | UsageReported
     | StepFinished

@@ -39,23 +39,50 @@ class ModelMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseSchema:
+    """What the answer has to be: JSON of this schema."""
+
+    name: str
+    schema: JSONObject
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One model call. None leaves a parameter to the service; `model` "" means the provider's own."""
+    """One model call. None leaves a parameter to the service; `model` "" means the provider's own, `provider` "" the
+    first that is configured."""
 
     messages: tuple[ModelMessage, ...]
     model: str = ""
+    provider: str = ""
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
     tools: tuple[ToolDefinition, ...] = ()
+    response_schema: ResponseSchema | None = None
     extras: JSONObject = field(default_factory=empty_object)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChosen:
-    """The first piece of every stream: who answers. A router's choice is in the reply, not in the request."""
+    """The first piece of every reply: who answers. A router's choice is in the reply, not in the request."""
 
     model: str
+    provider: str = ""  # "" is the provider that was asked
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """A call that failed before it said anything, and after which another is made: from what stands above providers
+    and asks again, never from a provider itself."""
+
+    provider: str
+    model: str
+    code: str
+    seconds: float
+    wait: float = 0.0  # seconds until the next one
+    next_provider: str = ""  # "" is the same one again
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +116,9 @@ class StopReason:
     reason: Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-type ModelDelta = ModelChosen | TextPiece | ReasoningPiece | ToolCallPiece | UsageReport | StopReason
+type ModelDelta = (
+    ModelChosen | AttemptLost | TextPiece | ReasoningPiece | ToolCallPiece | UsageReport | StopReason
+)
 
 
 class ModelProvider(Protocol):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from chat.events import JSONObject, TurnEvent, empty_object
 from chat.messages import Message, MessageDraft, Session
+from chat.providers.base import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,31 @@ class TurnRequest:
     dialect: str = "delta"
     wire: JSONObject = field(default_factory=empty_object)  # what the starter's dialect needs to know later
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
+    pipeline: str = ""  # the source that makes the turn; "" is the plain one
+    settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
+    tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
 
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """What a source needs to know: the session, and its messages up to the one that is answered."""
+    """What a source needs to know: the session, its messages up to the one that is answered, and the request."""
 
     session: Session
     messages: tuple[Message | MessageDraft, ...]
+    request: TurnRequest
+
+    @property
+    def settings(self) -> JSONObject:
+        """The session's settings, and over them those of the turn."""
+        return {**self.session.settings, **self.request.settings}
+
+    @property
+    def provider(self) -> str:
+        return self.session.llm_provider
+
+    @property
+    def model(self) -> str:
+        return self.session.llm_model
 
 
 class TurnSource(Protocol):

@@ -1,24 +1,13 @@
 """The plain turn: the model is shown the conversation and answers."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from chat import events
 from chat.events import TurnEvent
-from chat.messages import Message, MessageDraft
-from chat.providers.base import (
-    ModelChosen,
-    ModelDelta,
-    ModelMessage,
-    ModelProvider,
-    ModelRequest,
-    ReasoningPiece,
-    StopReason,
-    TextPiece,
-    ToolCallPiece,
-    UsageReport,
-)
+from chat.providers.base import ModelProvider, ModelRequest
 from chat.turns.base import TurnContext, TurnSource
+from chat.turns.steps import StepReader
+from chat.turns.window import window
 
 
 class TurnEngine(TurnSource):
@@ -29,7 +18,11 @@ class TurnEngine(TurnSource):
         self._system_prompt = system_prompt
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        request = ModelRequest(messages=window(self._system_prompt, context.messages))
+        request = ModelRequest(
+            messages=window(self._system_prompt, context.messages),
+            model=context.model,
+            provider=context.provider,
+        )
         step = StepReader(index=0, provider=self._provider.name)
         async with aclosing(self._provider.stream(request)) as pieces:
             async for piece in pieces:
@@ -37,78 +30,3 @@ class TurnEngine(TurnSource):
                     yield event
         for event in step.finish():
             yield event
-
-
-def window(system_prompt: str, messages: Iterable[Message | MessageDraft]) -> tuple[ModelMessage, ...]:
-    """What the model is shown: the system prompt, then every message that says something. An answer that was cut off
-    is shown as far as it went; one that never came is left out."""
-    said = (ModelMessage(each.role, each.content) for each in messages if each.content)
-    return (ModelMessage("system", system_prompt), *said)
-
-
-class StepReader:
-    """Turns the pieces of one model call into the events of one step."""
-
-    def __init__(self, *, index: int, provider: str) -> None:
-        self._index = index
-        self._provider = provider
-        self._parts = 0
-        self._part_id = ""
-        self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
-        self._call_index = -1
-        self._usage: UsageReport | None = None
-        self._reason = "stop"
-
-    def read(self, piece: ModelDelta) -> Iterable[TurnEvent]:
-        """The events that one piece amounts to."""
-        match piece:
-            case TextPiece(text):
-                opening = () if self._open is TextPiece else self._begin(TextPiece)
-                return (*opening, events.TextDelta(self._part_id, text))
-            case ReasoningPiece(text):
-                opening = () if self._open is ReasoningPiece else self._begin(ReasoningPiece)
-                return (*opening, events.ReasoningDelta(self._part_id, text))
-            case ToolCallPiece():
-                return self._call(piece)
-            case ModelChosen(model):
-                return (events.StepStarted(self._index, self._provider, model),)
-            case StopReason(reason):
-                self._reason = reason
-            case UsageReport():
-                self._usage = piece
-        return ()
-
-    def finish(self) -> Iterable[TurnEvent]:
-        """The events that end the step."""
-        yield from self._end()
-        if self._usage is not None:
-            yield events.UsageReported(self._usage.prompt_tokens, self._usage.completion_tokens)
-        yield events.StepFinished(self._reason)
-
-    def _begin(self, kind: type[TextPiece] | type[ReasoningPiece]) -> list[TurnEvent]:
-        ending = self._end()
-        self._part_id = f"{self._index}.{self._parts}"
-        self._parts += 1
-        self._open = kind
-        started = events.TextStarted if kind is TextPiece else events.ReasoningStarted
-        return [*ending, started(self._part_id)]
-
-    def _call(self, piece: ToolCallPiece) -> list[TurnEvent]:
-        said: list[TurnEvent] = []
-        if self._open is not ToolCallPiece or piece.index != self._call_index:
-            said += self._end()
-            self._open, self._call_index, self._part_id = ToolCallPiece, piece.index, piece.id
-            said.append(events.ToolCallStarted(piece.id, piece.name))
-        if piece.arguments:
-            said.append(events.ToolCallDelta(self._part_id, piece.arguments))
-        return said
-
-    def _end(self) -> list[TurnEvent]:
-        kind, self._open = self._open, None
-        if kind is None:
-            return []
-        if kind is TextPiece:
-            return [events.TextFinished(self._part_id)]
-        if kind is ReasoningPiece:
-            return [events.ReasoningFinished(self._part_id)]
-        return [events.ToolCallFinished(self._part_id)]

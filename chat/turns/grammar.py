@@ -54,6 +54,8 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
     State.TURN: {
         events.StageStarted: Opens.STAGE,
         events.StepStarted: Opens.STEP,
+        events.AttemptFailed: Keeps.OPEN,
+        events.ProviderSwitched: Keeps.OPEN,
         events.Progress: Keeps.OPEN,
         events.TurnFinished: Becomes.ENDED,
         events.TurnFailed: Becomes.ENDED,
@@ -61,6 +63,8 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
     },
     State.STAGE: {
         events.StepStarted: Opens.STEP,
+        events.AttemptFailed: Keeps.OPEN,
+        events.ProviderSwitched: Keeps.OPEN,
         events.StageItem: Keeps.OPEN,
         events.Progress: Keeps.OPEN,
         events.StageFinished: Keeps.CLOSED,
@@ -70,6 +74,7 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
         events.ReasoningStarted: Opens.REASONING,
         events.ToolCallStarted: Opens.CALL,
         events.ToolOutput: Keeps.OPEN,
+        events.AttemptFailed: Keeps.OPEN,
         events.ProviderSwitched: Keeps.OPEN,
         events.UsageReported: Becomes.STEP_USED,
         events.StepFinished: Keeps.CLOSED,

@@ -95,7 +95,7 @@ class TurnStarter:
             return (await self._turns.start_turn(self._draft(request, session, await leasing))).turn
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
-        production = Production(self._source, TurnContext(session, messages))
+        production = Production(self._source, TurnContext(session, messages, request))
         try:
             draft = self._draft(request, session, await leasing)
             started = await self._store(draft)
@@ -175,6 +175,7 @@ class TurnStarter:
             new_session=None if request.session_id else SessionDraft(session.id),
             history=request.history,
             dialect=request.dialect,
+            pipeline=request.pipeline,
             wire=request.wire,
             llm_provider=session.llm_provider,
             llm_model=session.llm_model,

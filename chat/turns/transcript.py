@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chat.events import (
+    AttemptFailed,
     JSONObject,
     NumberedEvent,
-    ProviderSwitched,
     StepFinished,
     StepStarted,
     TerminalEvent,
@@ -46,8 +46,9 @@ def transcribe(events: Iterable[NumberedEvent]) -> Transcript:
                 texts.append(text)
             case StepStarted(_, provider, model):
                 attempts.append({"provider": provider, "model": model, "outcome": "running"})
-            case ProviderSwitched(_, reason) if attempts:
-                attempts[-1]["outcome"] = reason
+            case AttemptFailed(provider, model, code, seconds):
+                row: JSONObject = {"provider": provider, "model": model, "outcome": code}
+                attempts.append({**row, "seconds": seconds})
             case StepFinished(reason) if attempts:
                 attempts[-1]["outcome"] = reason
             case UsageReported():

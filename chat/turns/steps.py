@@ -1,0 +1,101 @@
+"""One model call as events."""
+
+from collections.abc import Iterable
+
+from chat import events
+from chat.events import TurnEvent
+from chat.providers.base import (
+    AttemptLost,
+    ModelChosen,
+    ModelDelta,
+    ReasoningPiece,
+    StopReason,
+    TextPiece,
+    ToolCallPiece,
+    UsageReport,
+)
+
+
+class StepReader:
+    """Turns the pieces of one model call into the events of one step."""
+
+    def __init__(self, *, index: int, provider: str) -> None:
+        self._index = index
+        self._provider = provider
+        self._parts = 0
+        self._part_id = ""
+        self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
+        self._call_index = -1
+        self._usage: UsageReport | None = None
+        self._reason = "stop"
+
+    def read(self, piece: ModelDelta) -> Iterable[TurnEvent]:
+        """The events that one piece amounts to."""
+        match piece:
+            case TextPiece(text):
+                opening = () if self._open is TextPiece else self._begin(TextPiece)
+                return (*opening, events.TextDelta(self._part_id, text))
+            case ReasoningPiece(text):
+                opening = () if self._open is ReasoningPiece else self._begin(ReasoningPiece)
+                return (*opening, events.ReasoningDelta(self._part_id, text))
+            case ToolCallPiece():
+                return self._call(piece)
+            case ModelChosen(model, provider):
+                return (events.StepStarted(self._index, provider or self._provider, model),)
+            case AttemptLost():
+                return _lost(piece)
+            case StopReason(reason):
+                self._reason = reason
+            case UsageReport():
+                self._usage = piece
+        return ()
+
+    def finish(self) -> Iterable[TurnEvent]:
+        """The events that end the step."""
+        yield from self._end()
+        if self._usage is not None:
+            yield events.UsageReported(self._usage.prompt_tokens, self._usage.completion_tokens)
+        yield events.StepFinished(self._reason)
+
+    def _begin(self, kind: type[TextPiece] | type[ReasoningPiece]) -> list[TurnEvent]:
+        ending = self._end()
+        self._part_id = f"{self._index}.{self._parts}"
+        self._parts += 1
+        self._open = kind
+        started = events.TextStarted if kind is TextPiece else events.ReasoningStarted
+        return [*ending, started(self._part_id)]
+
+    def _call(self, piece: ToolCallPiece) -> list[TurnEvent]:
+        said: list[TurnEvent] = []
+        if self._open is not ToolCallPiece or piece.index != self._call_index:
+            said += self._end()
+            self._open, self._call_index, self._part_id = ToolCallPiece, piece.index, piece.id
+            said.append(events.ToolCallStarted(piece.id, piece.name))
+        if piece.arguments:
+            said.append(events.ToolCallDelta(self._part_id, piece.arguments))
+        return said
+
+    def _end(self) -> list[TurnEvent]:
+        kind, self._open = self._open, None
+        if kind is None:
+            return []
+        if kind is TextPiece:
+            return [events.TextFinished(self._part_id)]
+        if kind is ReasoningPiece:
+            return [events.ReasoningFinished(self._part_id)]
+        return [events.ToolCallFinished(self._part_id)]
+
+
+def _lost(lost: AttemptLost) -> list[TurnEvent]:
+    failed = events.AttemptFailed(
+        lost.provider,
+        lost.model,
+        lost.code,
+        lost.seconds,
+        lost.wait,
+        lost.prompt_tokens,
+        lost.completion_tokens,
+    )
+    return (
+        [failed, events.ProviderSwitched(lost.next_provider, lost.code)] if lost.next_provider else [failed]
+    )

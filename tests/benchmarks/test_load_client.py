@@ -46,6 +46,22 @@ def test_bytes_may_come_one_by_one() -> None:
     assert (tally.result([]).deltas, tally.events) == (3, 2)
 
 
+SPLIT_MARKS = (
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    b'26\r\ndata: {"type":"text.delta","delta":"10000\r\n'
+    b'12\r\n01 1000002 1000003\r\n2\r\n "\r\n0\r\n\r\n'
+)
+
+
+@pytest.mark.parametrize("split", range(20, len(SPLIT_MARKS)))
+def test_a_mark_that_a_proxy_cut_in_two_is_counted(split: int) -> None:
+    tally = Tally()
+    reader = StreamReader(tally)
+    reader.data_received(SPLIT_MARKS[:split])
+    reader.data_received(SPLIT_MARKS[split:])
+    assert (tally.result([]).deltas, tally.events) == (3, 1)
+
+
 async def test_streams_follow_one_another_on_their_connections(url: str) -> None:
     job = Job(url, body("#chunks=50 #stamp"), 50, streams=7, connections=3)
     result = await run_job(job)

@@ -76,6 +76,13 @@ async def start_turn(req: Request) -> Response:
     return await replies.answer(req, turns.start_turn)
 
 
+@route(f"{CHAT}/messages/{{message_id}}/regenerate", "POST")
+async def regenerate(req: Request) -> Response:
+    from chat.routes import replies, turns
+
+    return await replies.answer(req, turns.regenerate)
+
+
 @route(f"{CHAT}/turns/{{turn_id}}", "GET")
 async def get_turn(req: Request) -> Response:
     from chat.routes import replies, turns

@@ -10,15 +10,15 @@ from fastapi import Request
 from chat.errors import InvalidBody, TooLarge, ValidationError
 
 
-async def read_object(request: Request, *, limit: int) -> dict[str, Any]:
-    """The body as a JSON object. InvalidBody, TooLarge (more than `limit` bytes)."""
+async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -> dict[str, Any]:
+    """The body as a JSON object; `empty` is what no body stands for. InvalidBody, TooLarge (over `limit` bytes)."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
     try:
-        value = orjson.loads(bytes(body) or b"null")
+        value = orjson.loads(bytes(body) or empty)
     except orjson.JSONDecodeError as error:
         raise InvalidBody(f"The body is not JSON: {error}") from None
     if not isinstance(value, dict):
@@ -36,9 +36,11 @@ def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, An
         raise ValidationError(field, first["msg"].removeprefix("Value error, ")) from None
 
 
-async def read_body[Body: pydantic.BaseModel](request: Request, model: type[Body], *, limit: int) -> Body:
+async def read_body[Body: pydantic.BaseModel](
+    request: Request, model: type[Body], *, limit: int, empty: bytes = b"null"
+) -> Body:
     """Both of the above."""
-    return validate(model, await read_object(request, limit=limit))
+    return validate(model, await read_object(request, limit=limit, empty=empty))
 
 
 def read_query[Query: pydantic.BaseModel](request: Request, model: type[Query]) -> Query:

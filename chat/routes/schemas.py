@@ -78,6 +78,12 @@ class TurnBody(BaseModel):
         return self
 
 
+class RegenerateBody(BaseModel):
+    """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
+
+    dialect: str | None = None
+
+
 class PageQuery(BaseModel):
     """`?page=&page_size=&cursor=`"""
 

@@ -7,7 +7,7 @@ from chat.auth.base import Principal
 from chat.messages import MessageDraft
 from chat.routes.replies import json_reply
 from chat.routes.requests import check_size, read_body, read_query
-from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, TurnBody
+from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, RegenerateBody, TurnBody
 from chat.routes.shapes import show_turn
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.turns.base import TurnRequest
@@ -43,6 +43,26 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Re
             content=body.content or "",
             message_id=body.message_id or "",
             session_id=request.path_params["session_id"],
+            dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
+            nonce=_nonce(request),
+        ),
+    )
+
+
+async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/v1/chat/messages/{id}/regenerate`: the question behind a message is answered anew. The answer that
+    was there stays in the list; what the model is shown from now on is the new one."""
+    body = await read_body(request, RegenerateBody, limit=app.settings.max_body_bytes, empty=b"{}")
+    message = await app.conversations.get_message(principal.user_id, request.path_params["message_id"])
+    question = message.id
+    if message.role == "assistant":
+        question = (await app.runner.look(principal.user_id, message.id)).user_message_id
+    return await start_and_stream(
+        app,
+        TurnRequest(
+            principal.user_id,
+            message_id=question,
+            session_id=message.session_id,
             dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
             nonce=_nonce(request),
         ),

@@ -20,6 +20,7 @@ from chat.messages import Message, MessageDraft, Session, Turn, message_id
 from chat.store.base import ConversationStore, SessionDraft, StartedTurn, TurnDraft, TurnStore
 from chat.telemetry import record
 from chat.turns.base import TurnContext, TurnRequest, TurnSource
+from chat.turns.branches import current
 from chat.turns.lease import LeaseKeeper
 from chat.turns.production import Production
 from chat.turns.tasks import TaskSet
@@ -160,7 +161,7 @@ class TurnStarter:
         messages = await self._conversations.list_messages(
             request.user_id, session.id, limit=self._history, before=before, newest=True
         )
-        return session, (*messages, *(() if request.message_id else (asked,)))
+        return session, (*current(messages), *(() if request.message_id else (asked,)))
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str) -> TurnDraft:
         message = MessageDraft("user", request.content, author=request.user_id)

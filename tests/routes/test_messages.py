@@ -75,6 +75,7 @@ async def test_a_message_has_every_key(client: ChatClient) -> None:
         "llm_provider": "AZURE",
         "llm_model": "gpt-x",
         "author": None,
+        "parent_message_id": asked["id"],
     }
     assert type(answer["response_time_ms"]) is type(answer["tokens_used"]) is int
 

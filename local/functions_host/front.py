@@ -9,6 +9,7 @@ from local.functions_host.functions import Function
 from local.functions_host.keys import Keys
 from local.functions_host.proxy import Proxy
 from local.functions_host.routing import Router
+from local.functions_host.webpubsub import PATH, WebPubSubWebhook
 
 LANDING = "<!doctype html><title>Functions</title><p>Your functions host is up and running."
 
@@ -17,9 +18,16 @@ class Front:
     """One request in, one response out."""
 
     def __init__(
-        self, router: Router[Function], proxy: Proxy, admin: Admin, *, cors: Cors, keys: Keys | None
+        self,
+        router: Router[Function],
+        proxy: Proxy,
+        admin: Admin,
+        web_pubsub: WebPubSubWebhook,
+        *,
+        cors: Cors,
+        keys: Keys | None,
     ) -> None:
-        self._router, self._proxy, self._admin = router, proxy, admin
+        self._router, self._proxy, self._admin, self._web_pubsub = router, proxy, admin, web_pubsub
         self._cors, self._keys = cors, keys
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -35,7 +43,7 @@ class Front:
         if first == "admin":
             return self._with(added, await self._admin_answer(request))
         if path.lower().startswith("/runtime/webhooks/"):
-            return self._with(added, self._webhook())
+            return self._with(added, await self._webhook(request, path))
         found = self._router.match(request.method, path)
         if found is None:
             return self._with(added, self._unmatched(request.method, path))
@@ -51,9 +59,13 @@ class Front:
             return web.Response(status=401)
         return await self._admin.answer(request)
 
-    def _webhook(self) -> web.Response:
-        """No extension has a webhook here."""
-        return web.Response(status=404)
+    async def _webhook(self, request: web.BaseRequest, path: str) -> web.Response:
+        """Of all extensions only Web PubSub has a webhook here."""
+        if path.lower().rstrip("/") != PATH:
+            return web.Response(status=404)
+        if not self._allows(request, "function"):
+            return web.Response(status=401)
+        return await self._web_pubsub.answer(request)
 
     def _unmatched(self, method: str, path: str) -> web.Response:
         if path == "/" and method == "GET":

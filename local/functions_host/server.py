@@ -18,6 +18,7 @@ from local.functions_host.keys import Keys
 from local.functions_host.proxy import LONGEST_HEADER_BYTES, Proxy
 from local.functions_host.stopping import Stopping
 from local.functions_host.timers import make_timers, running
+from local.functions_host.webpubsub import WebPubSubWebhook
 from local.functions_host.worker import Worker, start_worker
 
 
@@ -45,9 +46,10 @@ async def run_host(options: HostOptions, listener: socket.socket, announce: Call
     router = http_router(worker.functions, options.route_prefix)
     direct.open_to(worker, router.match)
     timers = make_timers(worker)
+    web_pubsub = WebPubSubWebhook(worker.functions, worker.invoke)
     async with Proxy(worker) as proxy:
         admin = Admin(worker, timers, options.route_prefix)
-        front = Front(router, proxy, admin, cors=options.cors, keys=options.keys)
+        front = Front(router, proxy, admin, web_pubsub, cors=options.cors, keys=options.keys)
         async with _serving(front, listener, worker, stopping), running(timers):
             announce(worker)
             await stopping.requested()

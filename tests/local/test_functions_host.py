@@ -162,7 +162,7 @@ UNMATCHED = [
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
     ("POST", "/"),
-    ("POST", "/runtime/webhooks/webpubsub"),
+    ("POST", "/runtime/webhooks/other"),
     ("GET", "/admin/nothing"),
 ]
 

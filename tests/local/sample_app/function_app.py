@@ -153,3 +153,55 @@ async def every_second(timer: func.TimerRequest) -> None:
 @app.timer_trigger("timer", schedule="0 0 0 1 1 *")
 async def by_hand(timer: func.TimerRequest) -> None:
     note("by_hand", timer)
+
+
+events: list[dict[str, object]] = []
+
+
+@app.generic_trigger(
+    arg_name="request", type="webPubSubTrigger", hub="chat", eventType="system", eventName="connect"
+)
+async def on_connect(request: str) -> dict[str, object]:
+    """Lets everyone in but those who ask not to be."""
+    asked = json.loads(request)
+    events.append(asked)
+    if asked["query"].get("refuse"):
+        return {"code": "unauthorized", "errorMessage": "not you"}
+    return {"userId": "ann", "groups": ["room"], "states": {"color": "red"}}
+
+
+@app.generic_trigger(
+    arg_name="request", type="webPubSubTrigger", hub="chat", eventType="system", eventName="connected"
+)
+async def on_connected(request: str) -> None:
+    events.append(json.loads(request))
+
+
+@app.generic_trigger(
+    arg_name="request", type="webPubSubTrigger", hub="chat", eventType="user", eventName="message"
+)
+async def on_message(request: str) -> dict[str, object] | None:
+    """Answers as the text of the event says."""
+    said = json.loads(request)
+    events.append(said)
+    match said["data"]:
+        case "raise":
+            raise ValueError("on purpose")
+        case "silence":
+            return None
+        case "buffer":
+            return {"data": {"type": "Buffer", "data": [1, 2, 255]}, "dataType": "binary"}
+        case "number":
+            return {"data": 7}
+        case text:
+            return {"data": text.upper(), "dataType": "json" if said["dataType"] == "Json" else "text"}
+
+
+@app.generic_trigger(arg_name="data", type="webPubSubTrigger", hub="chat", eventType="user", eventName="raw")
+async def on_raw(data: bytes) -> dict[str, object]:
+    return {"data": f"{type(data).__name__} {len(data)}"}
+
+
+@app.route("events", methods=["GET"])
+async def seen_events(req: Request) -> JSONResponse:
+    return JSONResponse(events)

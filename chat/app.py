@@ -57,15 +57,15 @@ class ChatApp:
 
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
-    from chat.providers.azure_inference import AzureInferenceProvider
+    from chat.providers.registry import build_providers
     from chat.store.table_storage import TableStorage
 
     clock = SystemClock()
     ids = UlidIds(clock)
     storage = TableStorage.open(settings)
-    provider = AzureInferenceProvider(settings)
+    providers = build_providers(settings)
     runner = TurnRunner(
-        source=TurnEngine(provider, system_prompt=settings.system_prompt),
+        source=TurnEngine(next(iter(providers.values())), system_prompt=settings.system_prompt),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
@@ -78,7 +78,8 @@ def build_app(settings: Settings) -> ChatApp:
 
     async def close() -> None:
         await runner.drain()
-        await provider.aclose()
+        for provider in providers.values():
+            await provider.aclose()
         await storage.aclose()
 
     return ChatApp(

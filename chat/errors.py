@@ -167,6 +167,12 @@ class ProviderRejected(ProviderError):
 
     code = "MODEL_REJECTED"
 
+    def __init__(self, message: str = "", *, parameter: str = "") -> None:
+        super().__init__(message)
+        self.parameter = (
+            parameter  # of the request's body, which it would have to be without; "" when none is named
+        )
+
 
 class ProviderAuthFailed(ProviderError):
     """The model service refused our credentials."""

@@ -7,10 +7,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from typing import Any
 
+from chat.model_services import SERVICES, ServiceSettings
+
 NAME = re.compile(r"[\w.:-]{1,128}")
-PROVIDERS = ("AZURE",)
+PROVIDERS = ("AZURE", *SERVICES)
 SYSTEM_PROMPT = "You are a helpful AI assistant for Presto-Change-O, an industry simulation dashboard."
 
 
@@ -79,7 +82,7 @@ def _level(text: str) -> str:
     return text.upper()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one process. Durations are seconds, whatever unit the setting's name says."""
 
@@ -92,7 +95,12 @@ class Settings:
     table_prefix: str = setting(
         "CHAT_TABLE_PREFIX", "chat", "What the names of the tables begin with; letters and digits."
     )
-    providers: tuple[str, ...] = setting("CHAT_PROVIDERS", "AZURE", "The model provider: AZURE.", _providers)
+    providers: tuple[str, ...] = setting(
+        "CHAT_PROVIDERS",
+        "AZURE",
+        f"The model providers, in the order in which they are asked: some of {', '.join(PROVIDERS)}.",
+        _providers,
+    )
     azure_endpoint: str = setting(
         "AZURE_AI_ENDPOINT",
         "",
@@ -123,6 +131,11 @@ class Settings:
     azure_token_gap_timeout: float = setting(
         "AZURE_AI_TOKEN_GAP_TIMEOUT_S", "30", "Seconds the model may pause between two words.", _duration
     )
+    services: Mapping[str, ServiceSettings]  # of every provider but AZURE
+    openrouter_site: str = setting(
+        "OPENROUTER_AI_SITE", "", "The address of your app, which OPENROUTER may show beside its usage."
+    )
+    openrouter_title: str = setting("OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.")
     system_prompt: str = setting(
         "CHAT_SYSTEM_PROMPT", SYSTEM_PROMPT, "What the model is told before every conversation."
     )
@@ -165,7 +178,40 @@ class Settings:
     )
 
 
-SETTINGS: tuple[Setting, ...] = tuple(each.metadata["setting"] for each in fields(Settings))
+SERVICE_SETTINGS: Mapping[str, Mapping[str, Setting]] = {
+    provider: {
+        each.name: Setting(
+            rows[each.name].name,
+            rows[each.name].default,
+            rows[each.name].help,
+            _duration if each.name.endswith("timeout") else str,
+            secret=each.name == "key",
+        )
+        for each in fields(ServiceSettings)
+    }
+    for provider, rows in SERVICES.items()
+}
+"""The rows of the table for each field of a provider's `ServiceSettings`."""
+
+ROWS: Mapping[str, Setting] = {
+    each.name: each.metadata["setting"] for each in fields(Settings) if "setting" in each.metadata
+}
+"""The rows of the table for the other fields of `Settings`."""
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    chain.from_iterable(
+        [ROWS[each.name]]
+        if each.name in ROWS
+        else chain.from_iterable(rows.values() for rows in SERVICE_SETTINGS.values())
+        for each in fields(Settings)
+    )
+)
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "AZURE": ("AZURE_AI_ENDPOINT",),
+    **{name: tuple(row.name for row in rows.values() if row.needed) for name, rows in SERVICES.items()},
+}
+"""The settings that a provider cannot do without, once it is named."""
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -173,18 +219,21 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     wrong: list[str] = []
-    for each in fields(Settings):
-        row: Setting = each.metadata["setting"]
+    for row in SETTINGS:
         text = environ.get(row.name, "").strip() or row.default
         try:
-            values[each.name] = row.read(text)
+            values[row.name] = row.read(text)
         except ValueError as error:
             shown = "its value" if row.secret else repr(text)
             wrong.append(f"{row.name}: {shown} is not usable: {error}")
     wrong += _missing(values, environ)
     if wrong:
         raise SettingsError("\n".join(wrong))
-    return Settings(**values)
+    services = {
+        provider: ServiceSettings(**{name: values[row.name] for name, row in rows.items()})
+        for provider, rows in SERVICE_SETTINGS.items()
+    }
+    return Settings(**{name: values[row.name] for name, row in ROWS.items()}, services=services)
 
 
 def read_setting(name: str, environ: Mapping[str, str] | None = None) -> Any:
@@ -194,10 +243,13 @@ def read_setting(name: str, environ: Mapping[str, str] | None = None) -> Any:
 
 
 def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
-    missing: list[str] = []
-    if "AZURE" in values.get("providers", ()) and not values.get("azure_endpoint"):
-        missing.append("AZURE_AI_ENDPOINT: missing; CHAT_PROVIDERS names AZURE, which needs it")
-    storage = str(values.get("storage", ""))
+    missing = [
+        f"{name}: missing; CHAT_PROVIDERS names {provider}, which needs it"
+        for provider in dict.fromkeys(values.get("CHAT_PROVIDERS", ()))
+        for name in NEEDS[provider]
+        if not values.get(name)
+    ]
+    storage = str(values.get("CHAT_STORAGE", ""))
     if not NAME.fullmatch(storage):  # often the connection string itself, which must not be shown
         missing.append("CHAT_STORAGE: must be the name of a setting, not what that setting holds")
     elif not storage_values(storage, environ):

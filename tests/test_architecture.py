@@ -19,6 +19,7 @@ VALUES = (
     "chat.messages",
     "chat.errors",
     "chat.settings",
+    "chat.model_services",
     "chat.clock",
     "chat.telemetry",
 )

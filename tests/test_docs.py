@@ -31,7 +31,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"```[\s\S]*?```|`[^`\n]+`|^ {4}.*$", re.MULTILINE)
 CITATION = re.compile(r"(?<![\w/.])docs/[\w./-]*\w")
 SECTION = re.compile(r"docs/protocol\.md\)?, section (\d+)")
-SETTING = re.compile(r"\b(?:CHAT|AZURE_AI)_[A-Z_]+\b")
+SETTING = re.compile(r"\b(?:CHAT|(?:AZURE|LOCAL|OPENROUTER|DATABRICKS|GITHUB)_AI)_[A-Z_]+\b")
 ROUTE = re.compile(r"`([A-Z]+) /([^`\s?]*)`")
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -1,7 +1,10 @@
 """The settings as an environment gives them."""
 
+from dataclasses import fields
+
 import pytest
 
+from chat.model_services import SERVICES, ServiceSettings
 from chat.settings import (
     SETTINGS,
     Settings,
@@ -62,6 +65,7 @@ def test_what_is_wrong_and_what_is_missing_come_together() -> None:
         ("CHAT_HEARTBEAT_S", "nan"),
         ("CHAT_HEARTBEAT_S", "inf"),
         ("AZURE_AI_FIRST_TOKEN_TIMEOUT_S", "a minute"),
+        ("GITHUB_AI_TOKEN_GAP_TIMEOUT_S", "-1"),
         ("CHAT_HTTP_AUTH_LEVEL", "NONE"),
     ],
 )
@@ -77,6 +81,7 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
         ("CHAT_COALESCE_MS", "50", 0.05),
         ("CHAT_HTTP_AUTH_LEVEL", "function", "FUNCTION"),
         ("CHAT_PROVIDERS", " AZURE, ", ("AZURE",)),
+        ("CHAT_PROVIDERS", "LOCAL,AZURE", ("LOCAL", "AZURE")),
         ("CHAT_TABLE_PREFIX", " parley ", "parley"),
     ],
 )
@@ -95,8 +100,42 @@ def test_no_secret_stands_in_an_error(storage: str) -> None:
     assert "c2VjcmV0" not in str(lines)
 
 
-def test_the_key_of_the_model_is_the_secret_of_the_table() -> None:
-    assert [row.name for row in SETTINGS if row.secret] == ["AZURE_AI_KEY"]
+def test_the_keys_of_the_models_are_the_secrets_of_the_table() -> None:
+    secrets = {row.name for row in SETTINGS if row.secret}
+    assert secrets == {"AZURE_AI_KEY", *(rows["key"].name for rows in SERVICES.values())}
+
+
+def test_everything_that_the_named_providers_lack_is_named_at_once() -> None:
+    lines = problems(
+        CHAT_PROVIDERS="OPENROUTER,LOCAL,AZURE,GITHUB,DATABRICKS,LOCAL", AzureWebJobsStorage="a=b"
+    )
+    assert [line.partition(":")[0] for line in lines] == [
+        "OPENROUTER_AI_KEY",
+        "LOCAL_AI_ENDPOINT",
+        "LOCAL_AI_MODEL",
+        "AZURE_AI_ENDPOINT",
+        "GITHUB_AI_KEY",
+        "GITHUB_AI_MODEL",
+        "DATABRICKS_HOST",
+        "DATABRICKS_TOKEN",
+        "MAS_ENDPOINT_NAME",
+    ]
+    assert lines[0] == "OPENROUTER_AI_KEY: missing; CHAT_PROVIDERS names OPENROUTER, which needs it"
+
+
+def test_a_provider_that_is_not_named_needs_nothing() -> None:
+    settings = load_settings(
+        {"CHAT_PROVIDERS": "OPENROUTER", "OPENROUTER_AI_KEY": "k", "AzureWebJobsStorage": "a=b"}
+    )
+    assert settings.services["OPENROUTER"] == ServiceSettings(
+        "https://openrouter.ai/api/v1", "k", "openrouter/auto", 60.0, 30.0
+    )
+    assert settings.services["LOCAL"].endpoint == ""
+
+
+def test_a_provider_that_nobody_knows_is_refused() -> None:
+    [line] = problems(**LEAST, CHAT_PROVIDERS="AZURE,BARD")
+    assert "AZURE, LOCAL, OPENROUTER, DATABRICKS, GITHUB" in line
 
 
 @pytest.mark.parametrize(
@@ -130,4 +169,5 @@ def test_the_platform_says_where_we_are(environ: dict[str, str], azure: bool) ->
 
 def test_names_stand_in_the_table_once() -> None:
     names = [row.name for row in SETTINGS]
-    assert len(set(names)) == len(names) == len(Settings.__dataclass_fields__)
+    assert len(set(names)) == len(names)
+    assert len(names) == len(Settings.__dataclass_fields__) - 1 + len(SERVICES) * len(fields(ServiceSettings))

@@ -4,10 +4,10 @@ Verified against the URLs that azure-ai-inference 1.0.0b9 sends; the routes are 
 https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle (read November 2026).
 """
 
-import ipaddress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs
 
+from chat.providers.endpoint_url import is_loopback, split_endpoint
 from chat.settings import Settings, SettingsError
 
 DEPLOYMENTS = "/openai/deployments/"
@@ -26,7 +26,11 @@ class Endpoint:
 
 def resolve_endpoint(settings: Settings) -> Endpoint:
     """The endpoint of the settings. SettingsError when it cannot be used."""
-    parts = urlsplit(settings.azure_endpoint.strip())
+    parts = split_endpoint(
+        settings.azure_endpoint,
+        setting="AZURE_AI_ENDPOINT",
+        example="https://<resource>.services.ai.azure.com/openai/v1",
+    )
     _check_host(parts, has_key=bool(settings.azure_key))
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     if path.endswith("/models"):
@@ -43,23 +47,10 @@ def resolve_endpoint(settings: Settings) -> Endpoint:
 
 
 def _check_host(parts: SplitResult, *, has_key: bool) -> None:
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise _wrong("not a URL such as https://<resource>.services.ai.azure.com/openai/v1")
-    if "@" in parts.netloc:
-        raise _wrong("a user name or password does not belong in it; the key goes to AZURE_AI_KEY")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise _wrong("http:// would send the key in the clear; only this machine may be asked like that")
     if parts.scheme == "http" and not has_key:
         raise _wrong("http:// needs AZURE_AI_KEY: the token of an identity is never sent in the clear")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _scope(host: str) -> str:

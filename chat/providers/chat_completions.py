@@ -1,28 +1,23 @@
-"""The chat completions protocol without a socket: the request body, and replies read chunk by chunk.
+"""The chat completions protocol without a socket: replies, read chunk by chunk.
 
 Follows https://platform.openai.com/docs/api-reference/chat-streaming (read November 2026) and what Azure and other
 services are known to send beside it: chunks without choices, nulls, errors inside the stream, a `model` that names
-the one a router chose.
+the one a router chose, content in parts, the whole reply in one chunk.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import orjson
 
 from chat.errors import BadProviderReply
-from chat.events import JSON, JSONObject
 from chat.providers.base import (
     ModelChosen,
     ModelDelta,
-    ModelMessage,
-    ModelRequest,
     ReasoningPiece,
     StopReason,
     TextPiece,
-    ToolCall,
     ToolCallPiece,
-    ToolDefinition,
     UsageReport,
 )
 from chat.providers.service_errors import error_in_stream
@@ -33,50 +28,20 @@ STOP_REASONS: Mapping[str, Literal["stop", "length", "tool_calls", "content_filt
     "stop": "stop",
     "length": "length",
     "max_tokens": "length",
+    "model_length": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
+    "safety": "content_filter",
+    "refusal": "content_filter",
 }
-"""Reasons that are not in the table read as `stop`: the service did say that the reply is complete."""
+"""Reasons that are in neither table read as `stop`: the service did say that the reply is complete."""
 
+FAILURES = frozenset({"error", "abort"})
+"""Reasons by which services say that the reply is not complete: as OpenRouter and vLLM put it."""
 
-def request_body(request: ModelRequest, model: str, *, include_usage: bool = True) -> JSONObject:
-    """The body of `POST /chat/completions`. `extras` add to it, and yield to what the request itself says."""
-    body: JSONObject = dict(request.extras)
-    body["model"] = model
-    body["messages"] = [_message(message) for message in request.messages]
-    body["stream"] = True
-    if include_usage:
-        body["stream_options"] = {"include_usage": True}
-    for name in ("temperature", "top_p", "max_tokens"):
-        if (value := getattr(request, name)) is not None:
-            body[name] = value
-    if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-    return body
-
-
-def _message(message: ModelMessage) -> JSON:
-    row: JSONObject = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        row["content"] = message.content or None  # some services refuse "" beside calls
-        row["tool_calls"] = [_call(call) for call in message.tool_calls]
-    if message.role == "tool":
-        row["tool_call_id"] = message.tool_call_id
-    return row
-
-
-def _call(call: ToolCall) -> JSON:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
-def _tool(tool: ToolDefinition) -> JSON:
-    function: JSONObject = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-    }
-    return {"type": "function", "function": function}
+REASONING = ("reasoning_content", "reasoning", "thinking")
+"""Where reasoning stands, in the order in which it counts when a service says it twice."""
 
 
 class ChunkReader:
@@ -122,7 +87,7 @@ class ChunkReader:
         return [*deltas, self._usage] if self._usage else deltas
 
     def _read_chunk(self, chunk: dict[str, Any]) -> Sequence[ModelDelta]:
-        if error := chunk.get("error"):
+        if error := chunk.get("error") or _bare_error(chunk):
             raise error_in_stream(error)
         usage = chunk.get("usage")
         if usage:
@@ -144,15 +109,18 @@ class ChunkReader:
 
     def _read_choice(self, choice: dict[str, Any]) -> list[ModelDelta]:
         deltas: list[ModelDelta] = []
-        if delta := choice.get("delta"):
-            if text := delta.get("reasoning_content") or delta.get("reasoning"):
-                deltas.append(ReasoningPiece(_text(text)))
-            if text := delta.get("content") or delta.get("refusal"):
-                deltas.append(TextPiece(_text(text)))
+        if delta := choice.get("delta") or choice.get("message"):
+            if text := _reasoning(delta):
+                deltas.append(ReasoningPiece(text))
+            if content := delta.get("content") or delta.get("refusal"):
+                deltas.extend(_pieces(content))
             if calls := delta.get("tool_calls"):
                 deltas.extend(self._read_call(call) for call in calls)
         if reason := choice.get("finish_reason"):
-            self._stop = _text(reason)
+            self._stop = _text(reason).lower()
+            if self._stop in FAILURES:
+                self._stop = ""
+                raise BadProviderReply("The model service broke off its reply.")
         return deltas
 
     def _read_call(self, call: dict[str, Any]) -> ToolCallPiece:
@@ -174,6 +142,36 @@ class ChunkReader:
         if given is not None and (given not in self._calls or not call_id):
             return given
         return len(self._calls) if call_id or not self._calls else max(self._calls)
+
+
+def _bare_error(chunk: dict[str, Any]) -> object:
+    """The error that a chunk is when it does not say so: as vLLM and Databricks send it."""
+    return chunk if chunk.get("object") == "error" or "error_code" in chunk else None
+
+
+def _reasoning(delta: dict[str, Any]) -> str:
+    for name in REASONING:
+        if text := delta.get(name):
+            return _text(text)
+    details = delta.get("reasoning_details") or ()  # OpenRouter's, beside text that is encrypted
+    return "".join(_text(each.get("text") or each.get("summary") or "") for each in details)
+
+
+def _pieces(content: object) -> list[ModelDelta]:
+    """The pieces of a delta's content: mostly text, or parts of several types (Databricks, Mistral)."""
+    if not isinstance(content, list):
+        return [TextPiece(_text(content))]
+    pieces: list[ModelDelta] = []
+    for part in cast("list[dict[str, Any]]", content):
+        if text := part.get("text"):
+            pieces.append(TextPiece(_text(text)))
+        if thought := "".join(_text(each.get("text") or "") for each in _thoughts(part)):
+            pieces.append(ReasoningPiece(thought))
+    return pieces
+
+
+def _thoughts(part: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    return part.get("summary") or part.get("thinking") or ()
 
 
 def _text(value: object) -> str:

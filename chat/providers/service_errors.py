@@ -5,7 +5,7 @@ address taken out. Those about keys, quotas and the service's own troubles are n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -27,8 +27,20 @@ MAX_MESSAGE_CHARACTERS = 300
 SECRET = re.compile(r"\w+://\S+|(?=\S*\d)[\w+/=.~-]{24,}|\bsk-\S+|(?i:\bbearer\s+)\S+")
 FILTER_CODES = frozenset({"content_filter", "responsibleaipolicyviolation", "content_policy_violation"})
 
+UNSUPPORTED_CODES = frozenset(
+    {"unsupported_parameter", "unsupported_value", "unknown_parameter", "extra_forbidden"}
+)
+UNSUPPORTED = re.compile(
+    r"unsupported|not support|unrecogni[sz]ed|not permitted|not allowed|deprecated|cannot both|was unexpected"
+    r"|un(known|expected) (field|parameter|argument|keyword)",
+    re.IGNORECASE,
+)
+"""How services say that they do not take a parameter at all, as against a value of it."""
+INDISPENSABLE = frozenset({"messages", "model", "stream"})
+
 STATUS_ERRORS: Mapping[int, type[ProviderError]] = {
     401: ProviderAuthFailed,
+    402: ProviderAuthFailed,  # an account without credit: no other request will do either
     403: ProviderAuthFailed,
     408: ProviderTimeout,
     429: ProviderRateLimited,
@@ -41,8 +53,10 @@ WORDS: tuple[tuple[str, type[ProviderError]], ...] = (
     ("ratelimit", ProviderRateLimited),
     ("too_many_requests", ProviderRateLimited),
     ("toomanyrequests", ProviderRateLimited),
+    ("request_limit", ProviderRateLimited),
     ("quota", ProviderRateLimited),
     ("timeout", ProviderTimeout),
+    ("deadline", ProviderTimeout),
     ("api_key", ProviderAuthFailed),
     ("authentication", ProviderAuthFailed),
     ("permission", ProviderAuthFailed),
@@ -51,16 +65,22 @@ WORDS: tuple[tuple[str, type[ProviderError]], ...] = (
     ("unavailable", ProviderUnavailable),
     ("overloaded", ProviderUnavailable),
     ("invalid", ProviderRejected),
+    ("bad_request", ProviderRejected),
     ("context_length", ProviderRejected),
 )
 """What the `code` or `type` of an error inside a stream contains, most telling first."""
 
 
-def error_of_status(status: int, headers: Mapping[str, str], body: bytes, *, model: str) -> ProviderError:
-    """The error that a reply with this status stands for. `model` is the deployment that was asked."""
+def error_of_status(
+    status: int, headers: Mapping[str, str], body: bytes, *, model: str, parameters: Collection[str] = ()
+) -> ProviderError:
+    """The error that a reply with this status stands for.
+
+    `model` is who was asked, `parameters` are the keys of what was sent: one of them may be what is refused.
+    """
     error = _error_object(body)
     if status == 404:
-        return ProviderRejected(f"The model service knows no deployment '{model}' at this endpoint.")
+        return ProviderRejected(f"The model service knows no model '{model}' at this endpoint.")
     if status == 429:
         return ProviderRateLimited(retry_after=retry_after(headers))
     if 400 <= status < 500 and _is_filtered(error):
@@ -70,7 +90,8 @@ def error_of_status(status: int, headers: Mapping[str, str], body: bytes, *, mod
     if status >= 500:
         return ProviderUnavailable(f"The model service failed with status {status}.")
     if status >= 400:
-        return _explained(ProviderRejected, f"The model service refused the request ({status})", error)
+        what = f"The model service refused the request ({status})"
+        return ProviderRejected(_sentence(what, error), parameter=refused_parameter(error, parameters))
     return BadProviderReply(f"The model service answered with status {status}.")
 
 
@@ -81,13 +102,26 @@ def error_in_stream(error: object) -> ProviderError:
     if status:
         kind = STATUS_ERRORS.get(status, ProviderUnavailable if status >= 500 else ProviderRejected)
     else:
-        words = f"{row.get('code')} {row.get('type')}".lower()
+        words = f"{row.get('code')} {row.get('error_code')} {row.get('type')}".lower()
         kind = next((kind for word, kind in WORDS if word in words), BadProviderReply)
     if _is_filtered(row):
         kind = ContentFiltered
     if kind in {ProviderRejected, BadProviderReply}:
-        return _explained(kind, "The model service broke off its reply", row)
+        return kind(_sentence("The model service broke off its reply", row))
     return kind()
+
+
+def refused_parameter(error: Mapping[str, Any], parameters: Collection[str]) -> str:
+    """Which of the parameters the service does not take; "" when it does not say so, or it cannot do without.
+
+    Named by `param` and a code, or by a sentence. The first one counts: what a sentence names later it recommends.
+    """
+    text = str(error.get("message") or error.get("detail"))
+    if str(error.get("code")).lower() not in UNSUPPORTED_CODES and not UNSUPPORTED.search(text):
+        return ""
+    named = re.match(r"\w*", str(error.get("param") or ""))
+    words = [named[0] if named else "", *re.findall(r"\w+", text)]
+    return next((word for word in words if word in parameters and word not in INDISPENSABLE), "")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -127,7 +161,9 @@ def _as_row(error: object) -> dict[str, Any]:
 
 
 def _is_filtered(error: Mapping[str, Any]) -> bool:
-    inner = error.get("innererror")
+    inner, more = error.get("innererror"), error.get("metadata")
+    if isinstance(more, dict) and "flagged_input" in more:  # OpenRouter's moderation, with status 403
+        return True
     codes = (error.get("code"), inner.get("code") if isinstance(inner, dict) else None)
     return any(str(code).lower() in FILTER_CODES for code in codes)
 
@@ -138,11 +174,11 @@ def _status(code: object) -> int:
     return int(text) if re.fullmatch("[45][0-9][0-9]", text) else 0
 
 
-def _explained(kind: type[ProviderError], what: str, error: Mapping[str, Any]) -> ProviderError:
+def _sentence(what: str, error: Mapping[str, Any]) -> str:
     text = error.get("message")
     if not isinstance(text, str) or not text.strip():
-        return kind(what + ".")
+        return what + "."
     text = SECRET.sub("***", " ".join(text.split()))
     if len(text) > MAX_MESSAGE_CHARACTERS:
         text = text[:MAX_MESSAGE_CHARACTERS] + "…"
-    return kind(f"{what}: {text}")
+    return f"{what}: {text}"

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from chat.providers.azure_inference import AzureInferenceProvider
+from chat.providers.base import ModelProvider
+from chat.providers.registry import build_providers
 from tests.support.model_service import ModelService, running_model_service
-from tests.support.provider_settings import settings_for
+from tests.support.provider_settings import provider_settings
 
-type MakeProvider = Callable[..., AzureInferenceProvider]
+type MakeProvider = Callable[..., ModelProvider]
 
 
 @pytest.fixture
@@ -18,13 +19,21 @@ async def service() -> AsyncGenerator[ModelService]:
         yield service
 
 
+@pytest.fixture(params=["AZURE", "LOCAL", "OPENROUTER"])
+def provider_name(request: pytest.FixtureRequest) -> str:
+    """The name of a provider; each test that asks one runs once for each of these, or for those it names itself."""
+    return request.param
+
+
 @pytest.fixture
-async def make_provider(service: ModelService) -> AsyncGenerator[MakeProvider]:
-    """Makes a provider for a path of the service; closes it at the end of the test."""
+async def make_provider(provider_name: str, service: ModelService) -> AsyncGenerator[MakeProvider]:
+    """Makes a provider for a path of the service, or for another URL; closes it at the end of the test."""
     async with AsyncExitStack() as stack:
 
-        def make(path: str = "/openai/v1", **settings: str) -> AzureInferenceProvider:
-            provider = AzureInferenceProvider(settings_for(service.url + path, **settings))
+        def make(path: str = "", *, url: str = "", **settings: str) -> ModelProvider:
+            [provider] = build_providers(
+                provider_settings(provider_name, (url or service.url) + path, **settings)
+            ).values()
             stack.push_async_callback(provider.aclose)
             return provider
 
@@ -32,5 +41,5 @@ async def make_provider(service: ModelService) -> AsyncGenerator[MakeProvider]:
 
 
 @pytest.fixture
-def provider(make_provider: MakeProvider) -> AzureInferenceProvider:
+def provider(make_provider: MakeProvider) -> ModelProvider:
     return make_provider()

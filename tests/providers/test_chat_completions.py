@@ -1,26 +1,27 @@
-"""The chat completions protocol: bodies written, chunks read."""
+"""The chat completions protocol: chunks read."""
 
 from typing import Any
 
 import orjson
 import pytest
 
-from chat.errors import BadProviderReply, ProviderRateLimited
-from chat.events import JSONObject
+from chat.errors import (
+    BadProviderReply,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderUnavailable,
+)
 from chat.providers.base import (
     ModelChosen,
     ModelDelta,
-    ModelMessage,
-    ModelRequest,
     ReasoningPiece,
     StopReason,
     TextPiece,
-    ToolCall,
     ToolCallPiece,
-    ToolDefinition,
     UsageReport,
 )
-from chat.providers.chat_completions import ChunkReader, request_body
+from chat.providers.chat_completions import ChunkReader
 from tests.support.model_service import chunk
 
 CHOSEN, STOP = ModelChosen("gpt-9"), StopReason("stop")
@@ -67,6 +68,54 @@ REPLIES: dict[str, tuple[list[dict[str, Any]], list[ModelDelta]]] = {
     "reasoning said twice": (
         [chunk({"reasoning": "Hm", "reasoning_content": "Hm"}), END],
         [CHOSEN, ReasoningPiece("Hm"), STOP],
+    ),
+    "reasoning as others spell it": (
+        [
+            chunk({"thinking": "H"}),
+            chunk({"reasoning_details": [{"type": "reasoning.text", "text": "m"}]}),
+            chunk({"reasoning_details": [{"type": "reasoning.summary", "summary": "m"}]}),
+            chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}),
+            END,
+        ],
+        [CHOSEN, ReasoningPiece("H"), ReasoningPiece("m"), ReasoningPiece("m"), STOP],
+    ),
+    "reasoning and its details": (
+        [chunk({"reasoning": "Hm", "reasoning_details": [{"text": "Hm"}]}), END],
+        [CHOSEN, ReasoningPiece("Hm"), STOP],
+    ),
+    "content in parts": (
+        [
+            chunk({"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm"}]}]}),
+            chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "m"}]}]}),
+            chunk({"content": [{"type": "text", "text": "Hi"}, {"type": "text", "text": ""}]}),
+            chunk({"content": []}),
+            END,
+        ],
+        [CHOSEN, ReasoningPiece("Hm"), ReasoningPiece("m"), TextPiece("Hi"), STOP],
+    ),
+    "the whole reply in one chunk": (
+        [
+            {
+                "model": "gpt-9",
+                "choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 5, "completion_tokens": 1},
+            }
+        ],
+        [CHOSEN, TextPiece("Hi"), STOP, UsageReport(5, 1)],
+    ),
+    "with annotations of Azure's filter": (
+        [
+            {"model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]},
+            HI | {"content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}},
+            {
+                "model": "",
+                "choices": [
+                    {"index": 0, "content_filter_offsets": {"check_offset": 2}, "finish_reason": None}
+                ],
+            },
+            END,
+        ],
+        [CHOSEN, TextPiece("Hi"), STOP],
     ),
     "a refusal is text": (
         [chunk({"content": None, "refusal": "No."}), END],
@@ -206,6 +255,28 @@ def test_a_reply_without_a_reason_is_a_cut():
         reader.finish()
 
 
+BARE_ERRORS: list[tuple[dict[str, Any], type[ProviderError]]] = [
+    ({"object": "error", "message": "too many", "code": 429}, ProviderRateLimited),
+    ({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "too many"}, ProviderRateLimited),
+    ({"error_code": "TEMPORARILY_UNAVAILABLE"}, ProviderUnavailable),
+    ({"error_code": "BAD_REQUEST", "message": "no"}, ProviderRejected),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), BARE_ERRORS)
+def test_an_error_that_does_not_say_so_is_raised(error: dict[str, Any], kind: type[ProviderError]):
+    with pytest.raises(kind):
+        ChunkReader("asked").read(orjson.dumps(error))
+
+
+@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_a_reason_that_is_a_failure_is_no_end(reason: str):
+    reader = ChunkReader("asked")
+    with pytest.raises(BadProviderReply, match="broke off"):
+        reader.read(orjson.dumps(chunk(reason=reason)))
+    assert not reader.complete
+
+
 def test_an_error_object_is_raised():
     with pytest.raises(ProviderRateLimited):
         ChunkReader("asked").read(b'{"error":{"code":"rate_limit_exceeded"}}')
@@ -222,6 +293,10 @@ MALFORMED = [
     b'{"choices":[1]}',
     b'{"choices":{"a":1}}',
     b'{"choices":[{"delta":[1]}]}',
+    b'{"choices":[{"delta":{"content":["a"]}}]}',
+    b'{"choices":[{"delta":{"content":{"a":1}}}]}',
+    b'{"choices":[{"delta":{"reasoning":["a"]}}]}',
+    b'{"choices":[{"delta":{"reasoning_details":["a"]}}]}',
 ]
 
 
@@ -233,60 +308,3 @@ def test_what_is_no_chunk_is_a_bad_reply(data: bytes):
 
 def test_an_empty_event_is_passed_over():
     assert list(ChunkReader("asked").read(b"")) == []
-
-
-def body(**fields: Any) -> JSONObject:
-    return request_body(ModelRequest(messages=(ModelMessage("user", "Hi"),), **fields), "m")
-
-
-def test_the_smallest_body():
-    assert body() == {
-        "model": "m",
-        "messages": [{"role": "user", "content": "Hi"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-
-
-def test_usage_is_not_asked_of_a_service_that_cannot_tell():
-    assert "stream_options" not in request_body(ModelRequest(messages=()), "m", include_usage=False)
-
-
-def test_parameters_are_sent_even_when_they_are_zero():
-    sent = body(temperature=0.0, top_p=0.5, max_tokens=7)
-    assert (sent["temperature"], sent["top_p"], sent["max_tokens"]) == (0.0, 0.5, 7)
-
-
-def test_extras_add_to_the_body_and_yield_to_the_request():
-    sent = body(temperature=0.5, extras={"seed": 1, "temperature": 2, "stream": False})
-    assert (sent["seed"], sent["temperature"], sent["stream"]) == (1, 0.5, True)
-
-
-def test_extras_are_not_written_to():
-    extras: JSONObject = {"seed": 1}
-    body(extras=extras)
-    assert extras == {"seed": 1}
-
-
-def test_tools_are_sent_as_functions():
-    schema: JSONObject = {"type": "object", "properties": {}}
-    assert body(tools=(ToolDefinition("now", "The time", schema),))["tools"] == [
-        {"type": "function", "function": {"name": "now", "description": "The time", "parameters": schema}}
-    ]
-
-
-def test_calls_and_their_outputs_are_sent_back():
-    request = ModelRequest(
-        messages=(
-            ModelMessage("assistant", "", tool_calls=(ToolCall("a", "now", "{}"),)),
-            ModelMessage("tool", "noon", tool_call_id="a"),
-        )
-    )
-    assert request_body(request, "m")["messages"] == [
-        {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [{"id": "a", "type": "function", "function": {"name": "now", "arguments": "{}"}}],
-        },
-        {"role": "tool", "content": "noon", "tool_call_id": "a"},
-    ]

@@ -1,6 +1,7 @@
 """What services say when they refuse, and what of it is passed on."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,71 @@ IN_STREAM: list[tuple[object, type[ProviderError]]] = [
 @pytest.mark.parametrize(("error", "kind"), IN_STREAM)
 def test_an_error_inside_a_stream_has_its_kind(error: object, kind: type[ProviderError]):
     assert type(error_in_stream(error)) is kind
+
+
+SENT = (
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "seed",
+    "tools",
+)
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    (
+        {
+            "message": "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "Use 'max_completion_tokens' instead.",
+            "param": "max_tokens",
+            "code": "unsupported_parameter",
+        },
+        "max_tokens",
+    ),
+    (
+        {
+            "message": "Unsupported value: 'temperature' does not support 0.2 with this model.",
+            "param": "temperature",
+            "code": "unsupported_value",
+        },
+        "temperature",
+    ),
+    ({"message": "Unrecognized request argument supplied: stream_options"}, "stream_options"),
+    ({"error_code": "BAD_REQUEST", "message": 'json: unknown field "stream_options"'}, "stream_options"),
+    ({"message": "Validation error at #/stream_options: Extra inputs are not permitted"}, "stream_options"),
+    (
+        {"message": "[{'type': 'extra_forbidden', 'loc': ('body', 'seed')}] not permitted", "code": 400},
+        "seed",
+    ),
+    ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Not permitted"}]}, "seed"),
+    (
+        {"message": "no", "param": "stream_options.include_usage", "code": "unknown_parameter"},
+        "stream_options",
+    ),
+    ({"message": "`temperature` and `top_p` cannot both be specified for this model."}, "temperature"),
+    ({"message": "`top_p` is deprecated for this model."}, "top_p"),
+    ({"message": "gemma does not support tools"}, "tools"),
+    ({"message": "'presence_penalty' is not supported", "param": "presence_penalty"}, ""),
+    ({"message": "This model does not support messages of this role", "param": "messages[0].role"}, ""),
+    ({"message": "max_tokens is too large", "param": "max_tokens", "code": "invalid_value"}, ""),
+    ({"message": "temperature must be between 0 and 2", "param": "temperature"}, ""),
+    ({"message": 5, "param": 5, "code": "unsupported_parameter"}, ""),
+    ({}, ""),
+]
+
+
+@pytest.mark.parametrize(("error", "parameter"), REFUSED)
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_parameter_that_the_service_does_not_take_is_named(
+    status: int, error: dict[str, Any], parameter: str
+):
+    for body in ({"error": error}, error):
+        raised = error_of_status(status, {}, json.dumps(body).encode(), model="m", parameters=SENT)
+        assert isinstance(raised, ProviderRejected)
+        assert raised.parameter == parameter
 
 
 def refused(message: object) -> str:

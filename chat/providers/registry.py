@@ -1,0 +1,36 @@
+"""The providers that CHAT_PROVIDERS names."""
+
+from collections.abc import Callable, Mapping
+
+from chat.providers.base import ModelProvider
+from chat.providers.openai_compatible import OpenAICompatibleProvider
+from chat.providers.presets import PRESETS
+from chat.settings import Settings, SettingsError
+
+
+def build_providers(settings: Settings) -> dict[str, ModelProvider]:
+    """A provider for each name, in order. SettingsError says what is wrong with each of them, at once."""
+    providers: dict[str, ModelProvider] = {}
+    wrong: list[str] = []
+    for name in settings.providers:
+        try:
+            providers[name] = MAKERS[name](settings) if name in MAKERS else _from_preset(name, settings)
+        except SettingsError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return providers
+
+
+def _azure(settings: Settings) -> ModelProvider:
+    from chat.providers.azure_inference import AzureInferenceProvider  # an SDK that others need not load
+
+    return AzureInferenceProvider(settings)
+
+
+def _from_preset(name: str, settings: Settings) -> ModelProvider:
+    return OpenAICompatibleProvider(PRESETS[name], settings)
+
+
+MAKERS: Mapping[str, Callable[[Settings], ModelProvider]] = {"AZURE": _azure}
+"""Those that are no preset."""

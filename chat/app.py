@@ -20,6 +20,10 @@ from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
 from chat.dialects.text_delta import TEXT_DELTA
 from chat.errors import Unauthenticated
+from chat.providers.base import ModelProvider
+from chat.providers.breaker import Breaker
+from chat.providers.failover import Failover
+from chat.providers.retry import RetryPolicy
 from chat.settings import Settings, SettingsError, in_azure, load_settings
 from chat.store.base import ConversationStore
 from chat.telemetry import record
@@ -43,6 +47,7 @@ class ChatApp:
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
+    model_states: Callable[[], Mapping[str, str]]  # each provider's breaker
     close: Callable[[], Awaitable[None]]
     connections: int = 0  # streams that are open in this process
 
@@ -63,9 +68,9 @@ def build_app(settings: Settings) -> ChatApp:
     clock = SystemClock()
     ids = UlidIds(clock)
     storage = TableStorage.open(settings)
-    providers = build_providers(settings)
+    models = failover(settings, build_providers(settings), clock)
     runner = TurnRunner(
-        source=TurnEngine(next(iter(providers.values())), system_prompt=settings.system_prompt),
+        source=TurnEngine(models, system_prompt=settings.system_prompt),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
@@ -78,8 +83,7 @@ def build_app(settings: Settings) -> ChatApp:
 
     async def close() -> None:
         await runner.drain()
-        for provider in providers.values():
-            await provider.aclose()
+        await models.aclose()
         await storage.aclose()
 
     return ChatApp(
@@ -91,8 +95,19 @@ def build_app(settings: Settings) -> ChatApp:
         dialects=DIALECTS,
         authenticators=authenticators(settings),
         check_store=storage.ping,
+        model_states=lambda: models.states,
         close=close,
     )
+
+
+def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: Clock) -> Failover:
+    """The model services as one."""
+    policy = RetryPolicy(settings.attempts, settings.retry_wait, settings.retry_after_max)
+    breakers = {
+        name: Breaker(failures=settings.breaker_failures, rest=settings.breaker_rest, clock=clock.monotonic)
+        for name in providers
+    }
+    return Failover(providers, breakers, policy, clock=clock.monotonic)
 
 
 def authenticators(settings: Settings) -> tuple[Authenticator, ...]:

@@ -5,8 +5,8 @@ ChatError (500)
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
   Conflict (409)            TurnInProgress, VersionConflict
-  ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected, ProviderAuthFailed,
-                            ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
+  ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
+                            ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
@@ -174,6 +174,12 @@ class ProviderRejected(ProviderError):
         )
 
 
+class ModelNotFound(ProviderRejected):
+    """The model service knows no such model."""
+
+    code = "MODEL_NOT_FOUND"
+
+
 class ProviderAuthFailed(ProviderError):
     """The model service refused our credentials."""
 
@@ -198,6 +204,10 @@ class ProviderUnavailable(ProviderError):
     status = 503
     code = "MODEL_UNAVAILABLE"
     retryable = True
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds, where it is known
 
 
 class ProviderTimeout(ProviderError):

@@ -127,7 +127,7 @@ class ToolOutput:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """A call of a model service that failed, and after which another is made. Before a step it comes without one."""
+    """A call of a model service that failed before it said anything: there is no step of it."""
 
     provider: str
     model: str

@@ -136,6 +136,33 @@ class Settings:
         "OPENROUTER_AI_SITE", "", "The address of your app, which OPENROUTER may show beside its usage."
     )
     openrouter_title: str = setting("OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.")
+    attempts: int = setting(
+        "CHAT_RETRY_ATTEMPTS",
+        "3",
+        "How often one model service is asked before the next one is, as long as it said nothing.",
+        _count,
+    )
+    retry_wait: float = setting(
+        "CHAT_RETRY_WAIT_S",
+        "1",
+        "Seconds before the second attempt; each further wait is twice as long.",
+        _duration,
+    )
+    retry_after_max: float = setting(
+        "CHAT_RETRY_AFTER_MAX_S",
+        "10",
+        "The longest `Retry-After` of a model service that is waited for; with a longer one the next is asked.",
+        _duration,
+    )
+    breaker_failures: int = setting(
+        "CHAT_BREAKER_FAILURES", "5", "Failures in a row after which a model service is left alone.", _count
+    )
+    breaker_rest: float = setting(
+        "CHAT_BREAKER_REST_S",
+        "30",
+        "Seconds for which it is left alone; then one request is let through.",
+        _positive,
+    )
     system_prompt: str = setting(
         "CHAT_SYSTEM_PROMPT", SYSTEM_PROMPT, "What the model is told before every conversation."
     )

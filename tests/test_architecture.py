@@ -22,6 +22,7 @@ VALUES = (
     "chat.model_services",
     "chat.clock",
     "chat.telemetry",
+    "chat.tokens",
 )
 SIBLINGS = ("chat.providers", "chat.store", "chat.dialects", "chat.wire", "chat.auth")
 # From the top down; a module may import what is below its own layer, and what is in its own part of it.

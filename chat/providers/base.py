@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from chat.events import JSONObject, empty_object
+from chat.tokens import estimate_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class ModelRequest:
     response_schema: ResponseSchema | None = None
     extras: JSONObject = field(default_factory=empty_object)
 
+    @property
+    def estimated_tokens(self) -> int:
+        """About how many tokens the messages have."""
+        return estimate_tokens(
+            *(message.content for message in self.messages),
+            *(call.arguments for message in self.messages for call in message.tool_calls),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChosen:
@@ -72,15 +81,15 @@ class ModelChosen:
 
 @dataclass(frozen=True, slots=True)
 class AttemptLost:
-    """A call that failed before it said anything, and after which another is made: from what stands above providers
-    and asks again, never from a provider itself."""
+    """A call that failed before it said anything: from what stands above providers and asks again, never from a
+    provider itself."""
 
     provider: str
     model: str
     code: str
     seconds: float
     wait: float = 0.0  # seconds until the next one
-    next_provider: str = ""  # "" is the same one again
+    next_provider: str = ""  # "" when the same one is asked again, or nobody
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

@@ -15,6 +15,7 @@ import orjson
 from chat.errors import (
     BadProviderReply,
     ContentFiltered,
+    ModelNotFound,
     ProviderAuthFailed,
     ProviderError,
     ProviderRateLimited,
@@ -80,7 +81,7 @@ def error_of_status(
     """
     error = _error_object(body)
     if status == 404:
-        return ProviderRejected(f"The model service knows no model '{model}' at this endpoint.")
+        return ModelNotFound(f"The model service knows no model '{model}' at this endpoint.")
     if status == 429:
         return ProviderRateLimited(retry_after=retry_after(headers))
     if 400 <= status < 500 and _is_filtered(error):

@@ -15,14 +15,16 @@ async def health(app: ChatApp, _request: Request) -> Response:
     """`GET /api/v1/chat/health`: 503 only when no chat is possible."""
     store = await _check_store(app)
     healthy = store["status"] == "healthy"
+    models: JSONObject = {name: {"breaker": state} for name, state in app.model_states().items()}
+    resting = any(state != "closed" for state in app.model_states().values())
     return json_reply(
         {
             "service": "chat",
-            "status": "healthy" if healthy else "unhealthy",
+            "status": "unhealthy" if not healthy else "degraded" if resting else "healthy",
             "timestamp": iso(app.clock.now()),
             "active_connections": app.connections,
             "running_turns": app.runner.running,
-            "dependencies": {"store": store},
+            "dependencies": {"store": store, "models": models},
             "version": VERSION,
         },
         status=200 if healthy else 503,

@@ -23,7 +23,7 @@ class TurnEngine(TurnSource):
             model=context.model,
             provider=context.provider,
         )
-        step = StepReader(index=0, provider=self._provider.name)
+        step = StepReader(index=0, provider=self._provider.name, prompt_tokens=request.estimated_tokens)
         async with aclosing(self._provider.stream(request)) as pieces:
             async for piece in pieces:
                 for event in step.read(piece):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from chat.clock import Clock, iso
-from chat.errors import ChatError, NotFound, ProviderRateLimited, StoreError, StoreUnavailable, TurnTimedOut
+from chat.errors import ChatError, NotFound, StoreError, StoreUnavailable, TurnTimedOut
 from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
 from chat.messages import Turn
 from chat.store.base import LeaseLost, StartedTurn, TurnEnding, TurnStore
@@ -168,7 +168,7 @@ def failure(error: BaseException) -> TurnFailed:
     """An error as the last event of a turn. The text of what is not ours to show goes to the log alone."""
     if not isinstance(error, ChatError):
         error = ChatError("Something went wrong on our side.")
-    retry_after = error.retry_after if isinstance(error, ProviderRateLimited) else None
+    retry_after = getattr(error, "retry_after", None)
     return TurnFailed(error.code, error.message, error.retryable, error.status, retry_after)
 
 

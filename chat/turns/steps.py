@@ -19,9 +19,10 @@ from chat.providers.base import (
 class StepReader:
     """Turns the pieces of one model call into the events of one step."""
 
-    def __init__(self, *, index: int, provider: str) -> None:
+    def __init__(self, *, index: int, provider: str, prompt_tokens: int = 0) -> None:
         self._index = index
         self._provider = provider
+        self._prompt_tokens = prompt_tokens  # our estimate of what the step is asked
         self._parts = 0
         self._part_id = ""
         self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
@@ -41,7 +42,9 @@ class StepReader:
             case ToolCallPiece():
                 return self._call(piece)
             case ModelChosen(model, provider):
-                return (events.StepStarted(self._index, provider or self._provider, model),)
+                return (
+                    events.StepStarted(self._index, provider or self._provider, model, self._prompt_tokens),
+                )
             case AttemptLost():
                 return _lost(piece)
             case StopReason(reason):

@@ -8,19 +8,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chat.events import (
+    JSON,
     AttemptFailed,
     JSONObject,
     NumberedEvent,
+    ReasoningDelta,
     StepFinished,
     StepStarted,
     TerminalEvent,
     TextDelta,
+    ToolCallDelta,
     TurnCancelled,
+    TurnEvent,
     TurnFailed,
     TurnFinished,
     UsageReported,
 )
 from chat.messages import MessageStatus, TurnError, TurnState, Usage
+from chat.tokens import estimate_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +41,75 @@ class Transcript:
 
 def transcribe(events: Iterable[NumberedEvent]) -> Transcript:
     """Add up the events of a turn, whole or in part."""
-    texts: list[str] = []
-    provider = model = ""
-    usage: Usage | None = None
-    attempts: list[JSONObject] = []
+    sum_ = _Sum()
     for _, event in events:
+        sum_.add(event)
+    return sum_.transcript()
+
+
+class _Sum:
+    """A turn's events, added up one by one. What a step cost is reported by the service, or else estimated: also for
+    a step that was broken off, which is paid for all the same."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._provider = self._model = ""
+        self._usage: Usage | None = None
+        self._attempts: list[JSONObject] = []
+        self._step: StepStarted | None = None  # the one whose usage is not known yet
+        self._said: list[str] = []  # everything the model said in it
+
+    def add(self, event: TurnEvent) -> None:
         match event:
             case TextDelta(_, text):
-                texts.append(text)
-            case StepStarted(_, provider, model):
-                attempts.append({"provider": provider, "model": model, "outcome": "running"})
-            case AttemptFailed(provider, model, code, seconds):
-                row: JSONObject = {"provider": provider, "model": model, "outcome": code}
-                attempts.append({**row, "seconds": seconds})
-            case StepFinished(reason) if attempts:
-                attempts[-1]["outcome"] = reason
+                self._texts.append(text)
+                self._said.append(text)
+            case ReasoningDelta(_, text) | ToolCallDelta(_, text):
+                self._said.append(text)
+            case StepStarted():
+                self._step, self._provider, self._model = event, event.provider, event.model
+                self._attempt(event.provider, event.model, "running")
+            case AttemptFailed():
+                self._attempt(event.provider, event.model, event.code, seconds=event.seconds)
+                if event.prompt_tokens or event.completion_tokens:
+                    self._count(event.prompt_tokens, event.completion_tokens, estimated=True)
             case UsageReported():
-                usage = _add(usage, event)
+                self._step = None
+                self._count(event.prompt_tokens, event.completion_tokens, estimated=event.estimated)
+            case StepFinished(reason):
+                self._end_step()
+                self._outcome(reason)
+            case TurnFailed(code) if self._attempts and self._attempts[-1]["outcome"] == "error":
+                self._outcome(code)
             case _:
                 pass
-    return Transcript("".join(texts), provider, model, usage, tuple(attempts))
+
+    def transcript(self) -> Transcript:
+        self._end_step()
+        return Transcript(
+            "".join(self._texts), self._provider, self._model, self._usage, tuple(self._attempts)
+        )
+
+    def _end_step(self) -> None:
+        if self._step is not None:
+            self._count(self._step.prompt_tokens, estimate_tokens("".join(self._said)), estimated=True)
+        self._step = None
+        self._said = []
+
+    def _count(self, prompt: int, completion: int, *, estimated: bool) -> None:
+        before = self._usage or Usage()
+        self._usage = Usage(
+            before.prompt_tokens + prompt,
+            before.completion_tokens + completion,
+            before.estimated or estimated,
+        )
+
+    def _attempt(self, provider: str, model: str, outcome: str, **more: JSON) -> None:
+        self._attempts.append({"provider": provider, "model": model, "outcome": outcome, **more})
+
+    def _outcome(self, outcome: str) -> None:
+        if self._attempts:
+            self._attempts[-1]["outcome"] = outcome
 
 
 def turn_state(terminal: TerminalEvent) -> TurnState:
@@ -85,12 +139,3 @@ def turn_error(terminal: TerminalEvent) -> TurnError | None:
     if isinstance(terminal, TurnFailed):
         return TurnError(terminal.code, terminal.message, terminal.retryable)
     return None
-
-
-def _add(usage: Usage | None, report: UsageReported) -> Usage:
-    before = usage or Usage()
-    return Usage(
-        before.prompt_tokens + report.prompt_tokens,
-        before.completion_tokens + report.completion_tokens,
-        before.estimated or report.estimated,
-    )

@@ -39,6 +39,13 @@ def setting(
     return field(metadata={"setting": Setting(name, default, help, read, secret)})
 
 
+def _line(text: str) -> str:
+    """What is sent as a header or stands in a URL."""
+    if not text.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -108,7 +115,7 @@ class Settings:
         "`https://<resource>.openai.azure.com/openai/deployments/<name>`.",
     )
     azure_key: str = setting(
-        "AZURE_AI_KEY", "", "Its key. Without one, DefaultAzureCredential signs in.", secret=True
+        "AZURE_AI_KEY", "", "Its key. Without one, DefaultAzureCredential signs in.", _line, secret=True
     )
     azure_model: str = setting("AZURE_AI_MODEL", "model-router", "The deployment to ask.")
     azure_api_version: str = setting(
@@ -133,9 +140,12 @@ class Settings:
     )
     services: Mapping[str, ServiceSettings]  # of every provider but AZURE
     openrouter_site: str = setting(
-        "OPENROUTER_AI_SITE", "", "The address of your app, which OPENROUTER may show beside its usage."
+        "OPENROUTER_AI_SITE",
+        "",
+        "The address of your app, which OPENROUTER may show beside its usage.",
+        _line,
     )
-    openrouter_title: str = setting("OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.")
+    openrouter_title: str = setting("OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.", _line)
     attempts: int = setting(
         "CHAT_RETRY_ATTEMPTS",
         "3",
@@ -211,7 +221,7 @@ SERVICE_SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             rows[each.name].name,
             rows[each.name].default,
             rows[each.name].help,
-            _duration if each.name.endswith("timeout") else str,
+            _duration if each.name.endswith("timeout") else _line,
             secret=each.name == "key",
         )
         for each in fields(ServiceSettings)

@@ -93,6 +93,15 @@ def test_a_setting_that_is_read_alone_has_its_default() -> None:
     assert read_setting("CHAT_HTTP_AUTH_LEVEL", {}) == "ANONYMOUS"
 
 
+@pytest.mark.parametrize(
+    "name", ["AZURE_AI_KEY", "OPENROUTER_AI_KEY", "LOCAL_AI_ENDPOINT", "OPENROUTER_AI_TITLE"]
+)
+def test_what_is_sent_as_a_header_is_one_line(name: str) -> None:
+    [line] = problems(**LEAST, **{name: "first\nsecond"})
+    assert line.startswith(f"{name}: ") and line.endswith("must be one line of printable characters")
+    assert "KEY" not in name or "second" not in line
+
+
 @pytest.mark.parametrize("storage", ["AzureWebJobsStorage", ACCOUNT])
 def test_no_secret_stands_in_an_error(storage: str) -> None:
     lines = problems(AZURE_AI_KEY="hunter2", CHAT_COALESCE_MS="x", CHAT_STORAGE=storage)

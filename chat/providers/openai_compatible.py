@@ -117,8 +117,9 @@ def _with_scheme(text: str) -> str:
     text = text.strip()
     if "://" in text:
         return text
-    host = text.partition("/")[0].rpartition(":")[0] or text
-    return f"{'http' if is_nearby(host) else 'https'}://{text}"
+    host = text.partition("/")[0]
+    host = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return f"{'http' if is_nearby(host.strip('[]')) else 'https'}://{text}"
 
 
 def _headers(key: str) -> dict[str, str]:

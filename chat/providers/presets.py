@@ -23,10 +23,6 @@ def openrouter_headers(settings: Settings) -> Headers:
     return {name: value for name, value in named.items() if value}
 
 
-def github_headers(settings: Settings) -> Headers:
-    return {"x-github-api-version": "2022-11-28"}
-
-
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One service."""
@@ -45,6 +41,6 @@ PRESETS: Mapping[str, Preset] = {
         Preset("OPENROUTER", "/api/v1", headers=openrouter_headers, asks_usage=False),
         # Some of its endpoints answer 400, `json: unknown field "stream_options"`; it reports usage unasked.
         Preset("DATABRICKS", "/serving-endpoints", asks_usage=False),
-        Preset("GITHUB", "/inference", headers=github_headers),
+        Preset("GITHUB", "/inference"),
     )
 }

@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 
 from tests.support.clients import ChatClient, connected
+from tests.support.settings import ONE_ATTEMPT
 from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="package")
 def pair() -> Generator[Stack]:
-    with Stack.start(2, env={"CHAT_COALESCE_MS": "0"}) as running:
+    with Stack.start(2, env={"CHAT_COALESCE_MS": "0", **ONE_ATTEMPT}) as running:
         yield running
 
 

@@ -83,6 +83,12 @@ REPLIES: dict[str, tuple[list[dict[str, Any]], list[ModelDelta]]] = {
         [chunk({"reasoning": "Hm", "reasoning_details": [{"text": "Hm"}]}), END],
         [CHOSEN, ReasoningPiece("Hm"), STOP],
     ),
+    "reasoning in tags": (
+        [chunk({"content": each}) for each in ("<think>", "H", "m", "</think>", "\n\n", "Hi", " <think>")]
+        + [END],
+        [CHOSEN, *[ReasoningPiece(each) for each in "Hm"], TextPiece("Hi"), TextPiece(" <think>"), STOP],
+    ),
+    "half a tag at the end": ([chunk({"content": "<th"}), END], [CHOSEN, TextPiece("<th"), STOP]),
     "content in parts": (
         [
             chunk({"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm"}]}]}),

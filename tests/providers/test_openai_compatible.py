@@ -39,6 +39,8 @@ FORMS: list[tuple[str, str, str]] = [
     ("LOCAL", "http://localhost:11434/v1/", "http://localhost:11434/v1/chat/completions"),
     ("LOCAL", "http://localhost:11434/v1/chat/completions", "http://localhost:11434/v1/chat/completions"),
     ("LOCAL", "localhost:11434", "http://localhost:11434/v1/chat/completions"),
+    ("LOCAL", "localhost/v1.0", "http://localhost/v1.0/chat/completions"),
+    ("LOCAL", "[::1]:8000", "http://[::1]:8000/v1/chat/completions"),
     ("LOCAL", "vllm:8000/v1", "http://vllm:8000/v1/chat/completions"),
     ("LOCAL", "http://10.1.2.3:8000", "http://10.1.2.3:8000/v1/chat/completions"),
     ("LOCAL", "http://[::1]:8000", "http://[::1]:8000/v1/chat/completions"),
@@ -83,6 +85,8 @@ REFUSED = {
     "ftp://host": "not a URL such as",
     "https://": "not a URL such as",
     "https://host:port": "not a URL such as",
+    "https://[host": "not a URL such as",
+    "[host": "not a URL such as",
     "https://me:secret@host": "does not belong",
     "http://models.example.com": "in the clear",
     "http://8.8.8.8": "in the clear",
@@ -99,6 +103,24 @@ def test_what_cannot_work_is_refused_with_its_reason(form: str):
 
 def test_without_a_key_there_is_nothing_to_hide():
     assert endpoint("LOCAL", "http://models.example.com", key="").url.startswith("http://models.example.com/")
+
+
+ASKED = {
+    "LOCAL": ("/v1/chat/completions", True),
+    "OPENROUTER": ("/api/v1/chat/completions", False),
+    "DATABRICKS": ("/serving-endpoints/chat/completions", False),
+    "GITHUB": ("/inference/chat/completions", True),
+}
+
+
+@PRESET
+async def test_each_service_is_asked_in_its_way(
+    service: ModelService, make_provider: MakeProvider, provider_name: str
+):
+    service.script = [text("Hi"), STOP, DONE]
+    await read(make_provider())
+    [asked] = service.asked
+    assert (asked.path, "stream_options" in asked.body) == ASKED[provider_name]
 
 
 @PRESET

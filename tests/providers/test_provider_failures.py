@@ -1,6 +1,7 @@
 """Providers against a server that fails: every way out is one of our errors, or the stream is closed."""
 
 import asyncio
+import itertools
 import json
 import logging
 import socket
@@ -164,6 +165,37 @@ async def test_a_reply_that_breaks_keeps_what_was_said_and_fails(
     assert said == [ModelChosen("gpt-9"), TextPiece("Hel")]
     assert isinstance(error, BadProviderReply)
     assert error.retryable
+
+
+@pytest.mark.parametrize("script", [[], [b""], [DONE], [b": ping\n\n"], [frame({"choices": []}), DONE]])
+async def test_a_reply_that_says_nothing_at_all_is_a_bad_one(
+    service: ModelService, provider: ModelProvider, script: list[object]
+):
+    service.script = script
+    said, error = await read_until_error(provider)
+    assert (said, type(error)) == ([], BadProviderReply)
+
+
+async def test_an_empty_answer_that_is_complete_is_left_to_who_asked(
+    service: ModelService, provider: ModelProvider
+):
+    service.script = [STOP, DONE]
+    assert await read(provider) == [ModelChosen("gpt-9"), StopReason("stop")]
+
+
+async def test_text_before_the_content_filter_is_kept(service: ModelService, provider: ModelProvider):
+    service.script = [text("Hel"), frame(chunk(reason="content_filter")), DONE]
+    assert await read(provider) == [ModelChosen("gpt-9"), TextPiece("Hel"), StopReason("content_filter")]
+
+
+async def test_an_answer_without_end_can_be_left(service: ModelService, provider: ModelProvider):
+    service.script = itertools.repeat(text("a"))
+    deltas = provider.stream(QUESTION)
+    async with asyncio.timeout(5):
+        for _ in range(1000):
+            await anext(deltas)
+        await deltas.aclose()
+        await service.disconnected.wait()
 
 
 async def test_a_page_instead_of_a_stream_is_a_bad_reply(service: ModelService, provider: ModelProvider):

@@ -7,6 +7,7 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 from tests.support.clients import ChatClient, connected
+from tests.support.settings import ONE_ATTEMPT
 from tests.support.stack import Stack
 
 FIRST_TOKEN = "0.6"  # seconds
@@ -14,7 +15,7 @@ FIRST_TOKEN = "0.6"  # seconds
 
 @pytest.fixture(scope="package")
 def stack() -> Generator[Stack]:
-    with Stack.start(env={"AZURE_AI_FIRST_TOKEN_TIMEOUT_S": FIRST_TOKEN}) as running:
+    with Stack.start(env={"AZURE_AI_FIRST_TOKEN_TIMEOUT_S": FIRST_TOKEN, **ONE_ATTEMPT}) as running:
         yield running
 
 

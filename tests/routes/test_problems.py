@@ -189,7 +189,7 @@ FAILURES = [
     ("#status=429 #retry_after=6.2", 429, "MODEL_RATE_LIMITED", "7"),
     ("#status=400", 502, "MODEL_REJECTED", None),
     ("#status=401", 502, "MODEL_AUTH_FAILED", None),
-    ("#status=404", 502, "MODEL_REJECTED", None),
+    ("#status=404", 502, "MODEL_NOT_FOUND", None),
     ("#filter", 502, "CONTENT_FILTERED", None),
     ("#malformed=1", 502, "MODEL_BAD_REPLY", None),
     ("#cut=0", 502, "MODEL_BAD_REPLY", None),

@@ -46,6 +46,7 @@ def make_app(*scripts: Script, settings: Mapping[str, str] | None = None) -> Tes
         dialects=DIALECTS,
         authenticators=authenticators(loaded),
         check_store=check_store,
+        model_states=lambda: {"SCRIPTED": "closed"},
         close=runner.drain,
     )
     return TestApp(app, store, provider)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +32,7 @@ class ModelService:
     """Plays `script` to every request: bytes are sent, numbers are seconds to wait."""
 
     url: str = ""
-    script: Sequence[Line] = ()
+    script: Iterable[Line] = ()
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream"})
     asked: list[Asked] = field(default_factory=list[Asked])

@@ -13,6 +13,7 @@ import pytest
 from chat.errors import (
     BadProviderReply,
     ContentFiltered,
+    ModelNotFound,
     ProviderAuthFailed,
     ProviderError,
     ProviderRateLimited,
@@ -47,7 +48,7 @@ STATUSES: list[tuple[int, object, type[ProviderError], str]] = [
     (400, FILTERED_INSIDE, ContentFiltered, "content filter"),
     (401, {"error": {"message": f"Wrong key {KEY}"}}, ProviderAuthFailed, "credentials"),
     (403, {"error": {"message": "Public access is disabled"}}, ProviderAuthFailed, "credentials"),
-    (404, {"error": {"code": "DeploymentNotFound"}}, ProviderRejected, "'model-router'"),
+    (404, {"error": {"code": "DeploymentNotFound"}}, ModelNotFound, "'model-router'"),
     (408, {}, ProviderTimeout, "in time"),
     (413, {"error": "too large"}, ProviderRejected, "too large"),
     (422, {"detail": "?"}, ProviderRejected, "422"),

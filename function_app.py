@@ -55,6 +55,13 @@ async def get_session(req: Request) -> Response:
     return await replies.answer(req, sessions.get_session)
 
 
+@route(f"{CHAT}/sessions/{{session_id}}", "PUT")
+async def update_session(req: Request) -> Response:
+    from chat.routes import replies, sessions
+
+    return await replies.answer(req, sessions.update_session)
+
+
 @route(f"{CHAT}/sessions/{{session_id}}", "DELETE")
 async def delete_session(req: Request) -> Response:
     from chat.routes import replies, sessions

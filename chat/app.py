@@ -29,6 +29,7 @@ from chat.store.base import ConversationStore
 from chat.telemetry import record
 from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
+from chat.turns.window import ContextWindow
 
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
@@ -69,8 +70,15 @@ def build_app(settings: Settings) -> ChatApp:
     ids = UlidIds(clock)
     storage = TableStorage.open(settings)
     models = failover(settings, build_providers(settings), clock)
+    window = ContextWindow(
+        models,
+        storage.conversations,
+        system_prompt=settings.system_prompt,
+        limit=settings.context_tokens,
+        history=settings.history_messages,
+    )
     runner = TurnRunner(
-        source=TurnEngine(models, system_prompt=settings.system_prompt),
+        source=TurnEngine(models, window),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
@@ -83,6 +91,7 @@ def build_app(settings: Settings) -> ChatApp:
 
     async def close() -> None:
         await runner.drain()
+        await window.aclose()
         await models.aclose()
         await storage.aclose()
 

@@ -38,7 +38,8 @@ class Session:
     llm_provider: str = ""  # "" means the first of CHAT_PROVIDERS
     llm_model: str = ""  # "" means the provider's own
     settings: JSONObject = field(default_factory=empty_object)
-    summary: str = ""
+    summary: str = ""  # of the messages up to `summary_until`
+    summary_until: int = 0
     is_active: bool = True
     message_count: int = 0
     last_seq: int = 0  # of the newest message; the next one gets last_seq + 1

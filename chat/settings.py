@@ -177,7 +177,14 @@ class Settings:
         "CHAT_SYSTEM_PROMPT", SYSTEM_PROMPT, "What the model is told before every conversation."
     )
     history_messages: int = setting(
-        "CHAT_HISTORY_MESSAGES", "50", "How many of the newest messages the model is shown.", _count
+        "CHAT_HISTORY_MESSAGES", "100", "How many of the newest messages the model is shown at most.", _count
+    )
+    context_tokens: int = setting(
+        "CHAT_CONTEXT_TOKENS",
+        "100000",
+        "How many tokens of a conversation the model is shown; what is older is summarised. The models behind "
+        "model-router have windows of 128,000 tokens and more, and the answer needs room too.",
+        _count,
     )
     auth: tuple[str, ...] = setting(
         "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused in Azure).", _names

@@ -11,3 +11,19 @@ def estimate_tokens(*texts: str) -> int:
     return math.ceil(
         sum(max(len(text.split()), len(text) / CHARACTERS_A_WORD) for text in texts) * TOKENS_A_WORD
     )
+
+
+class TokenScale:
+    """How our estimates relate to what services count, learned from their reports, for each model."""
+
+    def __init__(self) -> None:
+        self._scales: dict[str, float] = {}
+
+    def of(self, model: str) -> float:
+        return self._scales.get(model, 1.0)
+
+    def learn(self, model: str, *, estimated: int, reported: int) -> None:
+        """A quarter of the way to what was reported; between half and three times our estimate."""
+        if estimated > 0 and reported > 0:
+            seen = min(max(reported / estimated, 0.5), 3.0)
+            self._scales[model] = self.of(model) + (seen - self.of(model)) / 4

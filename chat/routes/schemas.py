@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chat.events import JSONObject
 
@@ -53,13 +53,42 @@ class ChatStreamBody(BaseModel):
     session_id: str | None = None
 
 
+class ChatSettings(BaseModel):
+    """The settings of a session, or of one turn, that mean something here; others are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    system_prompt: str | None = None
+
+
+def _known(value: JSONObject) -> JSONObject:
+    """Strings that look like numbers are numbers from here on."""
+    return value | ChatSettings.model_validate(value).model_dump(exclude_unset=True)
+
+
+type SettingsObject = Annotated[JSONObject, AfterValidator(_small), AfterValidator(_known)]
+
+
 class NewSessionBody(BaseModel):
     """`POST /api/v1/chat/sessions`"""
 
     title: Annotated[str, Field(max_length=500)] = ""
     llm_provider: Provider | None = None
     llm_model: Annotated[str, Field(max_length=100)] = ""
-    settings: SmallObject = Field(default_factory=dict)
+    settings: SettingsObject = Field(default_factory=dict)
+
+
+class SessionBody(BaseModel):
+    """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
+
+    title: Annotated[str, Field(max_length=500)] | None = None
+    is_active: bool | None = None
+    llm_provider: Provider | None = None
+    llm_model: Annotated[str, Field(max_length=100)] | None = None
+    settings: SettingsObject | None = None
 
 
 class TurnBody(BaseModel):
@@ -70,6 +99,7 @@ class TurnBody(BaseModel):
     dialect: str | None = None
     pipeline: Literal[""] | None = None
     on_busy: Literal["reject"] | None = None
+    settings: SettingsObject = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:

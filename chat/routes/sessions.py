@@ -11,16 +11,15 @@ from chat.events import JSONObject
 from chat.messages import Page, Session
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
-from chat.routes.schemas import NewSessionBody, PageQuery
+from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
 from chat.routes.shapes import show_session
-from chat.store.base import SessionDraft
+from chat.store.base import SessionChanges, SessionDraft
 
 
 async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`POST /api/v1/chat/sessions`"""
     body = await read_body(request, NewSessionBody, limit=app.settings.max_body_bytes)
-    if body.llm_provider and body.llm_provider not in app.settings.providers:
-        raise ValidationError("llm_provider", f"Not one of {', '.join(app.settings.providers)}")
+    _check_provider(app, body.llm_provider)
     draft = SessionDraft(
         app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
     )
@@ -56,11 +55,33 @@ async def get_session(app: ChatApp, principal: Principal, request: Request) -> R
     return json_reply(_show(app, session))
 
 
+async def update_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`PUT /api/v1/chat/sessions/{id}`. What it says counts from the next turn on."""
+    body = await read_body(request, SessionBody, limit=app.settings.max_body_bytes)
+    _check_provider(app, body.llm_provider)
+    changes = SessionChanges(
+        title=body.title,
+        is_active=body.is_active,
+        llm_provider=body.llm_provider,
+        llm_model=body.llm_model,
+        settings=body.settings,
+    )
+    session = await app.conversations.update_session(
+        principal.user_id, request.path_params["session_id"], changes
+    )
+    return json_reply(_show(app, session))
+
+
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`DELETE /api/v1/chat/sessions/{id}`"""
     session_id = request.path_params["session_id"]
     await app.runner.delete_session(principal.user_id, session_id)
     return json_reply({"message": "Session deleted", "id": session_id})
+
+
+def _check_provider(app: ChatApp, name: str | None) -> None:
+    if name and name not in app.settings.providers:
+        raise ValidationError("llm_provider", f"Not one of {', '.join(app.settings.providers)}")
 
 
 async def _next_page(app: ChatApp, principal: Principal, page: Page[Session], size: int) -> Page[Session]:

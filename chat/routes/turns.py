@@ -43,6 +43,7 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Re
             content=body.content or "",
             message_id=body.message_id or "",
             session_id=request.path_params["session_id"],
+            settings=body.settings,
             dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
             nonce=_nonce(request),
         ),

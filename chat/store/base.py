@@ -7,9 +7,9 @@ many writers met. `tests/store/contract.py` holds these rules as tests.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from chat.events import JSONObject, NumberedEvent, empty_object
 from chat.messages import Message, MessageDraft, Page, Session, Turn
@@ -24,6 +24,25 @@ class SessionDraft:
     llm_provider: str = ""
     llm_model: str = ""
     settings: JSONObject = field(default_factory=empty_object)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanges:
+    """What of a session's head is to become something else; None leaves it as it is."""
+
+    title: str | None = None
+    is_active: bool | None = None
+    llm_provider: str | None = None
+    llm_model: str | None = None
+    settings: JSONObject | None = None
+    summary: str | None = None
+    summary_until: int | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are to change."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class ConversationStore(Protocol):
@@ -43,6 +62,11 @@ class ConversationStore(Protocol):
 
     async def get_session(self, user_id: str, session_id: str) -> Session:
         """SessionNotFound when it does not exist, is deleted, or belongs to another."""
+        ...
+
+    async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
+        """Change the head, beside whatever else happens in the session: the session as it is then. SessionNotFound,
+        StoreConflict."""
         ...
 
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:

@@ -1,7 +1,8 @@
 """Sessions, messages and turns to rows and back, without I/O."""
 
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
 
 from chat.events import JSONObject
 from chat.messages import Message, Session, Turn, TurnError, Usage, message_id
@@ -51,9 +52,17 @@ def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
         "llm_provider": session.llm_provider,
         "llm_model": session.llm_model,
         "summary": session.summary,
+        "summary_until": session.summary_until,
         "is_active": session.is_active,
     }
     return row | json_chunked("settings", session.settings)
+
+
+def head_changes_to_row(session_id: str, given: Mapping[str, Any], updated_at: datetime) -> Entity:
+    """Some fields of a head, to be merged."""
+    row: Entity = {"PartitionKey": session_id, "RowKey": HEAD, "updated_at": updated_at}
+    row |= {name: value for name, value in given.items() if name != "settings"}
+    return row | (json_chunked("settings", given["settings"]) if "settings" in given else {})
 
 
 def head_from_row(row: Stored, etag: str) -> Session:
@@ -67,6 +76,7 @@ def head_from_row(row: Stored, etag: str) -> Session:
         llm_model=row["llm_model"],
         settings=json_object(row, "settings"),
         summary=row["summary"],
+        summary_until=row.get("summary_until", 0),
         is_active=row["is_active"],
         message_count=row["message_count"],
         last_seq=row["last_seq"],

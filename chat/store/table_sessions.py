@@ -3,23 +3,25 @@
 import asyncio
 import base64
 import binascii
+import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
 from chat.clock import Clock
 from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, TurnInProgress, ValidationError
 from chat.messages import Message, MessageDraft, Page, Session, split_message_id
-from chat.store.base import SessionDraft
+from chat.store.base import SessionChanges, SessionDraft, with_version
 from chat.store.drafts import session_from
 from chat.store.session_appends import AppendMessages, grouped
 from chat.store.session_writer import SessionWriters
 from chat.store.table_client import Row, Table, key_range, quoted, together
-from chat.store.table_errors import RowChanged, RowExists
+from chat.store.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.table_heads import Head, Heads
 from chat.store.table_keys import HEAD, escaped, is_id, message_key
-from chat.store.table_rows import message_from_rows, messages_from_rows
+from chat.store.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
 
 ATTEMPTS = 8
 READS = 32  # heads that the lists of one process read at once: each needs a connection
@@ -68,6 +70,23 @@ class TableConversations:
 
     async def get_session(self, user_id: str, session_id: str) -> Session:
         return await self._heads.read(user_id, session_id)
+
+    async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
+        given = changes.given
+        for attempt in range(ATTEMPTS):
+            session = await self._heads.read(user_id, session_id)
+            now = max(self._clock.now(), session.updated_at)
+            try:
+                etag = await self._sessions.merge(
+                    head_changes_to_row(session_id, given, now), session.version
+                )
+            except RowChanged:
+                await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+                continue
+            except RowMissing:
+                raise SessionNotFound from None
+            return with_version(replace(session, **given, updated_at=now), etag)
+        raise StoreConflict
 
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
         found: list[Session] = []

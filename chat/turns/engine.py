@@ -4,26 +4,27 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider, ModelRequest
+from chat.providers.base import ModelProvider
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
-from chat.turns.window import window
+from chat.turns.window import ContextWindow
 
 
 class TurnEngine(TurnSource):
     """One model call a turn."""
 
-    def __init__(self, provider: ModelProvider, *, system_prompt: str) -> None:
+    def __init__(self, provider: ModelProvider, window: ContextWindow) -> None:
         self._provider = provider
-        self._system_prompt = system_prompt
+        self._window = window
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        request = ModelRequest(
-            messages=window(self._system_prompt, context.messages),
-            model=context.model,
-            provider=context.provider,
+        request = self._window.request(context)
+        step = StepReader(
+            index=0,
+            provider=self._provider.name,
+            prompt_tokens=request.estimated_tokens,
+            scale=self._window.scale,
         )
-        step = StepReader(index=0, provider=self._provider.name, prompt_tokens=request.estimated_tokens)
         async with aclosing(self._provider.stream(request)) as pieces:
             async for piece in pieces:
                 for event in step.read(piece):

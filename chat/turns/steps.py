@@ -14,15 +14,20 @@ from chat.providers.base import (
     ToolCallPiece,
     UsageReport,
 )
+from chat.tokens import TokenScale
 
 
 class StepReader:
     """Turns the pieces of one model call into the events of one step."""
 
-    def __init__(self, *, index: int, provider: str, prompt_tokens: int = 0) -> None:
+    def __init__(
+        self, *, index: int, provider: str, prompt_tokens: int = 0, scale: TokenScale | None = None
+    ) -> None:
         self._index = index
         self._provider = provider
         self._prompt_tokens = prompt_tokens  # our estimate of what the step is asked
+        self._scale = scale
+        self._model = ""
         self._parts = 0
         self._part_id = ""
         self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
@@ -49,8 +54,10 @@ class StepReader:
                 return _lost(piece)
             case StopReason(reason):
                 self._reason = reason
-            case UsageReport():
+            case UsageReport(prompt_tokens):
                 self._usage = piece
+                if self._scale is not None:
+                    self._scale.learn(self._model, estimated=self._prompt_tokens, reported=prompt_tokens)
         return ()
 
     def finish(self) -> Iterable[TurnEvent]:

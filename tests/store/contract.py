@@ -19,6 +19,7 @@ from chat.errors import (
 from chat.messages import MessageDraft
 from chat.store.base import (
     LeaseLost,
+    SessionChanges,
     SessionDraft,
 )
 from tests.store.builders import (
@@ -44,6 +45,43 @@ class ConversationStoreContract:
         session = await new_session(store, **fields)
         assert await store.conversations.get_session("ann", session.id) == session
         assert {name: getattr(session, name) for name in fields} == fields
+
+    async def test_a_changed_session_is_read_back_as_it_was_changed(self, store: Stores) -> None:
+        session = await new_session(store, "Hello", settings={"a": 1}, llm_model="m")
+        changes = SessionChanges(
+            title="T", is_active=False, settings={"b": [2]}, summary="S", summary_until=1
+        )
+        changed = await store.conversations.update_session("ann", session.id, changes)
+        assert await store.conversations.get_session("ann", session.id) == changed
+        assert (changed.title, changed.is_active, changed.settings) == ("T", False, {"b": [2]})
+        assert (changed.summary, changed.summary_until, changed.llm_model) == ("S", 1, "m")
+        assert changed.updated_at >= session.updated_at and changed.last_seq == 1
+
+    async def test_a_session_can_be_changed_while_a_turn_runs_in_it(self, store: Stores) -> None:
+        started = await new_turn(store)
+        await store.conversations.update_session("ann", started.session.id, SessionChanges(title="T"))
+        ended = await store.turns.end_turn(ending(started))
+        found = await store.conversations.get_session("ann", started.session.id)
+        assert (ended.state, found.title, found.running_turn) == ("finished", "T", "")
+
+    async def test_changes_at_the_same_time_are_all_kept(self, store: Stores) -> None:
+        session = await new_session(store)
+        changes = [
+            SessionChanges(title="T"),
+            SessionChanges(llm_model="m"),
+            SessionChanges(settings={"x": 1}),
+        ]
+        update = store.conversations.update_session
+        appends = (store.conversations.append_messages("ann", session.id, [said(str(n))]) for n in range(3))
+        await asyncio.gather(*(update("ann", session.id, each) for each in changes), *appends)
+        found = await store.conversations.get_session("ann", session.id)
+        assert (found.title, found.llm_model, found.settings, found.last_seq) == ("T", "m", {"x": 1}, 3)
+
+    async def test_a_session_of_another_cannot_be_changed(self, store: Stores) -> None:
+        session = await new_session(store)
+        for user, wanted in (("bob", session.id), ("ann", "0" * 26)):
+            with pytest.raises(SessionNotFound):
+                await store.conversations.update_session(user, wanted, SessionChanges(title="T"))
 
     async def test_a_session_without_a_title_is_named_by_its_first_user_line(self, store: Stores) -> None:
         session = await new_session(store, "  What is up?\nTell me", "Second")

@@ -27,6 +27,7 @@ from chat.store.base import (
     InstanceLease,
     LeaseLost,
     Mail,
+    SessionChanges,
     SessionDraft,
     StartedTurn,
     TurnDraft,
@@ -97,6 +98,13 @@ class MemoryStore(Faults):
     @port
     async def get_session(self, user_id: str, session_id: str) -> Session:
         return self._owned(user_id, session_id).head
+
+    @port
+    async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
+        stored = self._owned(user_id, session_id)
+        now = max(self.clock.now(), stored.head.updated_at)
+        self._set_head(stored, replace(stored.head, **changes.given, updated_at=now))
+        return stored.head
 
     @port
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from chat.clock import Clock
 from chat.events import NumberedEvent, TextDelta, TurnEvent
+from chat.providers.base import ModelProvider
 from chat.providers.scripted import Line, Script, ScriptedProvider
 from chat.turns.base import TurnRequest
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed
 from chat.turns.runner import TurnRunner
+from chat.turns.window import ContextWindow
 from tests.support.faults import Faults, port
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual_time import VirtualClock
@@ -48,6 +50,13 @@ class Link(Faults):
         return functools.partial(port(call), self)
 
 
+def make_engine(
+    provider: ModelProvider, store: Any, *, limit: int = 100_000, history: int = 50
+) -> TurnEngine:
+    window = ContextWindow(provider, store, system_prompt="Be brief.", limit=limit, history=history)
+    return TurnEngine(provider, window)
+
+
 def make_runner(
     *scripts: Script,
     store: Any,
@@ -58,7 +67,7 @@ def make_runner(
 ) -> TurnRunner:
     """One instance. Several over the same store are several instances."""
     return TurnRunner(
-        source=TurnEngine(provider or ScriptedProvider(*scripts), system_prompt="Be brief."),
+        source=make_engine(provider or ScriptedProvider(*scripts), store),
         conversations=store,
         turns=store,
         instances=store,

@@ -222,13 +222,13 @@ class Client:
             text=True,
         )
 
-    def result(self, *, bearable: int = 0) -> Result:
-        """Waits for the end. Raises StreamFailed when more streams failed than can be borne."""
+    def result(self) -> Result:
+        """Waits for the end. Raises StreamFailed when any stream failed."""
         output, _ = self._process.communicate()
         if self._process.returncode:
             raise StreamFailed(f"the load client ended with {self._process.returncode}")
         result = Result(**json.loads(output))
-        if len(result.failures) > bearable:
+        if result.failures:
             raise StreamFailed(f"{len(result.failures)} streams failed, the first: {result.failures[0]}")
         return result
 

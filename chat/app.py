@@ -10,7 +10,7 @@ import gc
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from chat.auth.base import Authenticator, Principal
@@ -23,7 +23,8 @@ from chat.errors import Unauthenticated
 from chat.settings import Settings, SettingsError, in_azure, load_settings
 from chat.store.base import ConversationStore
 from chat.telemetry import record
-from chat.turns.engine import TurnEngine
+from chat.tools.base import NoTools, ToolBox
+from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.runner import TurnRunner
 
 VERSION = "0.1.0"
@@ -44,6 +45,7 @@ class ChatApp:
     authenticators: tuple[Authenticator, ...]
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
     close: Callable[[], Awaitable[None]]
+    tools: ToolBox = field(default_factory=NoTools)
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -59,13 +61,20 @@ def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
     from chat.providers.azure_inference import AzureInferenceProvider
     from chat.store.table_storage import TableStorage
+    from chat.tools.builtin import build_tools
 
     clock = SystemClock()
     ids = UlidIds(clock)
     storage = TableStorage.open(settings)
     provider = AzureInferenceProvider(settings)
+    tools = build_tools(settings, clock)
     runner = TurnRunner(
-        source=TurnEngine(provider, system_prompt=settings.system_prompt),
+        source=TurnEngine(
+            provider,
+            system_prompt=settings.system_prompt,
+            tools=tools,
+            limits=ToolLimits(settings.tool_rounds, settings.tool_total),
+        ),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
@@ -79,6 +88,7 @@ def build_app(settings: Settings) -> ChatApp:
     async def close() -> None:
         await runner.drain()
         await provider.aclose()
+        await tools.aclose()
         await storage.aclose()
 
     return ChatApp(
@@ -90,6 +100,7 @@ def build_app(settings: Settings) -> ChatApp:
         dialects=DIALECTS,
         authenticators=authenticators(settings),
         check_store=storage.ping,
+        tools=tools,
         close=close,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 NAME = re.compile(r"[\w.:-]{1,128}")
 PROVIDERS = ("AZURE",)
+TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")
 SYSTEM_PROMPT = "You are a helpful AI assistant for Presto-Change-O, an industry simulation dashboard."
 
 
@@ -67,6 +68,20 @@ def _providers(text: str) -> tuple[str, ...]:
     if unknown or not names:
         raise ValueError(f"must name at least one of {', '.join(PROVIDERS)}, and nothing else")
     return names
+
+
+def _tools(text: str) -> tuple[str, ...]:
+    names = () if text == "none" else _names(text)
+    if not set(names) <= set(TOOLS):
+        raise ValueError(f"must be none, or some of {', '.join(TOOLS)}")
+    return names
+
+
+def _output_size(text: str) -> int:
+    number = _count(text)
+    if number > 100_000:  # an event must fit into a row of the store
+        raise ValueError("must be at most 100000")
+    return number
 
 
 def _milliseconds(text: str) -> float:
@@ -129,6 +144,43 @@ class Settings:
     history_messages: int = setting(
         "CHAT_HISTORY_MESSAGES", "50", "How many of the newest messages the model is shown.", _count
     )
+    tools: tuple[str, ...] = setting(
+        "CHAT_TOOLS", ",".join(TOOLS), "The tools that the model is offered, or none.", _tools
+    )
+    tool_rounds: int = setting(
+        "CHAT_TOOL_ROUNDS",
+        "8",
+        "How often in a turn the model may call tools before it has to answer.",
+        _count,
+    )
+    tool_timeout: float = setting(
+        "CHAT_TOOL_TIMEOUT_S", "30", "Seconds after which one tool call is stopped.", _positive
+    )
+    tool_total: float = setting(
+        "CHAT_TOOL_TOTAL_S",
+        "120",
+        "Seconds of a turn after which the model is offered no more tools, so that it answers.",
+        _positive,
+    )
+    tool_output_chars: int = setting(
+        "CHAT_TOOL_OUTPUT_CHARS",
+        "20000",
+        "Characters of a tool's output that the model is shown, at most 100000.",
+        _output_size,
+    )
+    data_dir: str = setting(
+        "CHAT_DATA_DIR",
+        "",
+        "The folder whose CSV and Parquet files are the tables of `query_data`; by default the sample data.",
+    )
+    databricks_host: str = setting(
+        "DATABRICKS_HOST", "", "The workspace that `execute_genie_query` asks: `https://...`."
+    )
+    databricks_token: str = setting("DATABRICKS_TOKEN", "", "Its token, or else", secret=True)
+    databricks_client_id: str = setting(
+        "DATABRICKS_CLIENT_ID", "", "the service principal that asks Genie, with"
+    )
+    databricks_client_secret: str = setting("DATABRICKS_CLIENT_SECRET", "", "its secret.", secret=True)
     auth: tuple[str, ...] = setting(
         "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused in Azure).", _names
     )

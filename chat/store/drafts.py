@@ -61,6 +61,7 @@ def placeholder_from(draft: TurnDraft, session_id: str, seq: int) -> Message:
         status="streaming",
         llm_provider=draft.llm_provider,
         llm_model=draft.llm_model,
+        metadata=draft.metadata,
     )
 
 

@@ -68,10 +68,10 @@ def _data_answer(request: ChatRequest) -> Answer | None:
 
 
 def _found(question: str, output: str) -> str:
-    number = NUMBER.search(output)
+    numbers = NUMBER.findall(output)
     for word in ("total", "average", "number"):
-        if word in question.lower() and number:
-            return f"The {word} is {number[0]}."
+        if word in question.lower() and len(numbers) == 1:
+            return f"The {word} is {numbers[0]}."
     return f"Here is what the data says: {output[:400]}"
 
 
@@ -93,10 +93,10 @@ def _tables_of(request: ChatRequest) -> dict[str, list[str]]:
 
 
 def _table_asked_for(question: str, tables: Mapping[str, list[str]]) -> str:
-    """The table whose name and columns the question names most often; the first of equals."""
+    """The table of whose name and columns the question says most; the first of equals."""
 
     def named(table: str) -> int:
-        return sum(_names(question, word) for word in (table, *tables[table]))
+        return sum(len(word) for word in (table, *tables[table]) if _names(question, word))
 
     return max(tables, key=named)
 

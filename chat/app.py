@@ -10,7 +10,7 @@ import gc
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from chat.auth.base import Authenticator, Principal
@@ -27,7 +27,8 @@ from chat.providers.retry import RetryPolicy
 from chat.settings import Settings, SettingsError, in_azure, load_settings
 from chat.store.base import ConversationStore
 from chat.telemetry import record
-from chat.turns.engine import TurnEngine
+from chat.tools.base import NoTools, ToolBox
+from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.runner import TurnRunner
 from chat.turns.window import ContextWindow
 
@@ -50,6 +51,7 @@ class ChatApp:
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
     model_states: Callable[[], Mapping[str, str]]  # each provider's breaker
     close: Callable[[], Awaitable[None]]
+    tools: ToolBox = field(default_factory=NoTools)
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -63,8 +65,9 @@ class ChatApp:
 
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
-    from chat.providers.registry import build_providers
+    from chat.providers.build import build_providers
     from chat.store.table_storage import TableStorage
+    from chat.tools.builtin import build_tools
 
     clock = SystemClock()
     ids = UlidIds(clock)
@@ -77,8 +80,11 @@ def build_app(settings: Settings) -> ChatApp:
         limit=settings.context_tokens,
         history=settings.history_messages,
     )
+    tools = build_tools(settings, clock)
     runner = TurnRunner(
-        source=TurnEngine(models, window),
+        source=TurnEngine(
+            models, window, tools=tools, limits=ToolLimits(settings.tool_rounds, settings.tool_total)
+        ),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
@@ -93,6 +99,7 @@ def build_app(settings: Settings) -> ChatApp:
         await runner.drain()
         await window.aclose()
         await models.aclose()
+        await tools.aclose()
         await storage.aclose()
 
     return ChatApp(
@@ -105,6 +112,7 @@ def build_app(settings: Settings) -> ChatApp:
         authenticators=authenticators(settings),
         check_store=storage.ping,
         model_states=lambda: models.states,
+        tools=tools,
         close=close,
     )
 

@@ -11,9 +11,22 @@ from itertools import chain
 from typing import Any
 
 from chat.model_services import SERVICES, ServiceSettings
+from chat.setting_values import (
+    PROVIDERS,
+    TOOLS,
+    read_count,
+    read_duration,
+    read_level,
+    read_line,
+    read_milliseconds,
+    read_names,
+    read_output_size,
+    read_positive,
+    read_providers,
+    read_tools,
+)
 
 NAME = re.compile(r"[\w.:-]{1,128}")
-PROVIDERS = ("AZURE", *SERVICES)
 SYSTEM_PROMPT = "You are a helpful AI assistant for Presto-Change-O, an industry simulation dashboard."
 
 
@@ -39,56 +52,6 @@ def setting(
     return field(metadata={"setting": Setting(name, default, help, read, secret)})
 
 
-def _line(text: str) -> str:
-    """What is sent as a header or stands in a URL."""
-    if not text.isprintable():
-        raise ValueError("must be one line of printable characters")
-    return text
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be at least 1")
-    return number
-
-
-def _duration(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise ValueError("must be a number from 0 up")
-    return number
-
-
-def _positive(text: str) -> float:
-    number = _duration(text)
-    if number == 0:
-        raise ValueError("must be more than 0")
-    return number
-
-
-def _providers(text: str) -> tuple[str, ...]:
-    names = _names(text)
-    unknown = [name for name in names if name not in PROVIDERS]
-    if unknown or not names:
-        raise ValueError(f"must name at least one of {', '.join(PROVIDERS)}, and nothing else")
-    return names
-
-
-def _milliseconds(text: str) -> float:
-    return _duration(text) / 1000
-
-
-def _level(text: str) -> str:
-    if text.upper() not in {"ANONYMOUS", "FUNCTION", "ADMIN"}:
-        raise ValueError("must be ANONYMOUS, FUNCTION or ADMIN")
-    return text.upper()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one process. Durations are seconds, whatever unit the setting's name says."""
@@ -106,7 +69,7 @@ class Settings:
         "CHAT_PROVIDERS",
         "AZURE",
         f"The model providers, in the order in which they are asked: some of {', '.join(PROVIDERS)}.",
-        _providers,
+        read_providers,
     )
     azure_endpoint: str = setting(
         "AZURE_AI_ENDPOINT",
@@ -115,7 +78,7 @@ class Settings:
         "`https://<resource>.openai.azure.com/openai/deployments/<name>`.",
     )
     azure_key: str = setting(
-        "AZURE_AI_KEY", "", "Its key. Without one, DefaultAzureCredential signs in.", _line, secret=True
+        "AZURE_AI_KEY", "", "Its key. Without one, DefaultAzureCredential signs in.", read_line, secret=True
     )
     azure_model: str = setting("AZURE_AI_MODEL", "model-router", "The deployment to ask.")
     azure_api_version: str = setting(
@@ -133,92 +96,133 @@ class Settings:
         "AZURE_AI_FIRST_TOKEN_TIMEOUT_S",
         "60",
         "Seconds the model may think before its first word.",
-        _duration,
+        read_duration,
     )
     azure_token_gap_timeout: float = setting(
-        "AZURE_AI_TOKEN_GAP_TIMEOUT_S", "30", "Seconds the model may pause between two words.", _duration
+        "AZURE_AI_TOKEN_GAP_TIMEOUT_S", "30", "Seconds the model may pause between two words.", read_duration
     )
     services: Mapping[str, ServiceSettings]  # of every provider but AZURE
     openrouter_site: str = setting(
         "OPENROUTER_AI_SITE",
         "",
         "The address of your app, which OPENROUTER may show beside its usage.",
-        _line,
+        read_line,
     )
-    openrouter_title: str = setting("OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.", _line)
+    openrouter_title: str = setting(
+        "OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.", read_line
+    )
     attempts: int = setting(
         "CHAT_RETRY_ATTEMPTS",
         "3",
         "How often one model service is asked before the next one is, as long as it said nothing.",
-        _count,
+        read_count,
     )
     retry_wait: float = setting(
         "CHAT_RETRY_WAIT_S",
         "1",
         "Seconds before the second attempt; each further wait is twice as long.",
-        _duration,
+        read_duration,
     )
     retry_after_max: float = setting(
         "CHAT_RETRY_AFTER_MAX_S",
         "10",
         "The longest `Retry-After` of a model service that is waited for; with a longer one the next is asked.",
-        _duration,
+        read_duration,
     )
     breaker_failures: int = setting(
-        "CHAT_BREAKER_FAILURES", "5", "Failures in a row after which a model service is left alone.", _count
+        "CHAT_BREAKER_FAILURES",
+        "5",
+        "Failures in a row after which a model service is left alone.",
+        read_count,
     )
     breaker_rest: float = setting(
         "CHAT_BREAKER_REST_S",
         "30",
         "Seconds for which it is left alone; then one request is let through.",
-        _positive,
+        read_positive,
     )
     system_prompt: str = setting(
         "CHAT_SYSTEM_PROMPT", SYSTEM_PROMPT, "What the model is told before every conversation."
     )
     history_messages: int = setting(
-        "CHAT_HISTORY_MESSAGES", "100", "How many of the newest messages the model is shown at most.", _count
+        "CHAT_HISTORY_MESSAGES",
+        "100",
+        "How many of the newest messages the model is shown at most.",
+        read_count,
     )
     context_tokens: int = setting(
         "CHAT_CONTEXT_TOKENS",
         "100000",
         "How many tokens of a conversation the model is shown; what is older is summarised. The models behind "
         "model-router have windows of 128,000 tokens and more, and the answer needs room too.",
-        _count,
+        read_count,
     )
+    tools: tuple[str, ...] = setting(
+        "CHAT_TOOLS", ",".join(TOOLS), "The tools that the model is offered, or none.", read_tools
+    )
+    tool_rounds: int = setting(
+        "CHAT_TOOL_ROUNDS",
+        "8",
+        "How often in a turn the model may call tools before it has to answer.",
+        read_count,
+    )
+    tool_timeout: float = setting(
+        "CHAT_TOOL_TIMEOUT_S", "30", "Seconds after which one tool call is stopped.", read_positive
+    )
+    tool_total: float = setting(
+        "CHAT_TOOL_TOTAL_S",
+        "120",
+        "Seconds of a turn after which the model is offered no more tools, so that it answers.",
+        read_positive,
+    )
+    tool_output_chars: int = setting(
+        "CHAT_TOOL_OUTPUT_CHARS",
+        "20000",
+        "Characters of a tool's output that the model is shown, at most 100000.",
+        read_output_size,
+    )
+    data_dir: str = setting(
+        "CHAT_DATA_DIR",
+        "",
+        "The folder whose CSV and Parquet files are the tables of `query_data`; by default the sample data.",
+    )
+    databricks_client_id: str = setting(
+        "DATABRICKS_CLIENT_ID", "", "A service principal that asks Genie in place of DATABRICKS_TOKEN, with"
+    )
+    databricks_client_secret: str = setting("DATABRICKS_CLIENT_SECRET", "", "its secret.", secret=True)
     auth: tuple[str, ...] = setting(
-        "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused in Azure).", _names
+        "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused in Azure).", read_names
     )
     http_auth_level: str = setting(
         "CHAT_HTTP_AUTH_LEVEL",
         "ANONYMOUS",
         "The key that the Functions host asks for: ANONYMOUS, FUNCTION or ADMIN.",
-        _level,
+        read_level,
     )
     coalesce: float = setting(
         "CHAT_COALESCE_MS",
         "20",
         "Milliseconds in which adjacent pieces of text are merged into one event; 0 merges nothing.",
-        _milliseconds,
+        read_milliseconds,
     )
-    turn_max: float = setting("CHAT_TURN_MAX_S", "300", "Seconds after which a turn is ended.", _positive)
+    turn_max: float = setting("CHAT_TURN_MAX_S", "300", "Seconds after which a turn is ended.", read_positive)
     events_ttl_hours: float = setting(
         "CHAT_EVENTS_TTL_HOURS",
         "24",
         "Hours for which the events of an ended turn can be replayed.",
-        _duration,
+        read_duration,
     )
     heartbeat: float = setting(
         "CHAT_HEARTBEAT_S",
         "15",
         "Seconds of silence after which a stream sends a comment line; 0 sends none.",
-        _duration,
+        read_duration,
     )
     max_body_bytes: int = setting(
-        "CHAT_MAX_BODY_BYTES", str(1024 * 1024), "The largest request body, in bytes.", _count
+        "CHAT_MAX_BODY_BYTES", str(1024 * 1024), "The largest request body, in bytes.", read_count
     )
     max_message_bytes: int = setting(
-        "CHAT_MAX_MESSAGE_BYTES", str(256 * 1024), "The longest message, in bytes of UTF-8.", _count
+        "CHAT_MAX_MESSAGE_BYTES", str(256 * 1024), "The longest message, in bytes of UTF-8.", read_count
     )
 
 
@@ -228,7 +232,7 @@ SERVICE_SETTINGS: Mapping[str, Mapping[str, Setting]] = {
             rows[each.name].name,
             rows[each.name].default,
             rows[each.name].help,
-            _duration if each.name.endswith("timeout") else _line,
+            read_duration if each.name.endswith("timeout") else read_line,
             secret=each.name == "key",
         )
         for each in fields(ServiceSettings)

@@ -15,7 +15,7 @@ from typing import Any
 
 from chat.errors import ProviderError
 from chat.providers.base import ModelMessage, ModelProvider, ModelRequest
-from chat.providers.registry import build_providers
+from chat.providers.build import build_providers
 from chat.settings import SettingsError, load_settings
 
 REQUEST = ("temperature", "top_p", "max_tokens")

@@ -111,7 +111,11 @@ def test_no_secret_stands_in_an_error(storage: str) -> None:
 
 def test_the_keys_of_the_models_are_the_secrets_of_the_table() -> None:
     secrets = {row.name for row in SETTINGS if row.secret}
-    assert secrets == {"AZURE_AI_KEY", *(rows["key"].name for rows in SERVICES.values())}
+    assert secrets == {
+        "AZURE_AI_KEY",
+        "DATABRICKS_CLIENT_SECRET",
+        *(rows["key"].name for rows in SERVICES.values()),
+    }
 
 
 def test_everything_that_the_named_providers_lack_is_named_at_once() -> None:

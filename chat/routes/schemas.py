@@ -6,6 +6,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chat.events import JSONObject
+from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -92,7 +93,7 @@ class SessionBody(BaseModel):
 
 
 class TurnBody(BaseModel):
-    """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message."""
+    """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
 
     content: Content | None = None
     message_id: Annotated[str, Field(min_length=1)] | None = None
@@ -100,11 +101,13 @@ class TurnBody(BaseModel):
     pipeline: Literal[""] | None = None
     on_busy: Literal["reject"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
+    tools: ClientTools = Field(default_factory=list[ClientTool])
+    tool_outputs: ClientToolOutputs | None = None
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
-        if (self.content is None) == (self.message_id is None):
-            raise ValueError("Give either content or message_id")
+        if [self.content, self.message_id, self.tool_outputs].count(None) != 2:
+            raise ValueError("Give one of content, message_id and tool_outputs")
         return self
 
 

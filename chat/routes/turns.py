@@ -1,5 +1,8 @@
 """Turns over HTTP: start, follow, look at, stop."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from fastapi import Request, Response
 
 from chat.app import ChatApp
@@ -10,7 +13,9 @@ from chat.routes.requests import check_size, read_body, read_query
 from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, RegenerateBody, TurnBody
 from chat.routes.shapes import show_turn
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
+from chat.routes.tool_schemas import read_outputs, read_tools
 from chat.turns.base import TurnRequest
+from chat.turns.client_calls import ClientOutput, find_continued
 
 
 async def chat_stream(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -36,18 +41,28 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Re
     """`POST /api/v1/chat/sessions/{id}/turns`"""
     body = await read_body(request, TurnBody, limit=app.settings.max_body_bytes)
     check_size("content", body.content or "", limit=app.settings.max_message_bytes)
-    return await start_and_stream(
-        app,
-        TurnRequest(
-            principal.user_id,
-            content=body.content or "",
-            message_id=body.message_id or "",
-            session_id=request.path_params["session_id"],
-            settings=body.settings,
-            dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
-            nonce=_nonce(request),
-        ),
+    turn = TurnRequest(
+        principal.user_id,
+        content=body.content or "",
+        message_id=body.message_id or "",
+        session_id=request.path_params["session_id"],
+        dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
+        nonce=_nonce(request),
+        settings=body.settings,
+        tools=read_tools(body.tools, app.tools.definitions),
     )
+    if body.tool_outputs is not None:
+        turn = await _going_on(app, turn, read_outputs(body.tool_outputs))
+    return await start_and_stream(app, turn)
+
+
+async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOutput]) -> TurnRequest:
+    """The turn as one that goes on from the answer that waits for these outputs, to the same question."""
+    answer_id, answer = await find_continued(
+        app.conversations, turn.user_id, turn.session_id, outputs, nonce=turn.nonce
+    )
+    question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
+    return replace(turn, message_id=question, continued=answer)
 
 
 async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Response:

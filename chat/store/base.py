@@ -122,6 +122,7 @@ class TurnDraft:
     wire: JSONObject = field(default_factory=empty_object)
     llm_provider: str = ""
     llm_model: str = ""
+    metadata: JSONObject = field(default_factory=empty_object)  # what the answer's message begins with
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def placeholder_from(draft: TurnDraft, session_id: str, seq: int) -> Message:
         llm_provider=draft.llm_provider,
         llm_model=draft.llm_model,
         parent_message_id=draft.message_id or message_id(session_id, seq - 1),
+        metadata=draft.metadata,
     )
 
 

@@ -24,11 +24,15 @@ class TurnRequest:
     pipeline: str = ""  # the source that makes the turn; "" is the plain one
     settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
     tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
+    continued: MessageDraft | None = (
+        None  # the answer so far, whose calls the caller ran: the turn goes on from it
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """What a source needs to know: the session, its messages up to the one that is answered, and the request."""
+    """What a source needs to know: the session, its messages up to the one that is answered (and after it the answer
+    that the turn goes on from), and the request."""
 
     session: Session
     messages: tuple[Message | MessageDraft, ...]

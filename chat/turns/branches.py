@@ -10,7 +10,7 @@ def current(messages: Sequence[Message]) -> list[Message]:
     first, and one that never said anything is no answer as long as there is another."""
     newest: dict[str, Message] = {}
     for message in messages:
-        if _is_answer(message) and (message.content or message.parent_message_id not in newest):
+        if _is_answer(message) and (_says(message) or message.parent_message_id not in newest):
             newest[message.parent_message_id] = message
     kept: list[Message] = []
     for message in messages:
@@ -19,6 +19,10 @@ def current(messages: Sequence[Message]) -> list[Message]:
         elif (answer := newest.pop(message.parent_message_id, None)) is not None:
             kept.append(answer)
     return kept
+
+
+def _says(message: Message) -> bool:
+    return bool(message.content or message.metadata.get("tool_calls"))
 
 
 def _is_answer(message: Message) -> bool:

@@ -1,33 +1,87 @@
-"""The plain turn: the model is shown the conversation and answers."""
+"""The plain turn: the model is shown the conversation and answers, by way of tools where it asks for them."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider
+from chat.providers.base import ModelProvider, ModelRequest
+from chat.tools.base import NoTools, ToolBox
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
+from chat.turns.tool_calls import CallRound, ReplyReader
 from chat.turns.window import ContextWindow
+
+WHOLE = (
+    "stop",
+    "tool_calls",
+)  # why a reply ends whose calls are whole; some services say the one for the other
+CUT_OFF = "Not run: the reply was cut off before its end."
+NO_MORE = "Not run: no more tools may be called in this answer."
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLimits:
+    """How long a turn may go on calling tools; then the model is asked once more, without any, so that it answers."""
+
+    rounds: int = 8
+    seconds: float = 120.0
 
 
 class TurnEngine(TurnSource):
-    """One model call a turn."""
+    """Model call, tools, model call, ... until the model calls no more. Each model call is a step, which its tools'
+    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller."""
 
-    def __init__(self, provider: ModelProvider, window: ContextWindow) -> None:
+    def __init__(
+        self,
+        provider: ModelProvider,
+        window: ContextWindow,
+        *,
+        tools: ToolBox | None = None,
+        limits: ToolLimits | None = None,
+    ) -> None:
         self._provider = provider
         self._window = window
+        self._tools = tools or NoTools()
+        self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        request = self._window.request(context)
-        step = StepReader(
-            index=0,
-            provider=self._provider.name,
-            prompt_tokens=request.estimated_tokens,
-            scale=self._window.scale,
-        )
+        request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
+        client_tools = {tool.name for tool in context.request.tools}
+        began = asyncio.get_running_loop().time()
+        for index in range(self._limits.rounds + 1):
+            last = index == self._limits.rounds or self._spent(began)
+            reply = ReplyReader()
+            step = StepReader(
+                index=index,
+                provider=self._provider.name,
+                prompt_tokens=request.estimated_tokens,
+                scale=self._window.scale,
+            )
+            async with aclosing(self._said(replace(request, tools=()) if last else request, step)) as said:
+                async for event in said:
+                    reply.note(event)
+                    yield event
+            refusal = CUT_OFF if step.reason not in WHOLE else NO_MORE if last else ""
+            calls = CallRound(reply.calls, self._tools, client_tools=client_tools, refusal=refusal)
+            async with aclosing(calls.outputs()) as outputs:
+                async for output in outputs:
+                    yield output
+            for event in step.finish():
+                yield event
+            if not reply.calls or refusal or not calls.complete:
+                return
+            request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+
+    def _spent(self, began: float) -> bool:
+        return asyncio.get_running_loop().time() - began >= self._limits.seconds
+
+    async def _said(self, request: ModelRequest, step: StepReader) -> AsyncGenerator[TurnEvent]:
+        """One model call, up to the end of what it says. The service is left before its tools are run."""
         async with aclosing(self._provider.stream(request)) as pieces:
             async for piece in pieces:
                 for event in step.read(piece):
                     yield event
-        for event in step.finish():
+        for event in step.close_part():
             yield event

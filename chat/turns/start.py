@@ -24,6 +24,7 @@ from chat.turns.branches import current
 from chat.turns.lease import LeaseKeeper
 from chat.turns.production import Production
 from chat.turns.tasks import TaskSet
+from chat.turns.tool_history import continued_metadata
 
 ATTEMPTS = 8  # starts that may meet another writer
 SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each look for a start whose reply did not come
@@ -161,7 +162,8 @@ class TurnStarter:
         messages = await self._conversations.list_messages(
             request.user_id, session.id, limit=self._history, before=before, newest=True
         )
-        return session, (*current(messages), *(() if request.message_id else (asked,)))
+        new = (request.continued,) if request.continued else () if request.message_id else (asked,)
+        return session, (*current(messages), *new)
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str) -> TurnDraft:
         message = MessageDraft("user", request.content, author=request.user_id)
@@ -180,6 +182,7 @@ class TurnStarter:
             wire=request.wire,
             llm_provider=session.llm_provider,
             llm_model=session.llm_model,
+            metadata=continued_metadata(request.continued) if request.continued else {},
         )
 
 

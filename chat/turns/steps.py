@@ -60,6 +60,15 @@ class StepReader:
                     self._scale.learn(self._model, estimated=self._prompt_tokens, reported=prompt_tokens)
         return ()
 
+    @property
+    def reason(self) -> str:
+        """Why the reply ended."""
+        return self._reason
+
+    def close_part(self) -> Iterable[TurnEvent]:
+        """The events that end what is open, so that outputs of tools may follow."""
+        return self._end()
+
     def finish(self) -> Iterable[TurnEvent]:
         """The events that end the step."""
         yield from self._end()
@@ -79,8 +88,9 @@ class StepReader:
         said: list[TurnEvent] = []
         if self._open is not ToolCallPiece or piece.index != self._call_index:
             said += self._end()
-            self._open, self._call_index, self._part_id = ToolCallPiece, piece.index, piece.id
-            said.append(events.ToolCallStarted(piece.id, piece.name))
+            self._open, self._call_index = ToolCallPiece, piece.index
+            self._part_id = piece.id or f"call_{self._index}_{piece.index}"  # some services give none
+            said.append(events.ToolCallStarted(self._part_id, piece.name))
         if piece.arguments:
             said.append(events.ToolCallDelta(self._part_id, piece.arguments))
         return said

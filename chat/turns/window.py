@@ -9,17 +9,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import cast
 
 from chat.errors import ChatError
-from chat.events import JSONObject
 from chat.messages import Message, MessageDraft
-from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, TextPiece, ToolCall
+from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, TextPiece, ToolDefinition
 from chat.store.base import ConversationStore, SessionChanges
 from chat.telemetry import record, record_error
 from chat.tokens import TokenScale, estimate_tokens
 from chat.turns.base import TurnContext
 from chat.turns.tasks import TaskSet
+from chat.turns.tool_history import model_messages, standing
 
 SUMMARY_TOKENS = 800  # at most, of a summary
 SUMMARY_TIMEOUT = 60.0  # seconds that one may take
@@ -53,13 +52,13 @@ class ContextWindow:
         self._summarising: set[str] = set()
         self.scale = TokenScale()
 
-    def request(self, context: TurnContext) -> ModelRequest:
+    def request(self, context: TurnContext, tools: tuple[ToolDefinition, ...] = ()) -> ModelRequest:
         """The model call that answers the last message, with the settings of the session and the turn."""
         settings = context.settings
         prompt = str(settings.get("system_prompt") or self._system_prompt)
         if context.session.summary:
             prompt = SUMMARY.format(prompt=prompt, summary=context.session.summary)
-        live = [each for each in context.messages if _seq(each) > context.session.summary_until]
+        live = [each for each in standing(context.messages) if _seq(each) > context.session.summary_until]
         limit = int(self._limit / self.scale.of(context.model)) - estimate_tokens(prompt)
         shown = fit([model_messages(each) for each in live], limit)
         if len(shown) < len(live) or len(live) >= self._history:
@@ -68,6 +67,7 @@ class ContextWindow:
             messages=(ModelMessage("system", prompt), *(each for group in shown for each in group)),
             model=context.model,
             provider=context.provider,
+            tools=tools,
             temperature=_number(settings.get("temperature")),
             top_p=_number(settings.get("top_p")),
             max_tokens=int(most) if (most := _number(settings.get("max_tokens"))) else None,
@@ -114,23 +114,6 @@ class ContextWindow:
         )
         async with aclosing(self._provider.stream(request)) as pieces:
             return "".join([piece.text async for piece in pieces if isinstance(piece, TextPiece)]).strip()
-
-
-def model_messages(message: Message | MessageDraft) -> list[ModelMessage]:
-    """One stored message as the model is shown it; [] when it says nothing. Tools that it called come with what they
-    gave: a call without its output would be refused."""
-    calls = cast("list[JSONObject]", message.metadata.get("tool_calls") or [])
-    done = [call for call in calls if call.get("output") is not None]
-    shown: list[ModelMessage] = []
-    if message.role == "assistant" and done:
-        asked = tuple(
-            ToolCall(str(each["id"]), str(each["name"]), str(each.get("arguments") or "{}")) for each in done
-        )
-        shown.append(ModelMessage("assistant", "", asked))
-        shown += [ModelMessage("tool", str(each["output"]), tool_call_id=str(each["id"])) for each in done]
-    if message.content:
-        shown.append(ModelMessage(message.role, message.content))
-    return shown
 
 
 def fit(

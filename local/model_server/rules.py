@@ -59,7 +59,7 @@ def _data_answer(request: ChatRequest) -> Answer | None:
     if outputs and outputs[-1]:
         return Answer(_words(_found(question, outputs[-1][-1])), rate=PACE)
     parameters = request.tool_parameters(DATA_TOOL)
-    sql = _sql(question, *_table_of(request)) if parameters is not None else ""
+    sql = _sql(question, _tables_of(request)) if parameters is not None else ""
     if parameters is None or not sql:
         return None
     arguments = orjson.dumps({_text_property(parameters): sql}).decode()
@@ -68,10 +68,10 @@ def _data_answer(request: ChatRequest) -> Answer | None:
 
 
 def _found(question: str, output: str) -> str:
-    number = NUMBER.search(output)
-    for word in ("total", "average"):
-        if word in question.lower() and number:
-            return f"The {word} is {number[0]}."
+    numbers = NUMBER.findall(output)
+    for word in ("total", "average", "number"):
+        if word in question.lower() and len(numbers) == 1:
+            return f"The {word} is {numbers[0]}."
     return f"Here is what the data says: {output[:400]}"
 
 
@@ -82,31 +82,64 @@ def _text_property(parameters: Mapping[str, Any]) -> str:
     return "sql" if "sql" in properties or not strings else strings[0]
 
 
-def _table_of(request: ChatRequest) -> tuple[str, list[str]]:
-    """The table and its columns as the tool's description gives them: `sales(day, product, revenue)`."""
+def _tables_of(request: ChatRequest) -> dict[str, list[str]]:
+    """The tables and their columns as the tool's description gives them: `sales(day, product, revenue)`."""
     for tool in request.body.get("tools") or []:
         function = tool.get("function", {})
-        found = TABLE.search(str(function.get("description", "")))
+        found = TABLE.findall(str(function.get("description", "")))
         if function.get("name") == DATA_TOOL and found:
-            return found[1], re.split(r", ?", found[2])
-    return "sales", ["product", "revenue"]
+            return {name: re.split(r", ?", columns) for name, columns in found}
+    return {"sales": ["product", "revenue"]}
 
 
-def _sql(question: str, table: str, columns: list[str]) -> str:
-    """A total, an average or a top list; "" for any other question."""
-    asked = question.lower()
-    named = [column for column in columns if re.search(rf"\b{column}s?\b", asked)]
-    measure = named[-1] if named else columns[-1]
-    if re.search(r"\b(total|sum)\b", asked):
-        return f"SELECT SUM({measure}) AS total FROM {table}"
-    if re.search(r"\b(average|mean|avg)\b", asked):
-        return f"SELECT AVG({measure}) AS average FROM {table}"
-    top = re.search(r"\btop (\d+)?", asked)
+def _table_asked_for(question: str, tables: Mapping[str, list[str]]) -> str:
+    """The table of whose name and columns the question says most; the first of equals."""
+
+    def named(table: str) -> int:
+        return sum(len(word) for word in (table, *tables[table]) if _names(question, word))
+
+    return max(tables, key=named)
+
+
+def _names(question: str, word: str) -> bool:
+    """Whether the question has the word, in the singular or the plural, `unit_price` as `unit price`."""
+    singular = word.lower().replace("_", " ").removesuffix("s")
+    return re.search(rf"\b{re.escape(singular)}s?\b", question) is not None
+
+
+def _sql(question: str, tables: Mapping[str, list[str]]) -> str:
+    """A total, an average, a number or a top list, whole or `by` a column; "" for any other question."""
+    asked = question.lower().replace("_", " ")
+    table = _table_asked_for(asked, tables)
+    columns = tables[table]
+    named = [column for column in columns if _names(asked, column)]
+    group = next((each for each in named if re.search(rf"\b(by|per|each) {each}\b", asked)), "")
+    measures = [each for each in named if each != group]
+    measure = measures[-1] if measures else columns[-1]
+    top = re.search(r"\b(?:top|best) (\d+)?", asked)
     if top:
-        group = named[0] if len(named) > 1 else columns[0]
-        rest = f"GROUP BY {group} ORDER BY total DESC LIMIT {top[1] or 5}"
-        return f"SELECT {group}, SUM({measure}) AS total FROM {table} {rest}"
+        return _top_list(table, columns, named, int(top[1] or 5))
+    for words, function, name in AGGREGATES:
+        if re.search(words, asked):
+            what = f"{function}({'*' if function == 'COUNT' else measure}) AS {name} FROM {table}"
+            return f"SELECT {group}, {what} GROUP BY {group} ORDER BY {group}" if group else f"SELECT {what}"
     return ""
+
+
+AGGREGATES = [
+    (r"\b(total|sum)\b", "SUM", "total"),
+    (r"\b(average|mean|avg)\b", "AVG", "average"),
+    (r"\b(how many|number of)\b", "COUNT", "number"),
+]
+
+
+def _top_list(table: str, columns: list[str], named: list[str], count: int) -> str:
+    group = named[0] if len(named) > 1 or named[:1] != columns[-1:] else columns[0]
+    group = group if named else columns[0]
+    others = [each for each in named if each != group]
+    measure = others[-1] if others else columns[-1]
+    rest = f"GROUP BY {group} ORDER BY total DESC LIMIT {count}"
+    return f"SELECT {group}, SUM({measure}) AS total FROM {table} {rest}"
 
 
 def _wanted_schema(request: ChatRequest) -> Mapping[str, Any] | None:

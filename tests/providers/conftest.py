@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from chat.providers.base import ModelProvider
-from chat.providers.registry import build_providers
+from chat.providers.build import build_providers
 from tests.support.model_service import ModelService, running_model_service
 from tests.support.provider_settings import provider_settings
 

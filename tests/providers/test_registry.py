@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from chat.providers.build import build_providers
 from chat.providers.presets import PRESETS
-from chat.providers.registry import build_providers
 from chat.settings import PROVIDERS, SettingsError, load_settings
 from tests.support.processes import ROOT
 from tests.support.provider_settings import STORAGE
@@ -47,7 +47,7 @@ def test_everything_that_is_wrong_is_said_at_once():
 def test_the_sdk_of_azure_is_loaded_for_azure_alone():
     code = f"""
 import sys
-from chat.providers.registry import build_providers
+from chat.providers.build import build_providers
 from chat.settings import load_settings
 build_providers(load_settings({EVERYTHING | {"CHAT_PROVIDERS": "LOCAL,OPENROUTER"}!r}))
 print([name for name in sys.modules if name.startswith("azure")])

@@ -226,7 +226,7 @@ async def test_a_session_goes_on_after_a_failure_of_the_model(client: ChatClient
 WRONG_METHODS = [
     ("GET", "/api/chat/stream", "POST"),
     ("PUT", "/api/v1/chat/sessions", "GET, POST"),
-    ("PATCH", "/api/v1/chat/sessions/{}", "DELETE, GET"),
+    ("PATCH", "/api/v1/chat/sessions/{}", "DELETE, GET, PUT"),
     ("POST", "/api/v1/chat/turns/{}", "GET"),
     ("GET", "/api/v1/chat/turns/{}/cancel", "POST"),
 ]

@@ -168,7 +168,7 @@ def test_rows_that_a_shorter_message_left_behind_are_not_its_text() -> None:
 @given(texts, st.dictionaries(texts, json_values, max_size=3), st.booleans())
 def test_any_head_survives(title: str, settings: JSONObject, is_active: bool) -> None:
     session = Session(
-        "s", "ann", title, NOW, NOW, "AZURE", "m", settings, "sum", is_active, 3, 4, "s-00000004", "n", "v"
+        "s", "ann", title, NOW, NOW, "AZURE", "m", settings, "sum", 2, is_active, 3, 4, "s-00000004", "n", "v"
     )
     assert head_from_row(as_stored(new_head_to_row(session)), "v") == session
 

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from chat.errors import ProviderUnavailable
 from chat.events import JSONObject
-from chat.messages import MessageDraft
 from chat.providers.base import ModelMessage, ModelRequest, UsageReport
 from chat.providers.scripted import ScriptedProvider
 from chat.store.base import SessionChanges
 from chat.tokens import TokenScale, estimate_tokens
 from chat.turns.base import TurnRequest
-from chat.turns.window import CUT, fit, model_messages
+from chat.turns.window import CUT, fit
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import CountingIds, ask, make_engine, make_runner, read
 from tests.support.virtual_time import VirtualClock, virtual
@@ -55,21 +54,6 @@ def test_one_message_that_is_too_long_loses_its_middle(text: str, limit: int) ->
 def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
     [[shown]] = fit(said("begin " + "x " * 5000 + "end"), 100)
     assert shown.content.startswith("begin ") and shown.content.endswith(" end")
-
-
-def test_an_answer_that_called_tools_comes_with_their_outputs() -> None:
-    calls: list[JSONObject] = [
-        {"id": "c1", "name": "now", "arguments": "{}", "output": "noon"},
-        {"id": "c2", "name": "ask", "arguments": "{}", "output": None},  # was never answered
-    ]
-    draft = MessageDraft("assistant", "It is noon.", metadata={"tool_calls": calls})  # type: ignore[dict-item]
-    shown = model_messages(draft)
-    assert [(each.role, each.content, each.tool_call_id) for each in shown] == [
-        ("assistant", "", ""),
-        ("tool", "noon", "c1"),
-        ("assistant", "It is noon.", ""),
-    ]
-    assert [call.id for call in shown[0].tool_calls] == ["c1"]
 
 
 def test_estimates_follow_what_services_report() -> None:

@@ -1,0 +1,77 @@
+"""Tools that the caller runs: how a request names them, and how their outputs come back."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, Field
+
+from chat.errors import ValidationError
+from chat.events import JSONObject
+from chat.providers.base import ToolDefinition
+from chat.routes.requests import check_size
+from chat.turns.client_calls import FIELD, ClientOutput
+
+MAX_TOOLS = 64  # that one request may name
+SCHEMA_BYTES = 16 * 1024  # of the parameters of one tool, as JSON
+OUTPUT_BYTES = 64 * 1024  # of the output of one call
+MAX_OUTPUTS = 128  # more than one answer can wait for
+
+
+def _schema(value: JSONObject) -> JSONObject:
+    if value.get("type", "object") != "object":
+        raise ValueError("Must be the schema of an object")
+    try:
+        size = len(orjson.dumps(value))
+    except TypeError:
+        raise ValueError("Too deeply nested, or a number is too large") from None
+    if size > SCHEMA_BYTES:
+        raise ValueError(f"Larger than {SCHEMA_BYTES} bytes of JSON")
+    return {"type": "object", "properties": {}, **value}
+
+
+class ClientFunction(BaseModel):
+    """As in OpenAI's chat completions (v1)."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: Annotated[str, Field(max_length=1024)] = ""
+    parameters: Annotated[JSONObject, AfterValidator(_schema)] = Field(default_factory=lambda: _schema({}))
+    strict: Any = None
+
+
+class ClientTool(BaseModel):
+    """`{"type": "function", "function": {...}}`"""
+
+    type: Literal["function"]
+    function: ClientFunction
+
+
+class ClientToolOutput(BaseModel):
+    """What came of a call."""
+
+    call_id: Annotated[str, Field(min_length=1, max_length=500)]
+    output: str
+    is_error: bool = False
+
+
+type ClientTools = Annotated[list[ClientTool], Field(max_length=MAX_TOOLS)]
+type ClientToolOutputs = Annotated[list[ClientToolOutput], Field(min_length=1, max_length=MAX_OUTPUTS)]
+
+
+def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+    """The tools as the model is told of them. ValidationError for a name that is taken."""
+    taken = {each.name: "This name is one of our tools'" for each in ours}
+    for number, each in enumerate(tools):
+        name = each.function.name
+        if name in taken:
+            raise ValidationError(f"tools.{number}.function.name", taken[name])
+        taken[name] = "Two tools have this name"
+    functions = [each.function for each in tools]
+    return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
+
+
+def read_outputs(outputs: Sequence[ClientToolOutput]) -> list[ClientOutput]:
+    """TooLarge for one that is larger than the model should be shown."""
+    for number, each in enumerate(outputs):
+        check_size(f"{FIELD}.{number}.output", each.output, limit=OUTPUT_BYTES)
+    return [ClientOutput(each.call_id, each.output, each.is_error) for each in outputs]

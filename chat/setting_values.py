@@ -1,0 +1,70 @@
+"""What the text of a setting stands for: one reader for each kind of value. Each raises ValueError with the reason."""
+
+from chat.model_services import SERVICES
+
+PROVIDERS = ("AZURE", *SERVICES)
+TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")
+
+
+def read_line(text: str) -> str:
+    """What is sent as a header or stands in a URL."""
+    if not text.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return text
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def read_count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+def read_duration(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError("must be a number from 0 up")
+    return number
+
+
+def read_positive(text: str) -> float:
+    number = read_duration(text)
+    if number == 0:
+        raise ValueError("must be more than 0")
+    return number
+
+
+def read_providers(text: str) -> tuple[str, ...]:
+    names = read_names(text)
+    unknown = [name for name in names if name not in PROVIDERS]
+    if unknown or not names:
+        raise ValueError(f"must name at least one of {', '.join(PROVIDERS)}, and nothing else")
+    return names
+
+
+def read_tools(text: str) -> tuple[str, ...]:
+    names = () if text == "none" else read_names(text)
+    if not set(names) <= set(TOOLS):
+        raise ValueError(f"must be none, or some of {', '.join(TOOLS)}")
+    return names
+
+
+def read_output_size(text: str) -> int:
+    number = read_count(text)
+    if number > 100_000:  # an event must fit into a row of the store
+        raise ValueError("must be at most 100000")
+    return number
+
+
+def read_milliseconds(text: str) -> float:
+    return read_duration(text) / 1000
+
+
+def read_level(text: str) -> str:
+    if text.upper() not in {"ANONYMOUS", "FUNCTION", "ADMIN"}:
+        raise ValueError("must be ANONYMOUS, FUNCTION or ADMIN")
+    return text.upper()

@@ -1,0 +1,1 @@
+"""What the model may have us do: time, data, places, Genie."""

@@ -1,0 +1,53 @@
+"""The port to tools: what the model is told of them, one call in, one result out.
+
+Whatever goes wrong in a call is an answer to the model, never an error of the turn.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from chat.providers.base import ToolCall, ToolDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the model is told: what a tool found, or, with `is_error`, why there is nothing."""
+
+    output: str
+    is_error: bool = False
+
+
+class ToolError(Exception):
+    """Raised by a tool; the model reads the text as it is, so it holds no secret."""
+
+
+class ToolBox(Protocol):
+    """The tools of this app."""
+
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        """What the model may call, always in the same order."""
+        ...
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Do what the model asks for. Ends within the time limit with an output within the size limit; an unknown
+        tool, bad arguments, a failure and a time-out are results too. To cancel it stops the tool."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of what the tools hold. Idempotent."""
+        ...
+
+
+class NoTools(ToolBox):
+    """An app without tools."""
+
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        return ()
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        return ToolResult("There are no tools.", is_error=True)
+
+    async def aclose(self) -> None:
+        pass

@@ -1,0 +1,138 @@
+"""The tool `execute_genie_query`: a question to a Genie space of Databricks, which writes and runs the SQL itself.
+
+https://docs.databricks.com/api/workspace/genie (2.0), through databricks-sdk 0.156: its calls block, so each runs in a
+thread, and the waiting between them is ours, so that a turn that is stopped asks no more.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chat.events import JSON, JSONObject
+from chat.telemetry import record_error
+from chat.tools.base import ToolError
+from chat.tools.function_tool import Tool, tool
+
+POLLS = (0.5, 1.0, 2.0)  # seconds between looks; the last one is repeated
+CALL = 20  # seconds that one HTTP request may take
+MAX_ROWS = 200
+DONE = "COMPLETED"
+BROKEN = ("FAILED", "CANCELLED", "QUERY_RESULT_EXPIRED")
+
+# It becomes a part of a URL: a model must not lead elsewhere.
+SpaceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+Question = Annotated[str, Field(min_length=1, max_length=8000)]
+
+
+@dataclass(frozen=True, slots=True)
+class GenieAccess:
+    """A workspace, and the token or the service principal that may ask it."""
+
+    host: str
+    token: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+
+    @property
+    def configured(self) -> bool:
+        return bool(self.host and (self.token or (self.client_id and self.client_secret)))
+
+
+class Genie:
+    """Asks Genie. The client is made with the first question: to import the SDK takes 2 s."""
+
+    def __init__(self, access: GenieAccess) -> None:
+        self._access = access
+        self._client: Any = None
+        self._making = asyncio.Lock()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """None without a workspace."""
+        return (tool(self.execute_genie_query),) if self._access.configured else ()
+
+    async def execute_genie_query(self, space_id: SpaceId, query: Question) -> JSONObject:
+        """Asks a Databricks Genie space a question about its data: answers with text, SQL and the rows it found.
+
+        Args:
+            space_id: The id of the Genie space.
+            query: The question, in words.
+        """
+        async with self._making:
+            if self._client is None:
+                self._client = await self._call(_make_client, self._access)
+        genie = self._client.genie
+        wait = await self._call(genie.start_conversation, space_id, query)
+        message = await self._completed(space_id, wait.response.conversation_id, wait.response.message_id)
+        return await self._result(space_id, message)
+
+    async def _completed(self, space_id: str, conversation_id: str, message_id: str) -> Any:
+        looks = 0
+        while True:
+            message = await self._call(self._client.genie.get_message, space_id, conversation_id, message_id)
+            status = message.status.value if message.status else ""
+            if status == DONE:
+                return message
+            if status in BROKEN:
+                reason = message.error.error if message.error else ""
+                raise ToolError(f"Genie ended with {status}: {reason or 'no reason given'}")
+            await asyncio.sleep(POLLS[min(looks, len(POLLS) - 1)])
+            looks += 1
+
+    async def _result(self, space_id: str, message: Any) -> JSONObject:
+        """What the attachments say; of several queries the last one counts."""
+        result: JSONObject = {}
+        for attachment in message.attachments or []:
+            if attachment.text and attachment.text.content:
+                said = str(result.get("text", ""))
+                result["text"] = f"{said}\n{attachment.text.content}".strip()
+            if attachment.query and attachment.query.query:
+                found = await self._call(
+                    self._client.genie.get_message_attachment_query_result,
+                    space_id,
+                    message.conversation_id,
+                    message.message_id,
+                    attachment.attachment_id,
+                )
+                about = attachment.query.description or ""
+                result |= {"description": about, "sql": attachment.query.query, **_rows(found)}
+        return result or {"text": "Genie had no answer."}
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """One blocking call. What the service says goes to the model; what went wrong on the way, to the log."""
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except (OSError, ValueError) as error:
+            code = getattr(error, "error_code", None)  # a DatabricksError, which is an OSError
+            if code:
+                raise ToolError(f"Genie refused: {code}: {str(error)[:500]}") from None
+            record_error("genie_failed", error)
+            raise ToolError("Genie cannot be reached.") from None
+
+
+def _make_client(access: GenieAccess) -> Any:
+    """Everything is said here: the SDK would look for the rest in the environment and in the home folder."""
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.config import Config
+
+    given: dict[str, Any] = {"token": access.token, "auth_type": "pat"}
+    if not access.token:
+        given = {"client_id": access.client_id, "client_secret": access.client_secret}
+        given["auth_type"] = "oauth-m2m"
+    config = Config(host=access.host, http_timeout_seconds=CALL, retry_timeout_seconds=CALL, **given)
+    return WorkspaceClient(config=config)
+
+
+def _rows(found: Any) -> JSONObject:
+    """The table in the first piece of the result: Genie's cells are texts."""
+    response = found.statement_response
+    columns = (response.manifest.schema.columns if response and response.manifest else None) or []
+    rows: list[Any] = (response.result.data_array if response and response.result else None) or []
+    shown: list[JSON] = json.loads(json.dumps(rows[:MAX_ROWS]))
+    table: JSONObject = {"columns": [str(column.name) for column in columns], "rows": shown}
+    more = len(rows) > MAX_ROWS or bool(response and response.manifest and response.manifest.truncated)
+    return table | {"truncated": True} if more else table

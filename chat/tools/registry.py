@@ -1,0 +1,71 @@
+"""The tools of the app in one box: finds the one that is called, and keeps its time and size within limits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from pydantic_core import to_json
+
+from chat.providers.base import ToolCall, ToolDefinition
+from chat.telemetry import record_error
+from chat.tools.base import ToolBox, ToolError, ToolResult
+from chat.tools.function_tool import Tool
+
+
+class ToolRegistry(ToolBox):
+    """`time_limit` is seconds a call may take, `max_output` the characters of an output that the model is shown."""
+
+    def __init__(
+        self,
+        tools: Iterable[Tool],
+        *,
+        time_limit: float,
+        max_output: int,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._tools: dict[str, Tool] = {}
+        for each in tools:
+            if self._tools.setdefault(each.definition.name, each) is not each:
+                raise ValueError(f"Two tools have the name {each.definition.name}")
+        self._time_limit = time_limit
+        self._max_output = max_output
+        self._on_close = on_close
+
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        return tuple(each.definition for each in self._tools.values())
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        try:
+            found = self._find(call.name)
+            async with asyncio.timeout(self._time_limit):
+                value = await found.run(call.arguments)
+            return ToolResult(self._fitted(_text(value)))
+        except ToolError as error:
+            return ToolResult(self._fitted(str(error)), is_error=True)
+        except TimeoutError:
+            return ToolResult(f"{call.name} took longer than {self._time_limit:g} s.", is_error=True)
+        except Exception as error:
+            record_error("tool_failed", error, tool=call.name)
+            return ToolResult(f"{call.name} failed.", is_error=True)
+
+    async def aclose(self) -> None:
+        if self._on_close is not None:
+            await self._on_close()
+
+    def _find(self, name: str) -> Tool:
+        found = self._tools.get(name)
+        if found is None:
+            there_is = ", ".join(self._tools) or "none"
+            raise ToolError(f"There is no tool of the name {name[:100]!r}. The tools are: {there_is}.")
+        return found
+
+    def _fitted(self, output: str) -> str:
+        """Half a surrogate pair could be neither sent nor stored."""
+        output = output.encode(errors="replace").decode()
+        if len(output) <= self._max_output:
+            return output
+        return f"{output[: self._max_output]}\n[cut: {len(output)} characters, {self._max_output} are shown]"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else to_json(value, fallback=str).decode()

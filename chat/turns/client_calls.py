@@ -1,0 +1,88 @@
+"""Going on after the caller ran its own tools: which answer the outputs belong to, and whether they are all there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chat.errors import ValidationError
+from chat.events import JSON, JSONObject
+from chat.messages import Message, MessageDraft
+from chat.store.base import ConversationStore
+from chat.turns.tool_history import stored_calls
+
+LOOKED_BACK = 50  # messages among which the answer must be
+
+FIELD = "tool_outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOutput:
+    """What came of a call that the caller ran."""
+
+    call_id: str
+    output: str
+    is_error: bool = False
+
+
+async def find_continued(
+    conversations: ConversationStore,
+    user_id: str,
+    session_id: str,
+    outputs: Sequence[ClientOutput],
+    *,
+    nonce: str = "",
+) -> tuple[str, MessageDraft]:
+    """The id of the answer that waits for these outputs, and the answer with them.
+
+    SessionNotFound. ValidationError names the output that no answer waits for, that came before or is missing. A
+    repeated request, which is known by its nonce, finds the answer again.
+    """
+    session = await conversations.get_session(user_id, session_id)
+    messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
+    waiting = _waiting(messages, outputs[0].call_id)
+    pending = {str(call["id"]) for call in stored_calls(waiting.metadata) if call["output"] is None}
+    _check_outputs(outputs, pending)
+    repeated = bool(nonce) and session.start_nonce == nonce
+    if not repeated and _is_answered(waiting, messages):
+        raise ValidationError(f"{FIELD}.0.call_id", "This call has been answered already")
+    return waiting.id, _answered(waiting, {each.call_id: each for each in outputs})
+
+
+def _waiting(messages: Sequence[Message], call_id: str) -> Message:
+    """Only a turn that ended well leaves calls to the caller."""
+    for message in reversed(messages):
+        if message.role == "assistant" and message.status == "complete":
+            calls = stored_calls(message.metadata)
+            if any(call["id"] == call_id and call["output"] is None for call in calls):
+                return message
+    raise ValidationError(f"{FIELD}.0.call_id", "No call of this id waits for an output")
+
+
+def _check_outputs(outputs: Iterable[ClientOutput], pending: set[str]) -> None:
+    given: set[str] = set()
+    for number, each in enumerate(outputs):
+        if each.call_id not in pending:
+            raise ValidationError(f"{FIELD}.{number}.call_id", "No call of this id waits for an output")
+        if each.call_id in given:
+            raise ValidationError(f"{FIELD}.{number}.call_id", "There are two outputs of this call")
+        given.add(each.call_id)
+    if missing := sorted(pending - given):
+        raise ValidationError(FIELD, f"The output of {', '.join(missing)} is missing")
+
+
+def _is_answered(waiting: Message, messages: Iterable[Message]) -> bool:
+    """A turn that went on from it and broke does not count: the same outputs may be sent again."""
+    return any(
+        each.metadata.get("continues") == waiting.id and each.status in ("streaming", "complete")
+        for each in messages
+    )
+
+
+def _answered(waiting: Message, outputs: Mapping[str, ClientOutput]) -> MessageDraft:
+    calls: list[JSON] = [_with_output(call, outputs) for call in stored_calls(waiting.metadata)]
+    metadata: JSONObject = {"continues": waiting.id, "tool_calls": calls}
+    return MessageDraft("assistant", waiting.content, metadata=metadata, status="streaming")
+
+
+def _with_output(call: JSONObject, outputs: Mapping[str, ClientOutput]) -> JSONObject:
+    given = outputs.get(str(call["id"])) if call["output"] is None else None
+    return {**call, "output": given.output, "is_error": given.is_error} if given else call

@@ -1,0 +1,101 @@
+"""The tool calls of one model reply: which of them are run here, what came of them, and what the model is shown."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import replace
+
+from chat.events import TextDelta, ToolCallDelta, ToolCallFinished, ToolCallStarted, ToolOutput, TurnEvent
+from chat.providers.base import ModelMessage, ToolCall
+from chat.tools.base import ToolBox, ToolResult
+from chat.turns.tool_history import sound_arguments
+
+MAX_CALLS = 16  # tool calls that one reply may make
+TOO_MANY = f"Not run: a reply may make at most {MAX_CALLS} calls."
+
+
+class ReplyReader:
+    """What one reply says and which calls it makes, read from its events."""
+
+    def __init__(self) -> None:
+        self.calls: list[ToolCall] = []
+        self._texts: list[str] = []
+        self._pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    def note(self, event: TurnEvent) -> None:
+        match event:
+            case TextDelta(_, text):
+                self._texts.append(text)
+            case ToolCallStarted(call_id, name):
+                self._pieces = []
+                self.calls.append(ToolCall(call_id, name, ""))
+            case ToolCallDelta(_, arguments):
+                self._pieces.append(arguments)
+            case ToolCallFinished():
+                self.calls[-1] = replace(self.calls[-1], arguments="".join(self._pieces))
+            case _:
+                pass
+
+
+class CallRound:
+    """Runs the calls of one reply. `refusal` says why none may be run; "" when they may."""
+
+    def __init__(
+        self, calls: Sequence[ToolCall], tools: ToolBox, *, client_tools: Collection[str], refusal: str
+    ) -> None:
+        self._calls = calls
+        self._tools = tools
+        self._client_tools = client_tools
+        self._refusal = refusal
+        self._results: dict[int, ToolResult] = {}  # by the place of the call
+
+    @property
+    def complete(self) -> bool:
+        """Whether every call has a result. The caller's own are left to the caller."""
+        return len(self._results) == len(self._calls)
+
+    async def outputs(self) -> AsyncGenerator[ToolOutput]:
+        """Run all calls side by side. Each output comes as soon as it is there, whatever the order of the calls: a
+        quick one is seen while a slow one works. To close the generator stops the tools."""
+        tasks: dict[asyncio.Task[ToolResult], int] = {}
+        for place, call in enumerate(self._calls):
+            refusal = self._refusal or (TOO_MANY if place >= MAX_CALLS else "")
+            if refusal:
+                yield self._noted(place, ToolResult(refusal, is_error=True))
+            elif call.name not in self._client_tools:
+                tasks[asyncio.create_task(self._tools.run(call))] = place
+        try:
+            async for place, result in _as_they_end(tasks):
+                yield self._noted(place, result)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def messages(self, text: str) -> tuple[ModelMessage, ...]:
+        """What the next model call is shown of the reply: what it said and asked for, then every result in the order
+        of the calls."""
+        asked = tuple(replace(each, arguments=sound_arguments(each.arguments)) for each in self._calls)
+        results = (
+            ModelMessage("tool", self._results[place].output, (), call.id)
+            for place, call in enumerate(self._calls)
+        )
+        return ModelMessage("assistant", text, asked), *results
+
+    def _noted(self, place: int, result: ToolResult) -> ToolOutput:
+        self._results[place] = result
+        call = self._calls[place]
+        return ToolOutput(call.id, call.name, result.output, result.is_error)
+
+
+async def _as_they_end(
+    tasks: dict[asyncio.Task[ToolResult], int],
+) -> AsyncGenerator[tuple[int, ToolResult]]:
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in sorted(done, key=tasks.__getitem__):
+            yield tasks[task], task.result()

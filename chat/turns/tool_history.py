@@ -1,0 +1,156 @@
+"""The tool calls of an answer: as its message keeps them, and as a later model call is shown them.
+
+A message keeps them in `metadata.tool_calls`, each with its output; `output: null` is a call that nobody ran, or one
+that the caller is to run. They are bounded, since they go with every read of the message.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from chat.events import (
+    JSON,
+    JSONObject,
+    NumberedEvent,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolOutput,
+)
+from chat.messages import Message, MessageDraft
+from chat.providers.base import ModelMessage, ToolCall
+
+KEPT_TEXT = 4000  # characters of an output, or of the arguments
+KEPT_BYTES = 24 * 1024  # of all calls of a message, as JSON
+CUT = " [cut]"
+LEFT_OUT = "[left out]"
+NO_OUTPUT = "[no output: the call was not run]"
+
+
+def calls_made(events: Iterable[NumberedEvent]) -> list[JSONObject]:
+    """The calls in a turn's events, in their order, whole."""
+    calls: list[JSONObject] = []
+    pieces: list[str] = []
+    for _, event in events:
+        match event:
+            case TextDelta():  # first, for speed: most events are
+                pass
+            case ToolCallStarted(call_id, name):
+                pieces = []
+                calls.append(
+                    {"id": call_id, "name": name, "arguments": "", "output": None, "is_error": False}
+                )
+            case ToolCallDelta(_, arguments):
+                pieces.append(arguments)
+            case ToolCallFinished():
+                calls[-1]["arguments"] = "".join(pieces)
+            case ToolOutput(call_id, _, output, is_error):
+                _open_call(calls, call_id).update(output=output, is_error=is_error)
+            case _:
+                pass
+    return calls
+
+
+def _open_call(calls: Sequence[JSONObject], call_id: str) -> JSONObject:
+    """Services that number their calls anew in each reply use an id twice in a turn."""
+    same = [call for call in calls if call["id"] == call_id]
+    return next((call for call in same if call["output"] is None), same[-1] if same else {})
+
+
+def kept(calls: Sequence[JSONObject]) -> list[JSON]:
+    """The calls as a message keeps them: the newest whole but for long texts, as far as there is room."""
+    found: list[JSON] = []
+    room = KEPT_BYTES - 2
+    for call in reversed(calls):
+        for version in (_cut(call), _stripped(call)):
+            size = len(json.dumps(version)) + 2
+            if size <= room:
+                found.append(version)
+                room -= size
+                break
+        else:
+            break
+    return found[::-1]
+
+
+def _cut(call: JSONObject) -> JSONObject:
+    output, arguments = call["output"], str(call["arguments"])
+    if isinstance(output, str) and len(output) > KEPT_TEXT:
+        output = output[: KEPT_TEXT - len(CUT)] + CUT
+    return {**call, "arguments": arguments if len(arguments) <= KEPT_TEXT else "{}", "output": output}
+
+
+def _stripped(call: JSONObject) -> JSONObject:
+    return {**call, "arguments": "{}", "output": None if call["output"] is None else LEFT_OUT}
+
+
+def with_calls(metadata: JSONObject, events: Iterable[NumberedEvent]) -> JSONObject:
+    """The metadata of an answer with the calls of its turn, after those that it began with."""
+    calls = calls_made(events)
+    return {**metadata, "tool_calls": kept([*stored_calls(metadata), *calls])} if calls else metadata
+
+
+def continued_metadata(answer: MessageDraft) -> JSONObject:
+    """What the message begins with that goes on from an answer: its calls, with the outputs, within the bounds."""
+    return {**answer.metadata, "tool_calls": kept(stored_calls(answer.metadata))}
+
+
+def stored_calls(metadata: Mapping[str, JSON]) -> list[JSONObject]:
+    """The calls that a message keeps. What is not one is left out: a caller can write metadata as well."""
+    calls = metadata.get("tool_calls")
+    return [call for each in (calls if isinstance(calls, list) else []) if (call := _call(each))]
+
+
+def _call(value: JSON) -> JSONObject | None:
+    if not isinstance(value, dict) or not (value.get("id") and value.get("name")):
+        return None
+    output = value.get("output")
+    return {
+        "id": str(value["id"]),
+        "name": str(value["name"]),
+        "arguments": str(value.get("arguments", "")),
+        "output": None if output is None else str(output),
+        "is_error": value.get("is_error") is True,
+    }
+
+
+def standing(messages: Sequence[Message | MessageDraft]) -> list[Message | MessageDraft]:
+    """The messages without answers that a later one goes on from: it has their calls, with the outputs."""
+    continued = {str(each.metadata.get("continues", "")) for each in messages}
+    return [each for each in messages if not (isinstance(each, Message) and each.id in continued)]
+
+
+def model_messages(message: Message | MessageDraft) -> tuple[ModelMessage, ...]:
+    """A stored message as the model is shown it: an answer's calls, their outputs, then what was said. Where the
+    answer is not whole, its calls came last. Nothing for a message without either."""
+    text = (ModelMessage(message.role, message.content),) if message.content else ()
+    calls = stored_calls(message.metadata) if message.role == "assistant" else []
+    if not calls:
+        return text
+    asked = tuple(_asked(calls))
+    outputs = tuple(
+        ModelMessage("tool", NO_OUTPUT if call["output"] is None else str(call["output"]), (), one.id)
+        for call, one in zip(calls, asked, strict=True)
+    )
+    if message.status == "streaming" or any(call["output"] is None for call in calls):
+        return ModelMessage("assistant", message.content, asked), *outputs
+    return ModelMessage("assistant", "", asked), *outputs, *text
+
+
+def _asked(calls: Iterable[JSONObject]) -> Iterator[ToolCall]:
+    """Each with an id of its own, and with arguments that every service can read."""
+    seen: set[str] = set()
+    for call in calls:
+        name = str(call["id"])
+        while name in seen:
+            name += "_"
+        seen.add(name)
+        yield ToolCall(name, str(call["name"]), sound_arguments(str(call["arguments"])))
+
+
+def sound_arguments(arguments: str) -> str:
+    """Some services refuse a window in which the arguments of a call are no JSON object."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except ValueError:
+        return "{}"

@@ -82,10 +82,11 @@ def _arguments_of(function: Callable[..., object], texts: Mapping[str, str]) -> 
 def _field(function: Callable[..., object], parameter: Parameter, hint: Any, text: str | None) -> Any:
     if hint is None or parameter.kind not in BY_NAME:
         raise TypeError(f"{function.__name__}: {parameter.name} needs a type, and a name to give it by")
+    if text:
+        hint = Annotated[hint, Field(description=text)]
     if parameter.default is Parameter.empty:
-        return Required[Annotated[hint, Field(description=text)] if text else hint]
-    extra = {"default": parameter.default}
-    return NotRequired[Annotated[hint, Field(description=text, json_schema_extra=extra)]]
+        return Required[hint]
+    return NotRequired[Annotated[hint, Field(json_schema_extra={"default": parameter.default})]]
 
 
 def _schema_of(arguments: TypeAdapter[Any]) -> JSONObject:

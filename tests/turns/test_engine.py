@@ -1,0 +1,286 @@
+"""The engine: rounds of model and tools, their limits, and what the model is shown of them."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import pytest
+
+from chat import events
+from chat.events import ToolOutput, TurnEvent
+from chat.messages import MessageDraft, Session
+from chat.providers.base import (
+    ModelMessage,
+    StopReason,
+    ToolCall,
+    ToolCallPiece,
+    ToolDefinition,
+    UsageReport,
+)
+from chat.providers.scripted import Line, ScriptedProvider
+from chat.tools.base import ToolBox, ToolResult
+from chat.turns.base import TurnContext, TurnRequest
+from chat.turns.engine import ToolLimits, TurnEngine
+from chat.turns.grammar import Grammar
+from chat.turns.tool_calls import MAX_CALLS
+from tests.support.virtual_time import virtual
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+ASK = ToolDefinition("ask_user", "Asks.", {"type": "object"})
+
+
+class Box(ToolBox):
+    """`wait` sleeps for as many seconds as its arguments say; every other tool answers with its arguments."""
+
+    def __init__(self) -> None:
+        self.ran: list[ToolCall] = []
+        self.stopped: list[str] = []
+
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        return tuple(ToolDefinition(name, "", {}) for name in ("say", "wait"))
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        self.ran.append(call)
+        if call.name == "wait":
+            try:
+                await asyncio.sleep(float(call.arguments))
+            except asyncio.CancelledError:
+                self.stopped.append(call.id)
+                raise
+        return ToolResult(f"{call.name}: {call.arguments}", is_error=call.name not in ("say", "wait"))
+
+    async def aclose(self) -> None:
+        pass
+
+
+def context(*tools: ToolDefinition) -> TurnContext:
+    session = Session("s", "ann", "", NOW, NOW)
+    asked = MessageDraft("user", "Hello", author="ann")
+    return TurnContext(session, (asked,), TurnRequest("ann", content="Hello", tools=tools))
+
+
+def calls(*asked: tuple[str, str, str]) -> list[Line]:
+    return [ToolCallPiece(number, *each) for number, each in enumerate(asked)]
+
+
+def engine(*scripts: Sequence[Line], box: Box | None = None, limits: ToolLimits | None = None) -> TurnEngine:
+    return TurnEngine(
+        ScriptedProvider(*scripts), system_prompt="Be brief.", tools=box or Box(), limits=limits
+    )
+
+
+def provider_of(made: TurnEngine) -> ScriptedProvider:
+    provider = made._provider
+    assert isinstance(provider, ScriptedProvider)
+    return provider
+
+
+async def said(made: TurnEngine, *tools: ToolDefinition) -> list[TurnEvent]:
+    """All events of a turn, which the grammar must allow."""
+    grammar = Grammar()
+    grammar.accept(events.TurnStarted("t", "s", "m", ""))
+    found: list[TurnEvent] = []
+    async with aclosing(made.events(context(*tools))) as stream:
+        async for event in stream:
+            grammar.accept(event)
+            found.append(event)
+    grammar.accept(events.TurnFinished())
+    return found
+
+
+def names(found: Sequence[TurnEvent]) -> list[str]:
+    return [type(event).__name__ for event in found]
+
+
+def outputs(found: Sequence[TurnEvent]) -> list[tuple[str, str]]:
+    return [(event.call_id, event.output) for event in found if isinstance(event, ToolOutput)]
+
+
+@virtual
+async def test_a_turn_without_calls_is_one_step() -> None:
+    made = engine(["Hi"])
+    assert names(await said(made)) == [
+        "StepStarted",
+        "TextStarted",
+        "TextDelta",
+        "TextFinished",
+        "StepFinished",
+    ]
+    assert [each.name for each in provider_of(made).requests[0].tools] == ["say", "wait"]
+
+
+@virtual
+async def test_an_output_belongs_to_the_step_of_its_call() -> None:
+    made = engine([*calls(("c1", "say", '{"a": 1}')), UsageReport(5, 2)], ["Done"])
+    assert names(await said(made)) == [
+        "StepStarted", "ToolCallStarted", "ToolCallDelta", "ToolCallFinished", "ToolOutput", "UsageReported",
+        "StepFinished", "StepStarted", "TextStarted", "TextDelta", "TextFinished", "StepFinished",
+    ]  # fmt: skip
+
+
+@virtual
+async def test_every_round_is_a_step_with_its_index() -> None:
+    found = await said(engine(*[calls((f"c{n}", "say", "{}")) for n in range(3)], ["Done"]))
+    assert [each.index for each in found if isinstance(each, events.StepStarted)] == [0, 1, 2, 3]
+
+
+@virtual
+async def test_the_model_is_shown_its_calls_and_then_the_outputs_in_the_order_of_the_calls() -> None:
+    made = engine(["Let me see. ", *calls(("c1", "wait", "2"), ("c2", "say", '{"b": 1}'))], ["Done"])
+    await said(made)
+    first, second = provider_of(made).requests
+    assert second.messages == (
+        *first.messages,
+        ModelMessage(
+            "assistant", "Let me see. ", (ToolCall("c1", "wait", "{}"), ToolCall("c2", "say", '{"b": 1}'))
+        ),
+        ModelMessage("tool", "wait: 2", (), "c1"),
+        ModelMessage("tool", 'say: {"b": 1}', (), "c2"),
+    )
+    assert second.tools == first.tools
+
+
+@virtual
+async def test_calls_run_side_by_side_and_outputs_come_as_they_end() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    found = await said(engine(calls(("c1", "wait", "3"), ("c2", "wait", "1"), ("c3", "wait", "2")), ["Done"]))
+    assert [each for each, _ in outputs(found)] == ["c2", "c3", "c1"]
+    assert loop.time() - began == pytest.approx(3)
+
+
+@virtual
+async def test_the_service_is_left_before_the_tools_run() -> None:
+    made = engine(calls(("c1", "wait", "5")), ["Done"])
+    turn = asyncio.create_task(said(made))
+    await asyncio.sleep(1)
+    assert provider_of(made).open_streams == 0
+    await turn
+
+
+@virtual
+async def test_an_unknown_tool_is_an_output_for_the_model() -> None:
+    found = await said(engine(calls(("c1", "dance", "{}")), ["Sorry"]))
+    assert [each.is_error for each in found if isinstance(each, ToolOutput)] == [True]
+    assert names(found)[-2:] == ["TextFinished", "StepFinished"]
+
+
+@virtual
+async def test_after_the_last_round_the_model_is_asked_without_tools() -> None:
+    box = Box()
+    endless: list[Line] = calls(("c1", "say", "{}"))
+    made = engine(endless, endless, endless, ["Done"], box=box, limits=ToolLimits(rounds=3))
+    found = await said(made, ASK)
+    assert [bool(each.tools) for each in provider_of(made).requests] == [True, True, True, False]
+    assert len(box.ran) == 3
+    assert names(found).count("StepFinished") == 4
+
+
+@virtual
+async def test_a_model_that_calls_all_the_same_gets_errors_and_the_turn_ends() -> None:
+    box = Box()
+    found = await said(engine(calls(("c1", "say", "{}")), box=box, limits=ToolLimits(rounds=2)))
+    assert len(box.ran) == 2
+    assert outputs(found)[-1] == ("c1", "Not run: no more tools may be called in this answer.")
+
+
+@virtual
+async def test_after_the_time_for_tools_the_model_is_asked_without_them() -> None:
+    made = engine(calls(("c1", "wait", "70")), calls(("c2", "wait", "70")), ["Done"])
+    await said(made)
+    assert [bool(each.tools) for each in provider_of(made).requests] == [True, True, False]
+
+
+@virtual
+async def test_a_reply_may_make_so_many_calls_and_no_more() -> None:
+    box = Box()
+    found = await said(
+        engine(calls(*[(f"c{n}", "say", "{}") for n in range(MAX_CALLS + 2)]), ["Done"], box=box)
+    )
+    assert len(box.ran) == MAX_CALLS
+    refused = [each for each in found if isinstance(each, ToolOutput) and each.is_error]
+    assert {each.call_id for each in refused} == {f"c{MAX_CALLS}", f"c{MAX_CALLS + 1}"}
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_calls_of_a_reply_that_was_cut_off_are_not_run(reason: str) -> None:
+    @virtual
+    async def test() -> None:
+        box = Box()
+        stop = StopReason(reason)  # type: ignore[arg-type]
+        found = await said(engine([*calls(("c1", "say", '{"a')), stop], ["More"], box=box))
+        assert box.ran == []
+        assert outputs(found) == [("c1", "Not run: the reply was cut off before its end.")]
+        assert found[-1] == events.StepFinished(reason)
+
+    test()
+
+
+@virtual
+async def test_a_service_that_says_stop_for_calls_is_understood() -> None:
+    found = await said(engine([*calls(("c1", "say", "{}")), StopReason("stop")], ["Done"]))
+    assert outputs(found) == [("c1", "say: {}")]
+    assert names(found).count("StepStarted") == 2
+
+
+@virtual
+async def test_a_call_without_an_id_gets_one() -> None:
+    made = engine([ToolCallPiece(0, "", "say", "1"), ToolCallPiece(1, "", "say", "2")], ["Done"])
+    found = await said(made)
+    assert outputs(found) == [("call_0_0", "say: 1"), ("call_0_1", "say: 2")]
+
+
+@virtual
+async def test_arguments_that_are_no_object_are_not_shown_again() -> None:
+    made = engine(calls(("c1", "say", '{"a')), ["Done"])
+    await said(made)
+    assert provider_of(made).requests[1].messages[-2].tool_calls[0].arguments == "{}"
+
+
+@virtual
+async def test_a_turn_that_is_stopped_stops_its_tools() -> None:
+    box = Box()
+    turn = asyncio.create_task(said(engine(calls(("c1", "wait", "50"), ("c2", "wait", "50")), box=box)))
+    await asyncio.sleep(1)
+    turn.cancel()
+    await asyncio.wait([turn])
+    assert turn.cancelled()
+    assert sorted(box.stopped) == ["c1", "c2"]
+
+
+@virtual
+async def test_a_reader_that_leaves_in_between_stops_the_other_tools() -> None:
+    box = Box()
+    async with aclosing(
+        engine(calls(("c1", "wait", "50"), ("c2", "say", "")), box=box).events(context())
+    ) as stream:
+        async for event in stream:
+            if isinstance(event, ToolOutput):
+                break
+    assert box.stopped == ["c1"]
+
+
+@virtual
+async def test_a_call_of_the_callers_tool_ends_the_turn_and_stays_open() -> None:
+    made = engine(calls(("c1", "ask_user", '{"q": 1}')), ["Never"])
+    found = await said(made, ASK)
+    assert outputs(found) == []
+    assert found[-1] == events.StepFinished("tool_calls")
+    assert len(provider_of(made).requests) == 1
+    assert provider_of(made).requests[0].tools[-1] == ASK
+
+
+@virtual
+async def test_in_a_mixed_round_ours_are_run_first() -> None:
+    made = engine(calls(("c1", "ask_user", "{}"), ("c2", "say", "{}")), ["Never"])
+    found = await said(made, ASK)
+    assert outputs(found) == [("c2", "say: {}")]
+    assert len(provider_of(made).requests) == 1
+
+
+@virtual
+async def test_a_caller_cannot_have_a_tool_run_that_it_did_not_name() -> None:
+    found = await said(engine(calls(("c1", "ask_user", "{}")), ["Sorry"]))
+    assert [each.is_error for each in found if isinstance(each, ToolOutput)] == [True]

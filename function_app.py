@@ -83,6 +83,20 @@ async def start_turn(req: Request) -> Response:
     return await replies.answer(req, turns.start_turn)
 
 
+@route(f"{CHAT}/turns/{{turn_id}}/rerun", "POST")
+async def rerun(req: Request) -> Response:
+    from chat.routes import plans, replies
+
+    return await replies.answer(req, plans.rerun)
+
+
+@route("chat", "POST")
+async def plan_whole(req: Request) -> Response:
+    from chat.routes import plans, replies
+
+    return await replies.answer(req, plans.plan_whole)
+
+
 @route(f"{CHAT}/messages/{{message_id}}/regenerate", "POST")
 async def regenerate(req: Request) -> Response:
     from chat.routes import replies, turns

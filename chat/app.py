@@ -18,6 +18,7 @@ from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
+from chat.dialects.plan_stages import PLAN_STAGES
 from chat.dialects.text_delta import TEXT_DELTA
 from chat.errors import Unauthenticated
 from chat.providers.base import ModelProvider
@@ -34,7 +35,8 @@ from chat.turns.window import ContextWindow
 
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
-DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK)}
+DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK, PLAN_STAGES)}
+TRIP = "trip"  # the pipeline of the trip planner
 
 
 @dataclass(slots=True)
@@ -65,9 +67,10 @@ class ChatApp:
 
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
+    from chat.pipelines.trip import trip_planner
     from chat.providers.build import build_providers
     from chat.store.table_storage import TableStorage
-    from chat.tools.builtin import build_tools
+    from chat.tools.builtin import build_tools, place_finder
 
     clock = SystemClock()
     ids = UlidIds(clock)
@@ -80,11 +83,15 @@ def build_app(settings: Settings) -> ChatApp:
         limit=settings.context_tokens,
         history=settings.history_messages,
     )
-    tools = build_tools(settings, clock)
+    places = place_finder(settings)
+    tools = build_tools(settings, clock, places=places)
     runner = TurnRunner(
-        source=TurnEngine(
-            models, window, tools=tools, limits=ToolLimits(settings.tool_rounds, settings.tool_total)
-        ),
+        sources={
+            "": TurnEngine(
+                models, window, tools=tools, limits=ToolLimits(settings.tool_rounds, settings.tool_total)
+            ),
+            TRIP: trip_planner(models, places),
+        },
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,

@@ -2,7 +2,7 @@
 
     turn  = TurnStarted (stage | step | attempt | Progress)* (TurnFinished | TurnFailed | TurnCancelled)
     stage = StageStarted (step | attempt | StageItem | Progress)* StageFinished
-    step  = StepStarted (text | reasoning | call | ToolOutput | attempt)* UsageReported? StepFinished
+    step  = StepStarted (text | reasoning | call | ToolOutput | StageItem | attempt)* UsageReported? StepFinished
     attempt = AttemptFailed | ProviderSwitched
     text  = TextStarted TextDelta+ TextFinished      reasoning = ReasoningStarted ReasoningDelta+ ReasoningFinished
     call  = ToolCallStarted ToolCallDelta* ToolCallFinished
@@ -52,7 +52,8 @@ class StageItem:
 @dataclass(frozen=True, slots=True)
 class StageFinished:
     stage: str
-    result: JSON = None  # None when the turn broke inside the stage
+    result: JSON = None  # None when the turn broke inside the stage, or its answer did not do
+    text: str = ""  # what it adds to the text of the answer
 
 
 @dataclass(frozen=True, slots=True)

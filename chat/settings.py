@@ -190,6 +190,12 @@ class Settings:
         "DATABRICKS_CLIENT_ID", "", "A service principal that asks Genie in place of DATABRICKS_TOKEN, with"
     )
     databricks_client_secret: str = setting("DATABRICKS_CLIENT_SECRET", "", "its secret.", secret=True)
+    overpass_url: str = setting(
+        "CHAT_OVERPASS_URL",
+        "",
+        "An Overpass endpoint that knows places, for example `https://overpass-api.de/api/interpreter`; by default a "
+        "bundled list of sights in 36 cities.",
+    )
     auth: tuple[str, ...] = setting(
         "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused in Azure).", read_names
     )

@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("function_app", "chat"),
     ("chat.routes", "chat.direct", "chat.timers"),
     ("chat.app",),
+    ("chat.pipelines",),
     ("chat.turns",),
     SIBLINGS,
     VALUES,

@@ -98,7 +98,7 @@ class TurnBody(BaseModel):
     content: Content | None = None
     message_id: Annotated[str, Field(min_length=1)] | None = None
     dialect: str | None = None
-    pipeline: Literal[""] | None = None
+    pipeline: str | None = None
     on_busy: Literal["reject"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from chat.app import ChatApp
+from chat.app import TRIP, ChatApp
 from chat.auth.base import Principal
+from chat.errors import ValidationError
 from chat.messages import MessageDraft
 from chat.routes.replies import json_reply
 from chat.routes.requests import check_size, read_body, read_query
@@ -46,14 +47,27 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Re
         content=body.content or "",
         message_id=body.message_id or "",
         session_id=request.path_params["session_id"],
-        dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
+        dialect=_dialect_of(app, request, body, "delta"),
         nonce=_nonce(request),
         settings=body.settings,
         tools=read_tools(body.tools, app.tools.definitions),
     )
+    pipeline = request.query_params.get("pipeline") or body.pipeline or ""
+    if pipeline:
+        turn = replace(turn, pipeline=_pipeline(pipeline), dialect=_dialect_of(app, request, body, "plan"))
     if body.tool_outputs is not None:
         turn = await _going_on(app, turn, read_outputs(body.tool_outputs))
     return await start_and_stream(app, turn)
+
+
+def _pipeline(name: str) -> str:
+    if name != TRIP:
+        raise ValidationError("pipeline", f"Not one of {TRIP}")
+    return name
+
+
+def _dialect_of(app: ChatApp, request: Request, body: TurnBody, default: str) -> str:
+    return find_dialect(app, request.query_params.get("dialect"), body.dialect or default)
 
 
 async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOutput]) -> TurnRequest:

@@ -8,6 +8,8 @@ from chat.tools.current_time import current_time_tool
 from chat.tools.data import SAMPLE, DataTools
 from chat.tools.function_tool import Tool
 from chat.tools.genie import Genie, GenieAccess
+from chat.tools.overpass import Overpass
+from chat.tools.place_file import PlaceFile
 from chat.tools.places import PlaceFinder, find_places_tool
 from chat.tools.registry import ToolRegistry
 
@@ -37,3 +39,9 @@ def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None 
 def data_folder(name: str) -> Path:
     """A relative one is sought beside `chat/`, where a deployment has it."""
     return SAMPLE.parent / name if name else SAMPLE
+
+
+def place_finder(settings: Settings) -> PlaceFinder:
+    """An Overpass endpoint when one is set, and the bundled file."""
+    file = PlaceFile()
+    return Overpass(settings.overpass_url, file) if settings.overpass_url else file

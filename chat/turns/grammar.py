@@ -74,6 +74,7 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
         events.ReasoningStarted: Opens.REASONING,
         events.ToolCallStarted: Opens.CALL,
         events.ToolOutput: Keeps.OPEN,
+        events.StageItem: Keeps.OPEN,
         events.AttemptFailed: Keeps.OPEN,
         events.ProviderSwitched: Keeps.OPEN,
         events.UsageReported: Becomes.STEP_USED,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
@@ -51,7 +52,7 @@ class TurnRunner:
     def __init__(
         self,
         *,
-        source: TurnSource,
+        sources: Mapping[str, TurnSource],
         conversations: ConversationStore,
         turns: TurnStore,
         instances: InstanceStore,
@@ -86,7 +87,7 @@ class TurnRunner:
             conversations=conversations, turns=turns, instances=instances, observer=observer, clock=clock
         )
         self._starter = TurnStarter(
-            source=source,
+            sources=sources,
             conversations=conversations,
             turns=turns,
             lease=self._lease,

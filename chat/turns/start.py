@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
@@ -44,7 +44,7 @@ class TurnStarter:
     def __init__(
         self,
         *,
-        source: TurnSource,
+        sources: Mapping[str, TurnSource],
         conversations: ConversationStore,
         turns: TurnStore,
         lease: LeaseKeeper,
@@ -54,7 +54,7 @@ class TurnStarter:
         tasks: TaskSet,
         abandon: Callable[[Turn], Awaitable[None]],
     ) -> None:
-        self._source = source
+        self._sources = sources  # by the name of the pipeline
         self._conversations = conversations
         self._turns = turns
         self._lease = lease
@@ -97,7 +97,7 @@ class TurnStarter:
             return (await self._turns.start_turn(self._draft(request, session, await leasing))).turn
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
-        production = Production(self._source, TurnContext(session, messages, request))
+        production = Production(self._sources[request.pipeline], TurnContext(session, messages, request))
         try:
             draft = self._draft(request, session, await leasing)
             started = await self._store(draft)

@@ -13,6 +13,7 @@ from chat.events import (
     JSONObject,
     NumberedEvent,
     ReasoningDelta,
+    StageFinished,
     StepFinished,
     StepStarted,
     TerminalEvent,
@@ -66,6 +67,8 @@ class _Sum:
                 self._said.append(text)
             case ReasoningDelta(_, text) | ToolCallDelta(_, text):
                 self._said.append(text)
+            case StageFinished(_, _, text) if text:
+                self._texts.append(text)
             case StepStarted():
                 self._step, self._provider, self._model = event, event.provider, event.model
                 self._attempt(event.provider, event.model, "running")

@@ -12,8 +12,10 @@ import orjson
 from local.model_server.answers import Answer, calls_before, pieces
 from local.model_server.chat_request import ChatRequest
 from local.model_server.directives import ToolOrder
+from local.model_server.plan_rules import stage_answer
 from local.model_server.problems import Problem
 
+STAGE_PACE = 120.0  # JSON is not read as it comes
 PACE = 30.0  # deltas a second, so that one can watch it stream
 DATA_TOOL = "query_data"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -31,6 +33,9 @@ def rule_answer(request: ChatRequest) -> Answer:
     """The first rule that has something to say."""
     schema = _wanted_schema(request)
     if schema is not None:
+        name = str(request.body["response_format"]["json_schema"].get("name"))
+        if staged := stage_answer(request, name):
+            return Answer(pieces(staged), rate=STAGE_PACE)
         return Answer(pieces(_filled(schema)), rate=PACE)
     return _data_answer(request) or Answer(_words(_small_talk(request.last_user_text)), rate=PACE)
 

@@ -67,7 +67,7 @@ def make_runner(
 ) -> TurnRunner:
     """One instance. Several over the same store are several instances."""
     return TurnRunner(
-        source=make_engine(provider or ScriptedProvider(*scripts), store),
+        sources={"": make_engine(provider or ScriptedProvider(*scripts), store)},
         conversations=store,
         turns=store,
         instances=store,

@@ -83,7 +83,7 @@ class Conversation:
         self.provider = ScriptedProvider(answer)  # type: ignore[arg-type]
         self.runner = make_runner(store=self.store, provider=self.provider)
         engine = make_engine(self.provider, self.store, limit=limit, history=history)
-        self.runner._starter._source = engine  # type: ignore[attr-defined]
+        self.runner._starter._sources = {"": engine}  # type: ignore[attr-defined]
         self.session_id = ""
 
     async def say(self, text: str, **settings: object) -> ModelRequest:
@@ -164,7 +164,7 @@ async def test_reported_usage_makes_the_window_smaller_where_estimates_were_low(
     provider = ScriptedProvider(["x", UsageReport(1000, 1)])
     engine = make_engine(provider, store, limit=1000)
     runner = make_runner(store=store, provider=provider)
-    runner._starter._source = engine  # type: ignore[attr-defined]
+    runner._starter._sources = {"": engine}  # type: ignore[attr-defined]
     session = ""
     for _ in range(6):
         live = await runner.start(TurnRequest("ann", content="word " * 100, session_id=session))

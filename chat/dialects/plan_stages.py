@@ -1,0 +1,53 @@
+"""Dialect `plan`: the stages of the trip planner as they come, then `done` or `error` (docs/protocol.md, section 4)."""
+
+from collections.abc import Iterable
+
+from chat.dialects.base import Dialect
+from chat.events import (
+    JSON,
+    JSONObject,
+    NumberedEvent,
+    Progress,
+    StageFinished,
+    StageItem,
+    TurnCancelled,
+    TurnFailed,
+    TurnFinished,
+)
+from chat.messages import Turn
+
+ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
+
+
+class PlanEncoder:
+    """Every frame names its turn and the number of its event."""
+
+    def __init__(self, turn_id: str) -> None:
+        self._turn_id = turn_id
+
+    def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        match numbered.event:
+            case StageItem(stage, item) if stage in ITEMS:
+                return (self._frame(numbered, ITEMS[stage], data=item),)
+            case StageFinished(stage, result) if result is not None:
+                return (self._frame(numbered, stage, data=result),)
+            case Progress(percent):
+                return (self._frame(numbered, "progress", percent=percent),)
+            case TurnFinished():
+                return (self._frame(numbered, "done"),)
+            case TurnFailed(code, message, retryable):
+                return (self._frame(numbered, "error", message=message, code=code, retryable=retryable),)
+            case TurnCancelled():
+                return (self._frame(numbered, "error", message="The turn was stopped.", code="CANCELLED"),)
+            case _:
+                return ()
+
+    def _frame(self, numbered: NumberedEvent, kind: str, **more: JSON) -> JSONObject:
+        return {"type": kind, **more, "turn_id": self._turn_id, "seq": numbered.number}
+
+
+def _encoder(turn: Turn) -> PlanEncoder:
+    return PlanEncoder(turn.id)
+
+
+PLAN_STAGES = Dialect("plan", _encoder)

@@ -1,0 +1,84 @@
+"""The trip planner over HTTP: whole in one reply, and run again from a stage."""
+
+from typing import cast
+
+from fastapi import Request, Response
+
+from chat.app import TRIP, ChatApp
+from chat.auth.base import Principal
+from chat.errors import Conflict, ValidationError
+from chat.events import JSON, JSONObject, StageFinished, TurnCancelled, TurnFailed
+from chat.routes.plan_schemas import PlanBody, RerunBody
+from chat.routes.replies import json_reply, problem, turn_problem
+from chat.routes.requests import check_size, read_body
+from chat.routes.streams import find_dialect, start_and_stream
+from chat.turns.base import TurnRequest
+from chat.turns.runner import LiveTurn
+
+STAGES = ("intents", "pois", "requirements", "plan")
+
+
+async def plan_whole(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /chat`: the whole result in one JSON reply."""
+    body = await read_body(request, PlanBody, limit=app.settings.max_body_bytes)
+    check_size("message", body.message, limit=app.settings.max_message_bytes)
+    live = await app.runner.start(
+        TurnRequest(
+            principal.user_id,
+            content=body.message,
+            session_id=body.session_id or "",
+            dialect="plan",
+            pipeline=TRIP,
+            wire={"given": cast("JSONObject", body.model_dump(include={"pois", "requirements", "plan"}))},
+        )
+    )
+    return await _whole(live)
+
+
+async def rerun(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/v1/chat/turns/{id}/rerun`: a new turn to the same question, with the results of the stages before
+    `from_stage` taken over. Also the way on after a turn that was stopped or failed."""
+    body = await read_body(request, RerunBody, limit=app.settings.max_body_bytes)
+    turn = await app.runner.look(principal.user_id, request.path_params["turn_id"])
+    if turn.pipeline != TRIP:
+        raise ValidationError("turn_id", "Only a turn with stages can be run again from one of them")
+    if turn.running:
+        raise Conflict("The turn still runs: stop it first.")
+    live = await app.runner.open(principal.user_id, turn.id)
+    done = await _results(live)
+    before = STAGES[: STAGES.index(body.from_stage)]
+    if missing := [name for name in before if name not in done]:
+        raise ValidationError("from_stage", f"The stage {missing[0]} has no result yet")
+    wire: JSONObject = {**turn.wire, "done": {name: done[name] for name in before}}
+    return await start_and_stream(
+        app,
+        TurnRequest(
+            principal.user_id,
+            message_id=turn.user_message_id,
+            session_id=turn.session_id,
+            dialect=find_dialect(app, request.query_params.get("dialect"), "plan"),
+            pipeline=TRIP,
+            wire=wire,
+        ),
+    )
+
+
+async def _whole(live: LiveTurn) -> Response:
+    results = await _results(live)
+    last = live.feed.events[-1].event
+    if isinstance(last, TurnFailed):
+        return turn_problem(last, live.turn)
+    if isinstance(last, TurnCancelled):
+        return problem(Conflict("The turn was stopped.", details={"turn_id": live.turn.id}))
+    found: JSONObject = {name: results.get(name, []) for name in STAGES}
+    return json_reply({**found, "session_id": live.turn.session_id, "turn_id": live.turn.id})
+
+
+async def _results(live: LiveTurn) -> dict[str, JSON]:
+    """The results of the stages that were finished, when the turn is over."""
+    results: dict[str, JSON] = {}
+    async for batch in live.feed.follow():
+        for _, event in batch:
+            if isinstance(event, StageFinished) and event.result is not None:
+                results[event.stage] = event.result
+    return results

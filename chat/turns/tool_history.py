@@ -21,6 +21,7 @@ from chat.messages import Message, MessageDraft
 from chat.providers.base import ModelMessage, ToolCall
 
 KEPT_TEXT = 4000  # characters of an output, or of the arguments
+KEPT_CALLS = 64  # of a turn, the newest
 KEPT_BYTES = 24 * 1024  # of all calls of a message, as JSON
 CUT = " [cut]"
 LEFT_OUT = "[left out]"
@@ -58,19 +59,22 @@ def _open_call(calls: Sequence[JSONObject], call_id: str) -> JSONObject:
 
 
 def kept(calls: Sequence[JSONObject]) -> list[JSON]:
-    """The calls as a message keeps them: the newest whole but for long texts, as far as there is room."""
-    found: list[JSON] = []
-    room = KEPT_BYTES - 2
-    for call in reversed(calls):
-        for version in (_cut(call), _stripped(call)):
-            size = len(json.dumps(version)) + 2
-            if size <= room:
-                found.append(version)
-                room -= size
-                break
-        else:
+    """The newest calls as a message keeps them: each in its place, and the newest whole but for long texts, as far as
+    there is room."""
+    found = [_stripped(call) for call in calls[-KEPT_CALLS:]]
+    while (room := KEPT_BYTES - _size(found)) < 0:
+        found = found[1:]
+    for place in range(-1, -len(found) - 1, -1):
+        whole = _cut(calls[place])
+        more = _size(whole) - _size(found[place])
+        if more > room:
             break
-    return found[::-1]
+        found[place], room = whole, room - more
+    return list(found)
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value))
 
 
 def _cut(call: JSONObject) -> JSONObject:

@@ -63,6 +63,11 @@ def test_what_is_wrong_and_what_is_missing_come_together() -> None:
         ("CHAT_HEARTBEAT_S", "inf"),
         ("AZURE_AI_FIRST_TOKEN_TIMEOUT_S", "a minute"),
         ("CHAT_HTTP_AUTH_LEVEL", "NONE"),
+        ("CHAT_TOOLS", "query_data,rm"),
+        ("CHAT_TOOLS", "none,query_data"),
+        ("CHAT_TOOL_ROUNDS", "0"),
+        ("CHAT_TOOL_TIMEOUT_S", "0"),
+        ("CHAT_TOOL_OUTPUT_CHARS", "100001"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -> None:
@@ -78,6 +83,8 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
         ("CHAT_HTTP_AUTH_LEVEL", "function", "FUNCTION"),
         ("CHAT_PROVIDERS", " AZURE, ", ("AZURE",)),
         ("CHAT_TABLE_PREFIX", " parley ", "parley"),
+        ("CHAT_TOOLS", "query_data, current_time", ("query_data", "current_time")),
+        ("CHAT_TOOLS", "none", ()),
     ],
 )
 def test_a_setting_is_read(name: str, text: str, value: object) -> None:
@@ -95,8 +102,9 @@ def test_no_secret_stands_in_an_error(storage: str) -> None:
     assert "c2VjcmV0" not in str(lines)
 
 
-def test_the_key_of_the_model_is_the_secret_of_the_table() -> None:
-    assert [row.name for row in SETTINGS if row.secret] == ["AZURE_AI_KEY"]
+def test_keys_tokens_and_secrets_are_the_secrets_of_the_table() -> None:
+    secrets = ["AZURE_AI_KEY", "DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET"]
+    assert [row.name for row in SETTINGS if row.secret] == secrets
 
 
 @pytest.mark.parametrize(

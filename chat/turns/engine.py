@@ -55,10 +55,15 @@ class TurnEngine(TurnSource):
             last = index == self._limits.rounds or self._spent(began)
             reply = ReplyReader()
             step = StepReader(index=index, provider=self._provider.name)
-            async with aclosing(self._said(replace(request, tools=()) if last else request, step)) as said:
-                async for event in said:
-                    reply.note(event)
-                    yield event
+            asked = replace(request, tools=()) if last else request
+            async with aclosing(self._provider.stream(asked)) as pieces:  # left before the tools are run
+                async for piece in pieces:
+                    for event in step.read(piece):
+                        reply.note(event)
+                        yield event
+            for event in step.close_part():
+                reply.note(event)
+                yield event
             refusal = CUT_OFF if step.reason not in WHOLE else NO_MORE if last else ""
             calls = CallRound(reply.calls, self._tools, client_tools=client_tools, refusal=refusal)
             async with aclosing(calls.outputs()) as outputs:
@@ -81,12 +86,3 @@ class TurnEngine(TurnSource):
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
-
-    async def _said(self, request: ModelRequest, step: StepReader) -> AsyncGenerator[TurnEvent]:
-        """One model call, up to the end of what it says. The service is left before its tools are run."""
-        async with aclosing(self._provider.stream(request)) as pieces:
-            async for piece in pieces:
-                for event in step.read(piece):
-                    yield event
-        for event in step.close_part():
-            yield event

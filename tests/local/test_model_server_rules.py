@@ -76,7 +76,7 @@ async def test_a_question_about_numbers_asks_the_data_tool(
     assert json.loads(arguments) == {"sql": sql}
 
 
-TABLES = "Runs SQL over orders(day, plant, region, units, revenue), plants(plant, city, capacity), prices(product, unit_price)."
+TABLES = "SQL over orders(day, plant, region, units, revenue), plants(plant, city, capacity), prices(product, unit_price)."
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,10 @@ TABLES = "Runs SQL over orders(day, plant, region, units, revenue), plants(plant
         (
             "Top 2 regions by units",
             "SELECT region, SUM(units) AS total FROM orders GROUP BY region ORDER BY total DESC LIMIT 2",
+        ),
+        (
+            "Top 2 plants by revenue",
+            "SELECT plant, SUM(revenue) AS total FROM orders GROUP BY plant ORDER BY total DESC LIMIT 2",
         ),
         (
             "Top plants",

@@ -19,6 +19,7 @@ from chat.tools.function_tool import Tool, tool
 
 POLLS = (0.5, 1.0, 2.0)  # seconds between looks; the last one is repeated
 CALL = 20  # seconds that one HTTP request may take
+RETRYING = 5  # seconds in which the SDK tries one again
 MAX_ROWS = 200
 DONE = "COMPLETED"
 BROKEN = ("FAILED", "CANCELLED", "QUERY_RESULT_EXPIRED")
@@ -119,11 +120,17 @@ def _make_client(access: GenieAccess) -> Any:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.config import Config
 
+    host = access.host.rstrip("/")
+    host = host if "://" in host else f"https://{host}"
     given: dict[str, Any] = {"token": access.token, "auth_type": "pat"}
     if not access.token:
-        given = {"client_id": access.client_id, "client_secret": access.client_secret}
-        given["auth_type"] = "oauth-m2m"
-    config = Config(host=access.host, http_timeout_seconds=CALL, retry_timeout_seconds=CALL, **given)
+        given = {
+            "client_id": access.client_id,
+            "client_secret": access.client_secret,
+            "auth_type": "oauth-m2m",
+            "discovery_url": f"{host}/oidc/.well-known/oauth-authorization-server",
+        }
+    config = Config(host=host, http_timeout_seconds=CALL, retry_timeout_seconds=RETRYING, **given)
     return WorkspaceClient(config=config)
 
 

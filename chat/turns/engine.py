@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider, ModelRequest
+from chat.providers.base import ModelProvider
 from chat.tools.base import NoTools, ToolBox
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
@@ -59,10 +59,15 @@ class TurnEngine(TurnSource):
                 prompt_tokens=request.estimated_tokens,
                 scale=self._window.scale,
             )
-            async with aclosing(self._said(replace(request, tools=()) if last else request, step)) as said:
-                async for event in said:
-                    reply.note(event)
-                    yield event
+            asked = replace(request, tools=()) if last else request
+            async with aclosing(self._provider.stream(asked)) as pieces:  # left before the tools are run
+                async for piece in pieces:
+                    for event in step.read(piece):
+                        reply.note(event)
+                        yield event
+            for event in step.close_part():
+                reply.note(event)
+                yield event
             refusal = CUT_OFF if step.reason not in WHOLE else NO_MORE if last else ""
             calls = CallRound(reply.calls, self._tools, client_tools=client_tools, refusal=refusal)
             async with aclosing(calls.outputs()) as outputs:
@@ -76,12 +81,3 @@ class TurnEngine(TurnSource):
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
-
-    async def _said(self, request: ModelRequest, step: StepReader) -> AsyncGenerator[TurnEvent]:
-        """One model call, up to the end of what it says. The service is left before its tools are run."""
-        async with aclosing(self._provider.stream(request)) as pieces:
-            async for piece in pieces:
-                for event in step.read(piece):
-                    yield event
-        for event in step.close_part():
-            yield event

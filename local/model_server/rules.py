@@ -98,10 +98,11 @@ def _tables_of(request: ChatRequest) -> dict[str, list[str]]:
 
 
 def _table_asked_for(question: str, tables: Mapping[str, list[str]]) -> str:
-    """The table of whose name and columns the question says most; the first of equals."""
+    """The table of whose columns the question says most, then the one that it names; the first of equals."""
 
     def named(table: str) -> int:
-        return sum(len(word) for word in (table, *tables[table]) if _names(question, word))
+        columns = sum(len(column) for column in tables[table] if _names(question, column))
+        return columns + _names(question, table)
 
     return max(tables, key=named)
 

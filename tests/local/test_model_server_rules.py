@@ -76,6 +76,40 @@ async def test_a_question_about_numbers_asks_the_data_tool(
     assert json.loads(arguments) == {"sql": sql}
 
 
+TABLES = "SQL over orders(day, plant, region, units, revenue), plants(plant, city, capacity), prices(product, unit_price)."
+
+
+@pytest.mark.parametrize(
+    ("question", "sql"),
+    [
+        ("What is our total revenue?", "SELECT SUM(revenue) AS total FROM orders"),
+        (
+            "What's our total revenue by region?",
+            "SELECT region, SUM(revenue) AS total FROM orders GROUP BY region ORDER BY region",
+        ),
+        ("The average capacity of a plant?", "SELECT AVG(capacity) AS average FROM plants"),
+        ("What is the average unit price?", "SELECT AVG(unit_price) AS average FROM prices"),
+        ("How many orders are there?", "SELECT COUNT(*) AS number FROM orders"),
+        (
+            "Top 2 regions by units",
+            "SELECT region, SUM(units) AS total FROM orders GROUP BY region ORDER BY total DESC LIMIT 2",
+        ),
+        (
+            "Top 2 plants by revenue",
+            "SELECT plant, SUM(revenue) AS total FROM orders GROUP BY plant ORDER BY total DESC LIMIT 2",
+        ),
+        (
+            "Top plants",
+            "SELECT plant, SUM(capacity) AS total FROM plants GROUP BY plant ORDER BY total DESC LIMIT 5",
+        ),
+    ],
+)
+async def test_the_words_of_a_question_choose_the_table(model: ModelClient, question: str, sql: str) -> None:
+    frames = await model.frames(question, tools=tools(description=TABLES))
+    calls = [call for delta in deltas_of(frames) for call in delta.get("tool_calls", ())]
+    assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {"sql": sql}
+
+
 async def test_the_sql_goes_where_the_tool_wants_text(model: ModelClient) -> None:
     frames = await model.frames("total?", tools=tools(("question",), ""))
     calls = [call for delta in deltas_of(frames) for call in delta.get("tool_calls", ())]
@@ -95,6 +129,8 @@ async def test_no_tool_is_called_when_none_may_be(model: ModelClient) -> None:
         ("The average?", "average\n-7", "The average is -7."),
         ("The total?", "no rows", "Here is what the data says: no rows"),
         ("Top 2 products", "tea 5, milk 3", "Here is what the data says: tea 5, milk 3"),
+        ("The total by product?", "tea 5, milk 3", "Here is what the data says: tea 5, milk 3"),
+        ("The number of orders?", '{"rows":[[7]]}', "The number is 7."),
     ],
 )
 async def test_what_the_data_tool_found_is_the_answer(

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +22,7 @@ from chat.tools.data import SAMPLE, DataTools, find_tables, outline
 from chat.tools.data_process import WORKER, DataLimits
 from chat.tools.registry import ToolRegistry
 from scripts.make_sample_data import write
+from tests.support.processes import ROOT
 
 LIMITS = DataLimits(seconds=8)
 
@@ -286,6 +290,44 @@ def _workers() -> list[Path]:
             ):
                 ours.append(folder)
     return ours
+
+
+ORPHAN = """
+import asyncio, os
+from chat.tools.data import SAMPLE, DataTools
+async def main():
+    await DataTools(SAMPLE).describe_data()
+    print(open(f"/proc/self/task/{os.getpid()}/children").read(), flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+async def test_a_process_whose_app_was_killed_ends() -> None:
+    app = await asyncio.create_subprocess_exec(sys.executable, "-c", ORPHAN, cwd=ROOT, stdout=PIPE)
+    assert app.stdout is not None
+    async with asyncio.timeout(20):
+        [worker] = (await app.stdout.readline()).split()
+        app.kill()
+        await app.wait()
+        while _runs(worker.decode()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def _runs(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_app_loads_duckdb_and_databricks_only_when_they_are_asked() -> None:
+    code = "import sys, chat.app, chat.tools.builtin; print({'duckdb', 'databricks'} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "set()"
 
 
 async def test_after_closing_there_is_no_more_data(data: Data) -> None:

@@ -1,0 +1,166 @@
+"""Stages over a scripted model: their order, what is shown while the model writes, what is asked twice, what fails."""
+
+import json
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from chat.errors import BadProviderReply, ChatError
+from chat.events import JSONObject, StageFinished, StageItem, StageStarted, TextDelta, TurnEvent, TurnStarted
+from chat.messages import MessageDraft, Session
+from chat.pipelines.trip import trip_planner
+from chat.pipelines.trip_stages import NoPlaces
+from chat.providers.scripted import Line, ScriptedProvider
+from chat.tools.place_file import PlaceFile
+from chat.turns.base import TurnContext, TurnRequest
+from chat.turns.grammar import Grammar
+from tests.support.virtual_time import virtual
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+INTENTS = [
+    {"intent": "set_city", "action": "set", "value": "Rome"},
+    {"intent": "set_days", "action": "set", "value": "1"},
+]
+POIS = [{"id": "rome-colosseum", "why": "old"}, {"id": "rome-pantheon", "why": "round"}]
+NEEDS = [{"description": "Shade", "priority": "low"}]
+
+
+def visit(poi: str = "rome-colosseum", start: str = "09:00", end: str = "10:00") -> JSONObject:
+    return {"start": start, "end": end, "poi_id": poi, "name": "N", "note": ""}
+
+
+def option(*visits: JSONObject, day: int = 1) -> JSONObject:
+    days: list[Any] = [{"day": day, "city": "Rome", "items": list(visits)}]
+    return {"title": "T", "summary": "S", "days": days}
+
+
+def answer(items: Any) -> list[Line]:
+    """In pieces of ten characters, as a model writes."""
+    text = json.dumps({"items": items})
+    return [text[at : at + 10] for at in range(0, len(text), 10)]
+
+
+async def run(
+    *answers: Sequence[Line], wire: JSONObject | None = None
+) -> tuple[list[TurnEvent], ScriptedProvider, ChatError | None]:
+    """The events of a turn, checked by the grammar, and how it failed."""
+    provider = ScriptedProvider(*answers)
+    request = TurnRequest("ann", content="a day in Rome", wire=wire or {})
+    context = TurnContext(
+        Session("s", "ann", "", NOW, NOW), (MessageDraft("user", "a day in Rome"),), request
+    )
+    seen: list[TurnEvent] = []
+    grammar = Grammar()
+    grammar.accept(TurnStarted("t", "s", "m", "now"))
+    try:
+        async with aclosing(trip_planner(provider, PlaceFile()).events(context)) as events:
+            async for event in events:
+                grammar.accept(event)
+                seen.append(event)
+    except ChatError as error:
+        return seen, provider, error
+    return seen, provider, None
+
+
+def results(events: Sequence[TurnEvent]) -> dict[str, Any]:
+    return {each.stage: each.result for each in events if isinstance(each, StageFinished)}
+
+
+GOOD = (answer(INTENTS), answer(POIS), answer(NEEDS), answer([option(visit())]))
+
+
+@virtual
+async def test_each_stage_hands_its_result_to_the_next() -> None:
+    events, provider, error = await run(*GOOD)
+    assert error is None
+    assert list(results(events)) == ["intents", "pois", "requirements", "plan"]
+    last = json.loads(provider.requests[3].messages[-1].content)
+    assert [poi["id"] for poi in last["pois"]] == ["rome-colosseum", "rome-pantheon"]
+    assert (last["requirements"], last["days"]) == (NEEDS, "1")
+    assert not any(isinstance(each, TextDelta) for each in events)
+    finished = [each for each in events if isinstance(each, StageFinished)]
+    assert finished[-1].text == "T: S"
+
+
+@virtual
+async def test_an_item_is_shown_when_the_next_one_begins() -> None:
+    events, _, _ = await run(*GOOD)
+    items = [place for place, each in enumerate(events) if isinstance(each, StageItem)]
+    finished = next(place for place, each in enumerate(events) if each == _finished(events, "pois"))
+    assert len(items) == 2 and items[-1] < finished
+    assert [each.item for each in events if isinstance(each, StageItem)] == results(events)["pois"]
+
+
+def _finished(events: Sequence[TurnEvent], stage: str) -> TurnEvent:
+    return next(each for each in events if isinstance(each, StageFinished) and each.stage == stage)
+
+
+WRONG_PLANS: dict[str, Any] = {
+    "a place that is not of the trip": [option(visit("rome-trevi-fountain"))],
+    "a place twice": [option(visit(), visit(start="11:00", end="12:00"))],
+    "times that overlap": [option(visit(), visit("rome-pantheon", "09:30", "11:00"))],
+    "an end before its start": [option(visit(start="12:00", end="11:00"))],
+    "no time": [option(visit(start="noon"))],
+    "an hour that is none": [option(visit(start="24:00", end="25:00"))],
+    "a day that is not the first": [option(visit(), day=2)],
+    "no option": [],
+    "no days": [{"title": "T", "summary": "S", "days": []}],
+    "another key": [{**option(visit()), "price": 7}],
+    "a text": "none",
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PLANS)
+@virtual
+async def test_a_plan_that_does_not_do_is_asked_for_once_more_and_told_why(name: str) -> None:
+    events, provider, error = await run(*GOOD[:3], answer(WRONG_PLANS[name]), GOOD[3])
+    assert error is None
+    assert results(events)["plan"] == [option(visit())]
+    assert [each.attempt for each in events if isinstance(each, StageStarted)] == [1, 1, 1, 1, 2]
+    assert json.loads(provider.requests[4].messages[-1].content)["problem"]
+    _, _, error = await run(*GOOD[:3], answer(WRONG_PLANS[name]))
+    assert isinstance(error, BadProviderReply) and "plan" in error.message
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", '{"items": [', "[]", '{"items": {}}'])
+@virtual
+async def test_what_is_no_answer_of_the_schema_does_not_do(text: str) -> None:
+    _, _, error = await run([text or " "])
+    assert isinstance(error, BadProviderReply)
+
+
+@virtual
+async def test_a_fence_around_the_json_is_taken_off() -> None:
+    fenced = ["```json\n", *answer(INTENTS), "\n```"]
+    events, _, error = await run(fenced, *GOOD[1:])
+    assert error is None and results(events)["intents"] == INTENTS
+
+
+@virtual
+async def test_results_of_an_earlier_turn_are_shown_again_and_not_asked_for() -> None:
+    first, _, _ = await run(*GOOD)
+    done = {name: value for name, value in results(first).items() if name in ("intents", "pois")}
+    events, provider, _ = await run(*GOOD[2:], wire={"done": done})
+    assert len(provider.requests) == 2
+    assert results(events) == results(first)
+    assert [each for each in events if isinstance(each, StageItem)] == [
+        each for each in first if isinstance(each, StageItem)
+    ]
+
+
+@virtual
+async def test_a_city_without_places_ends_the_turn() -> None:
+    nowhere = [{"intent": "set_city", "action": "set", "value": "Atlantis"}]
+    _, provider, error = await run(answer(nowhere))
+    assert isinstance(error, NoPlaces) and "Atlantis" in error.message
+    assert len(provider.requests) == 1
+
+
+@virtual
+async def test_places_that_the_caller_does_not_want_any_more_are_left_out() -> None:
+    intents = [*INTENTS, {"intent": "remove_poi", "action": "remove", "value": "pantheon"}]
+    events, _, _ = await run(answer(intents), *GOOD[1:])
+    assert [poi["id"] for poi in results(events)["pois"]] == ["rome-colosseum"]

@@ -1,0 +1,156 @@
+"""Genie, through the real SDK, against a stand-in of its API."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from chat.providers.base import ToolCall
+from chat.tools import genie as module
+from chat.tools.base import ToolResult
+from chat.tools.genie import Genie, GenieAccess
+from chat.tools.registry import ToolRegistry
+from tests.support.genie_service import CLIENT, TOKEN, GenieService, running_genie
+
+
+@pytest.fixture
+async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[GenieService]:
+    monkeypatch.setattr(module, "POLLS", (0.01,))
+    async with running_genie() as running:
+        yield running
+
+
+def box(access: GenieAccess, time_limit: float = 20) -> ToolRegistry:
+    return ToolRegistry(Genie(access).tools, time_limit=time_limit, max_output=100_000)
+
+
+async def ask(
+    access: GenieAccess, query: str = "Revenue?", space_id: str = "s1", time_limit: float = 20
+) -> ToolResult:
+    arguments = json.dumps({"space_id": space_id, "query": query})
+    return await box(access, time_limit).run(ToolCall("c", "execute_genie_query", arguments))
+
+
+async def test_a_question_is_answered_with_text_sql_and_rows(service: GenieService) -> None:
+    result = await ask(GenieAccess(service.url, TOKEN), "Revenue by plant?")
+    assert not result.is_error, result.output
+    assert json.loads(result.output) == {
+        "text": "Revenue by plant.",
+        "description": "Sums up.",
+        "sql": service.sql,
+        "columns": ["plant", "total"],
+        "rows": [["Aurora", "12.5"], ["Delta", None]],
+    }
+    assert service.asked == [("s1", "Revenue by plant?")]
+
+
+async def test_a_service_principal_may_ask_too(service: GenieService) -> None:
+    result = await ask(GenieAccess(service.url, client_id=CLIENT[0], client_secret=CLIENT[1]))
+    assert not result.is_error, result.output
+
+
+async def test_a_slow_answer_is_waited_for(service: GenieService) -> None:
+    service.statuses = ["SUBMITTED", "FETCHING_METADATA", "ASKING_AI", "EXECUTING_QUERY", "COMPLETED"]
+    assert not (await ask(GenieAccess(service.url, TOKEN))).is_error
+    assert service.looks == 5
+
+
+async def test_an_answer_without_sql_is_its_text(service: GenieService) -> None:
+    service.sql = ""
+    result = await ask(GenieAccess(service.url, TOKEN))
+    assert json.loads(result.output) == {"text": "Revenue by plant."}
+
+
+async def test_no_answer_is_said(service: GenieService) -> None:
+    service.sql = service.text = ""
+    assert "no answer" in (await ask(GenieAccess(service.url, TOKEN))).output
+
+
+async def test_of_many_rows_the_first_are_shown(service: GenieService) -> None:
+    service.rows = [["Aurora", str(number)] for number in range(250)]
+    found = json.loads((await ask(GenieAccess(service.url, TOKEN))).output)
+    assert (len(found["rows"]), found["truncated"]) == (200, True)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "QUERY_RESULT_EXPIRED"])
+async def test_an_answer_that_failed_says_why(service: GenieService, status: str) -> None:
+    service.statuses, service.error = ["ASKING_AI", status], "No such table."
+    result = await ask(GenieAccess(service.url, TOKEN))
+    assert result == ToolResult(f"Genie ended with {status}: No such table.", is_error=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (404, "RESOURCE_DOES_NOT_EXIST", "Space s1 does not exist."),
+        (403, "PERMISSION_DENIED", "No access."),
+        (400, "INVALID_PARAMETER_VALUE", "Bad question."),
+    ],
+)
+async def test_what_the_service_refuses_is_told_to_the_model(
+    service: GenieService, status: int, code: str, message: str
+) -> None:
+    service.refusal = (status, code, message)
+    result = await ask(GenieAccess(service.url, TOKEN))
+    assert result.is_error
+    assert message in result.output
+
+
+async def test_a_wrong_token_is_no_secret_told(service: GenieService) -> None:
+    result = await ask(GenieAccess(service.url, "dapi-wrong"))
+    assert result.is_error
+    assert "dapi-wrong" not in result.output
+
+
+async def test_a_workspace_that_is_away_is_an_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRYING", 1)
+    with caplog.at_level(logging.ERROR, "chat"):
+        result = await ask(GenieAccess("http://127.0.0.1:9", TOKEN))
+    assert (result.output, result.is_error) == ("Genie cannot be reached.", True)
+    assert TOKEN not in caplog.text
+
+
+async def test_an_answer_that_never_comes_is_given_up(service: GenieService) -> None:
+    service.statuses = ["EXECUTING_QUERY"]
+    access = GenieAccess(service.url, TOKEN)
+    tools = box(access, time_limit=0.3)
+    call = ToolCall("c", "execute_genie_query", '{"space_id": "s1", "query": "?"}')
+    assert (await tools.run(call)).output == "execute_genie_query took longer than 0.3 s."
+
+
+async def test_a_turn_that_is_stopped_asks_no_more(service: GenieService) -> None:
+    service.statuses = ["EXECUTING_QUERY"]
+    running = asyncio.create_task(ask(GenieAccess(service.url, TOKEN)))
+    async with asyncio.timeout(20):
+        await service.looked.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.sleep(0.05)  # a look that was on its way
+    looks = service.looks
+    await asyncio.sleep(0.05)
+    assert service.looks == looks
+
+
+@pytest.mark.parametrize("space_id", ["", "../x", "a/b", "a?b", "x" * 65])
+async def test_a_space_cannot_lead_elsewhere(service: GenieService, space_id: str) -> None:
+    result = await ask(GenieAccess(service.url, TOKEN), space_id=space_id)
+    assert (result.is_error, service.asked) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("access", "offered"),
+    [
+        (GenieAccess("", "t"), False),
+        (GenieAccess("https://x"), False),
+        (GenieAccess("https://x", client_id="a"), False),
+        (GenieAccess("https://x", "t"), True),
+        (GenieAccess("https://x", client_id="a", client_secret="b"), True),
+    ],
+)
+async def test_it_is_offered_only_when_it_is_configured(access: GenieAccess, offered: bool) -> None:
+    assert bool(Genie(access).tools) == offered

@@ -13,10 +13,8 @@ from chat.turns.steps import StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
 from chat.turns.window import ContextWindow
 
-WHOLE = (
-    "stop",
-    "tool_calls",
-)  # why a reply ends whose calls are whole; some services say the one for the other
+# Why a reply ends whose calls are whole; some services say the one for the other.
+WHOLE = ("stop", "tool_calls")
 CUT_OFF = "Not run: the reply was cut off before its end."
 NO_MORE = "Not run: no more tools may be called in this answer."
 

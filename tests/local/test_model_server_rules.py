@@ -76,7 +76,7 @@ async def test_a_question_about_numbers_asks_the_data_tool(
     assert json.loads(arguments) == {"sql": sql}
 
 
-TABLES = "SQL over orders(day, plant, region, units, revenue), plants(plant, city, capacity), prices(product, unit_price)."
+TABLES = "SQL: orders(day, plant, region, units, revenue), plants(plant, city, capacity), prices(product, unit_price)."
 
 
 @pytest.mark.parametrize(

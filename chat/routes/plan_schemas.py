@@ -2,12 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+import orjson
+from pydantic import AfterValidator, BaseModel, Field
 
 from chat.events import JSONObject
 from chat.routes.schemas import Content
 
-type Objects = Annotated[list[JSONObject], Field(max_length=200)]
+LIST_BYTES = 64 * 1024  # of each list that a caller gives, as JSON
+
+
+def _small(value: list[JSONObject]) -> list[JSONObject]:
+    """They are stored with the turn."""
+    try:
+        size = len(orjson.dumps(value))
+    except TypeError:
+        raise ValueError("Too deeply nested, or a number is too large") from None
+    if size > LIST_BYTES:
+        raise ValueError(f"Larger than {LIST_BYTES} bytes of JSON")
+    return value
+
+
+type Objects = Annotated[list[JSONObject], Field(max_length=200), AfterValidator(_small)]
 
 
 class PlanBody(BaseModel):

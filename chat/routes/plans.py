@@ -1,5 +1,6 @@
 """The trip planner over HTTP: whole in one reply, and run again from a stage."""
 
+from contextlib import aclosing
 from typing import cast
 
 from fastapi import Request, Response
@@ -10,7 +11,7 @@ from chat.errors import Conflict, ValidationError
 from chat.events import JSON, JSONObject, StageFinished, TurnCancelled, TurnFailed
 from chat.routes.plan_schemas import PlanBody, RerunBody
 from chat.routes.replies import json_reply, problem, turn_problem
-from chat.routes.requests import check_size, read_body
+from chat.routes.requests import check_size, nonce_of, read_body
 from chat.routes.streams import find_dialect, start_and_stream
 from chat.turns.base import TurnRequest
 from chat.turns.runner import LiveTurn
@@ -29,6 +30,7 @@ async def plan_whole(app: ChatApp, principal: Principal, request: Request) -> Re
             session_id=body.session_id or "",
             dialect="plan",
             pipeline=TRIP,
+            nonce=nonce_of(request),
             wire={"given": cast("JSONObject", body.model_dump(include={"pois", "requirements", "plan"}))},
         )
     )
@@ -58,6 +60,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
             session_id=turn.session_id,
             dialect=find_dialect(app, request.query_params.get("dialect"), "plan"),
             pipeline=TRIP,
+            nonce=nonce_of(request),
             wire=wire,
         ),
     )
@@ -77,8 +80,9 @@ async def _whole(live: LiveTurn) -> Response:
 async def _results(live: LiveTurn) -> dict[str, JSON]:
     """The results of the stages that were finished, when the turn is over."""
     results: dict[str, JSON] = {}
-    async for batch in live.feed.follow():
-        for _, event in batch:
-            if isinstance(event, StageFinished) and event.result is not None:
-                results[event.stage] = event.result
+    async with aclosing(live.feed.follow()) as batches:
+        async for batch in batches:
+            for _, event in batch:
+                if isinstance(event, StageFinished) and event.result is not None:
+                    results[event.stage] = event.result
     return results

@@ -52,3 +52,8 @@ def check_size(field: str, text: str, *, limit: int) -> None:
     """TooLarge when the text has more than `limit` bytes as UTF-8."""
     if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
         raise TooLarge(f"{field} is larger than {limit} bytes", details={"field": field, "limit": limit})
+
+
+def nonce_of(request: Request) -> str:
+    """The caller's Idempotency-Key, as far as it can be a key."""
+    return request.headers.get("idempotency-key", "")[:255]

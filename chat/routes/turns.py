@@ -10,7 +10,7 @@ from chat.auth.base import Principal
 from chat.errors import ValidationError
 from chat.messages import MessageDraft
 from chat.routes.replies import json_reply
-from chat.routes.requests import check_size, read_body, read_query
+from chat.routes.requests import check_size, nonce_of, read_body, read_query
 from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, RegenerateBody, TurnBody
 from chat.routes.shapes import show_turn
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
@@ -33,7 +33,7 @@ async def chat_stream(app: ChatApp, principal: Principal, request: Request) -> R
             content=body.messages[-1].content,
             session_id=body.session_id or "",
             history=history,
-            nonce=_nonce(request),
+            nonce=nonce_of(request),
         ),
     )
 
@@ -48,7 +48,7 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Re
         message_id=body.message_id or "",
         session_id=request.path_params["session_id"],
         dialect=_dialect_of(app, request, body, "delta"),
-        nonce=_nonce(request),
+        nonce=nonce_of(request),
         settings=body.settings,
         tools=read_tools(body.tools, app.tools.definitions),
     )
@@ -94,7 +94,7 @@ async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Re
             message_id=question,
             session_id=message.session_id,
             dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
-            nonce=_nonce(request),
+            nonce=nonce_of(request),
         ),
     )
 
@@ -123,8 +123,3 @@ async def cancel_turn(app: ChatApp, principal: Principal, request: Request) -> R
 def _draft(message: HistoryMessage, principal: Principal) -> MessageDraft:
     author = principal.user_id if message.role == "user" else ""
     return MessageDraft(message.role, message.content, author=author)
-
-
-def _nonce(request: Request) -> str:
-    """The caller's Idempotency-Key, as far as it can be a key."""
-    return request.headers.get("idempotency-key", "")[:255]

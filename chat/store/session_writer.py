@@ -160,19 +160,14 @@ class _Writer:
             try:
                 change = item.append.apply(batch.after)
             except ChatError as error:
-                if (
-                    batch.items
-                ):  # judged by a head that is not stored yet: judged again by the one that will be
-                    self.queue.extendleft(reversed(items[index:]))
-                    break
-                item.fail(error)
-                continue
-            if change is None and batch.items:
-                self.queue.extendleft(reversed(items[index:]))
-                break
-            if change is None:
+                if not batch.items:
+                    item.fail(error)
+                    continue
+                change = None
+            # What a head that is not stored yet refuses, or has already, is judged again by the one that will be.
+            if change is None and not batch.items:
                 item.settle(None)
-            elif not batch.take(item, change):
+            elif change is None or not batch.take(item, change):
                 self.queue.extendleft(reversed(items[index:]))
                 break
         return batch if batch.items else None

@@ -58,7 +58,8 @@ class ContextWindow:
         prompt = str(settings.get("system_prompt") or self._system_prompt)
         if context.session.summary:
             prompt = SUMMARY.format(prompt=prompt, summary=context.session.summary)
-        live = [each for each in standing(context.messages) if _seq(each) > context.session.summary_until]
+        after = context.session.summary_until
+        live = [each for each in standing(context.messages) if _seq(each) > after and model_messages(each)]
         limit = int(self._limit / self.scale.of(context.model)) - estimate_tokens(prompt)
         shown = fit([model_messages(each) for each in live], limit)
         if len(shown) < len(live) or len(live) >= self._history:
@@ -104,7 +105,7 @@ class ContextWindow:
 
     async def _ask_for_summary(self, context: TurnContext, older: Sequence[Message]) -> str:
         before = [ModelMessage("system", context.session.summary)] if context.session.summary else []
-        groups = fit([model_messages(each) for each in older], self._limit - SUMMARY_TOKENS)
+        groups = fit([model_messages(each) for each in older], max(self._limit - SUMMARY_TOKENS, 0))
         said = (each for group in groups for each in group)
         request = ModelRequest(
             messages=(*before, *said, ModelMessage("user", SUMMARISE)),

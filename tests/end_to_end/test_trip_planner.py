@@ -186,6 +186,7 @@ BAD: list[tuple[str, Any, int, str]] = [
     ("/chat", {"message": "x", "pois": "y"}, 422, "pois"),
     ("/chat", {"message": "x", "plan": [1]}, 422, "plan.0"),
     ("/chat", {"message": "x", "pois": [{}] * 201}, 422, "pois"),
+    ("/chat", {"message": "x", "requirements": [{"description": "y" * 66_000}]}, 422, "requirements"),
 ]
 
 

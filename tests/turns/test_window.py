@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chat.errors import ProviderUnavailable
 from chat.events import JSONObject
+from chat.messages import MessageDraft
 from chat.providers.base import ModelMessage, ModelRequest, UsageReport
 from chat.providers.scripted import ScriptedProvider
 from chat.store.base import SessionChanges
@@ -143,6 +144,19 @@ async def test_many_short_messages_are_summarised_too() -> None:
         await asyncio.sleep(1)
     session = await talk.store.get_session("ann", talk.session_id)
     assert session.summary_until >= 4
+
+
+@virtual
+async def test_answers_that_said_nothing_take_no_place() -> None:
+    talk = Conversation(limit=40)
+    for number in range(8):
+        await talk.say(f"message {number} with a few more words")
+        silent = MessageDraft("assistant", "")
+        await talk.store.append_messages("ann", talk.session_id, [silent] * 3)
+        await asyncio.sleep(1)
+    request = await talk.say("and now?")
+    assert request.messages[-1].content == "and now?"
+    assert talk.summaries
 
 
 @virtual

@@ -32,6 +32,7 @@ from chat.turns.steps import StepReader
 
 ATTEMPTS = 2  # model calls a stage
 SYSTEM = "{task}\nAnswer with JSON of this schema and nothing else:\n{schema}"
+NOT_STRICT = frozenset({"maxLength", "minLength", "maxItems", "minItems", "pattern", "minimum", "maximum"})
 HIDDEN = (TextStarted, TextDelta, TextFinished)  # the JSON that the model writes is no text of the answer
 
 
@@ -57,7 +58,7 @@ class Pipeline(TurnSource):
         for stage in self._stages():
             if idle or stage.name in done:
                 result = given.given.get(stage.name, []) if idle else done[stage.name]
-                for event in _shown_again(stage, result):
+                for event in _shown_again(stage, result, quietly=idle):
                     yield event
             else:
                 async with aclosing(self._run(stage, given, context, steps)) as events:
@@ -94,7 +95,8 @@ class Pipeline(TurnSource):
                 continue
             given.results[stage.name] = result
             yield StageFinished(stage.name, result, stage.text(result))
-            yield Progress(stage.percent)
+            if self._goes_on(stage.name, result):
+                yield Progress(stage.percent)
             return
         raise BadProviderReply(f"The model's answer to the stage {stage.name} was not valid: {problem}")
 
@@ -171,11 +173,14 @@ def _request(stage: Stage, shown: JSONObject, context: TurnContext) -> ModelRequ
         ),
         model=context.model,
         provider=context.provider,
-        response_schema=ResponseSchema(f"stage_{stage.name}", schema),
+        response_schema=ResponseSchema(f"stage_{stage.name}", cast("JSONObject", _strict(schema))),
     )
 
 
-def _shown_again(stage: Stage, result: JSON) -> list[TurnEvent]:
+def _shown_again(stage: Stage, result: JSON, *, quietly: bool) -> list[TurnEvent]:
+    """A stage that is not run. Quietly: as a result alone, where there was nothing to do."""
+    if quietly:
+        return [StageStarted(stage.name), StageFinished(stage.name, result)]
     items = cast("list[JSON]", result) if isinstance(result, list) and stage.shows_items else []
     return [
         StageStarted(stage.name),
@@ -183,6 +188,13 @@ def _shown_again(stage: Stage, result: JSON) -> list[TurnEvent]:
         StageFinished(stage.name, result, stage.text(result)),
         Progress(stage.percent),
     ]
+
+
+def _strict(schema: JSON) -> JSON:
+    """A schema without the keywords that services refuse in strict ones; answers are checked for them here."""
+    if isinstance(schema, dict):
+        return {key: _strict(value) for key, value in schema.items() if key not in NOT_STRICT}
+    return [_strict(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _object(value: object) -> JSONObject:

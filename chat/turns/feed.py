@@ -133,7 +133,7 @@ class EventFeed:
 
     def _add(self, event: TurnEvent) -> None:
         self._events.append(event)
-        self._spoken = self._spoken or type(event) in SAYS_SOMETHING
+        self._spoken = self._spoken or _says_something(event)
 
     def _next(self) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
@@ -148,6 +148,11 @@ class EventFeed:
                     future.set_result(None)
         if self._listener is not None:
             self._listener()
+
+
+def _says_something(event: TurnEvent) -> bool:
+    """A stage that ended without a result did not."""
+    return type(event) in SAYS_SOMETHING and not (isinstance(event, StageFinished) and event.result is None)
 
 
 class _Silence:

@@ -103,6 +103,17 @@ async def test_nothing_to_plan_leaves_everything_as_it_was(client: ChatClient) -
     assert [each["intent"] for each in reply.body["intents"]] == ["other"]
 
 
+async def test_with_nothing_to_plan_there_are_only_the_lists(client: ChatClient) -> None:
+    _, frames = await plan(client, "How are you?")
+    assert kinds(frames) == ["intents", "pois", "requirements", "plan", "done"]
+
+
+async def test_a_first_stage_that_fails_is_an_http_status(client: ChatClient) -> None:
+    path = TURNS.format(await client.new_session())
+    reply = await client.call("POST", path, json={"content": f"{MESSAGE} #invalid=intents"})
+    assert (reply.status, reply.body["error_code"]) == (502, "MODEL_BAD_REPLY")
+
+
 async def test_what_the_caller_had_is_kept_and_added_to(client: ChatClient) -> None:
     before = await client.call("POST", "/chat", json={"message": "plan a 1 day trip to Rome"})
     body = {

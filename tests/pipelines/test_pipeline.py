@@ -86,6 +86,18 @@ async def test_each_stage_hands_its_result_to_the_next() -> None:
 
 
 @virtual
+async def test_schemas_hold_nothing_that_strict_services_refuse() -> None:
+    _, provider, _ = await run(*GOOD)
+    for request in provider.requests:
+        assert request.response_schema is not None
+        text = json.dumps(request.response_schema.schema)
+        assert not [
+            word for word in ('Length"', "maxItems", "minItems", "default", "pattern") if word in text
+        ]
+        assert '"additionalProperties": false' in text
+
+
+@virtual
 async def test_an_item_is_shown_when_the_next_one_begins() -> None:
     events, _, _ = await run(*GOOD)
     items = [place for place, each in enumerate(events) if isinstance(each, StageItem)]

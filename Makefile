@@ -38,7 +38,7 @@ clean: ## Remove what the other targets made, and the local data
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json | .venv/.installed
-	@echo "Installing Azurite into node_modules ..."
+	@echo "Installing Node packages into node_modules ..."
 	@.venv/bin/npm ci --no-progress --loglevel=error
 	@touch $@
 

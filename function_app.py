@@ -76,6 +76,34 @@ async def list_messages(req: Request) -> Response:
     return await replies.answer(req, messages.list_messages)
 
 
+@route(f"{CHAT}/sessions/{{session_id}}/messages", "POST")
+async def post_message(req: Request) -> Response:
+    from chat.routes import messages, replies
+
+    return await replies.answer(req, messages.post_message)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}/members", "GET")
+async def list_members(req: Request) -> Response:
+    from chat.routes import members, replies
+
+    return await replies.answer(req, members.list_members)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}/members/{{user_id}}", "PUT")
+async def put_member(req: Request) -> Response:
+    from chat.routes import members, replies
+
+    return await replies.answer(req, members.put_member)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}/members/{{user_id}}", "DELETE")
+async def delete_member(req: Request) -> Response:
+    from chat.routes import members, replies
+
+    return await replies.answer(req, members.delete_member)
+
+
 @route(f"{CHAT}/sessions/{{session_id}}/turns", "POST")
 async def start_turn(req: Request) -> Response:
     from chat.routes import replies, turns
@@ -123,6 +151,61 @@ async def cancel_turn(req: Request) -> Response:
     from chat.routes import replies, turns
 
     return await replies.answer(req, turns.cancel_turn)
+
+
+@route("ws", "GET")
+async def negotiate_chat(req: Request) -> Response:
+    from chat.routes import replies, sockets
+
+    return await replies.answer(req, sockets.negotiate_chat)
+
+
+@route("ws/chat", "GET")
+async def negotiate_plan(req: Request) -> Response:
+    from chat.routes import replies, sockets
+
+    return await replies.answer(req, sockets.negotiate_plan)
+
+
+@route(f"{CHAT}/sessions/{{session_id}}/websocket", "GET")
+async def negotiate_session(req: Request) -> Response:
+    from chat.routes import replies, sockets
+
+    return await replies.answer(req, sockets.negotiate_session)
+
+
+@route("api/webpubsub/events", "POST", "OPTIONS")
+async def take_socket_event(req: Request) -> Response:
+    from chat.routes import replies, sockets
+
+    return await replies.answer_anyone(req, sockets.take_event)
+
+
+def socket_trigger(event_type: str, event_name: str) -> None:
+    """A Web PubSub trigger: one function for each event, since the extension matches names exactly."""
+
+    async def take(request: str) -> dict[str, object] | None:
+        from chat.pubsub import triggers
+
+        return await triggers.answer(request)
+
+    take.__name__ = f"socket_{event_name}" if event_type == "system" else f"socket_event_{event_name}"
+    app.generic_trigger(
+        arg_name="request",
+        type="webPubSubTrigger",
+        hub=read_setting("WebPubSubHub"),
+        eventType=event_type,
+        eventName=event_name,
+    )(take)
+
+
+if read_setting("CHAT_WEBPUBSUB_EVENTS") == "trigger":
+    from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
+
+    for name in SYSTEM_EVENTS:
+        socket_trigger("system", name)
+    for name in EVENTS:
+        socket_trigger("user", name)
 
 
 @route(f"{CHAT}/health", "GET")

@@ -18,24 +18,30 @@ from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
+from chat.dialects.message_update import MESSAGE_UPDATE
 from chat.dialects.plan_stages import PLAN_STAGES
 from chat.dialects.text_delta import TEXT_DELTA
 from chat.errors import Unauthenticated
+from chat.events import JSONObject
+from chat.messages import Message
 from chat.providers.base import ModelProvider
 from chat.providers.breaker import Breaker
 from chat.providers.failover import Failover
 from chat.providers.retry import RetryPolicy
+from chat.rooms.sockets import Sockets
 from chat.settings import Settings, SettingsError, in_azure, load_settings
-from chat.store.base import ConversationStore
+from chat.store.base import ConversationStore, InstanceStore, TurnStore
+from chat.store.presence_base import PresenceStore
 from chat.telemetry import record
 from chat.tools.base import NoTools, ToolBox
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.runner import TurnRunner
+from chat.turns.tasks import TaskSet
 from chat.turns.window import ContextWindow
 
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
-DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK, PLAN_STAGES)}
+DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK, PLAN_STAGES, MESSAGE_UPDATE)}
 TRIP = "trip"  # the pipeline of the trip planner
 
 
@@ -47,6 +53,7 @@ class ChatApp:
     clock: Clock
     ids: Ids
     conversations: ConversationStore
+    turns: TurnStore
     runner: TurnRunner
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
@@ -54,6 +61,8 @@ class ChatApp:
     model_states: Callable[[], Mapping[str, str]]  # each provider's breaker
     close: Callable[[], Awaitable[None]]
     tools: ToolBox = field(default_factory=NoTools)
+    sockets: Sockets | None = None  # without a service that holds them
+    tasks: TaskSet = field(default_factory=TaskSet)
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -63,6 +72,16 @@ class ChatApp:
             if principal is not None:
                 return principal
         raise Unauthenticated
+
+    def tell(self, session_id: str, frame: JSONObject) -> None:
+        """Show the room of a session what changed in it."""
+        if self.sockets is not None:
+            self.sockets.rooms.tell_later(session_id, frame)
+
+    def tell_message(self, message: Message) -> None:
+        """Show the room a message that was stored beside any turn."""
+        if self.sockets is not None:
+            self.sockets.rooms.tell_message(message)
 
 
 def build_app(settings: Settings) -> ChatApp:
@@ -85,6 +104,14 @@ def build_app(settings: Settings) -> ChatApp:
     )
     places = place_finder(settings)
     tools = build_tools(settings, clock, places=places)
+    sockets = open_sockets(
+        settings,
+        clock,
+        presence=storage.presence,
+        conversations=storage.conversations,
+        turns=storage.turns,
+        instances=storage.instances,
+    )
     runner = TurnRunner(
         sources={
             "": TurnEngine(
@@ -100,10 +127,15 @@ def build_app(settings: Settings) -> ChatApp:
         window=settings.coalesce,
         turn_limit=settings.turn_max,
         history=settings.history_messages,
+        watcher=sockets.rooms if sockets is not None else None,
     )
+    tasks = TaskSet()
 
     async def close() -> None:
         await runner.drain()
+        await tasks.close()
+        if sockets is not None:
+            await sockets.aclose()
         await window.aclose()
         await models.aclose()
         await tools.aclose()
@@ -114,14 +146,55 @@ def build_app(settings: Settings) -> ChatApp:
         clock=clock,
         ids=ids,
         conversations=storage.conversations,
+        turns=storage.turns,
         runner=runner,
         dialects=DIALECTS,
         authenticators=authenticators(settings),
         check_store=storage.ping,
         model_states=lambda: models.states,
         tools=tools,
+        sockets=sockets,
+        tasks=tasks,
         close=close,
     )
+
+
+def open_sockets(
+    settings: Settings,
+    clock: Clock,
+    *,
+    presence: PresenceStore,
+    conversations: ConversationStore,
+    turns: TurnStore,
+    instances: InstanceStore,
+) -> Sockets | None:
+    """What shows turns to sockets; None without a service that holds them."""
+    if not (settings.web_pubsub or settings.web_pubsub_endpoint):
+        return None
+    from chat.push.web_pubsub import WebPubSub
+    from chat.rooms.attendance import Attendance
+    from chat.rooms.flood import FloodGuard
+    from chat.rooms.rooms import Rooms
+
+    push = WebPubSub(settings)
+    rooms = Rooms(
+        push=push,
+        presence=presence,
+        conversations=conversations,
+        turns=turns,
+        instances=instances,
+        dialects=DIALECTS,
+    )
+    attendance = Attendance(
+        presence,
+        rooms,
+        push,
+        clock,
+        per_session=settings.session_connections,
+        per_user=settings.user_connections,
+    )
+    flood = FloodGuard(clock.monotonic)
+    return Sockets(push, presence, rooms, attendance, flood, push.host, push.keys)
 
 
 def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: Clock) -> Failover:

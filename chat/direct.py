@@ -12,7 +12,7 @@ from chat.dialects.base import Dialect
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject
 from chat.turns.base import TurnRequest
-from chat.turns.runner import LiveTurn
+from chat.turns.feed import LiveTurn
 
 type Send = Callable[[JSONObject], Awaitable[None]]
 

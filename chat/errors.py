@@ -4,10 +4,11 @@ ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, MethodNotAllowed 405
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
-  Conflict (409)            TurnInProgress, VersionConflict
+  Conflict (409)            TurnInProgress (QueueFull), VersionConflict
   ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
+  PushError (503)           TooManyConnections 429, RateLimited 429
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
 One object has three faces: before the first event an HTTP problem (protocol section 1), after it a `TurnFailed`,
@@ -142,6 +143,12 @@ class TurnInProgress(Conflict):
         self.turn_id = turn_id
 
 
+class QueueFull(TurnInProgress):
+    """As many messages as may wait for the running turn wait already."""
+
+    code = "QUEUE_FULL"
+
+
 class VersionConflict(Conflict):
     """The session changed in the meantime."""
 
@@ -248,6 +255,28 @@ class StoreConflict(StoreError):
     """Too many writers at once in this session."""
 
     code = "STORE_BUSY"
+
+
+class PushError(ChatError):
+    """The socket service cannot be reached, or there is none: see the setting WebPubSubConnectionString."""
+
+    status = 503
+    code = "SOCKETS_UNAVAILABLE"
+    retryable = True
+
+
+class TooManyConnections(PushError):
+    """There are as many sockets as there may be."""
+
+    status = 429
+    code = "TOO_MANY_CONNECTIONS"
+
+
+class RateLimited(PushError):
+    """Too many messages at once: slow down."""
+
+    status = 429
+    code = "RATE_LIMITED"
 
 
 class ShuttingDown(ChatError):

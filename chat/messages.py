@@ -1,5 +1,6 @@
 """Sessions, messages and turns as values. How they are stored is `store/`, how they are shown is `routes/`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -9,8 +10,11 @@ from chat.events import JSONObject, empty_object
 type Role = Literal["user", "assistant", "system"]
 type MessageStatus = Literal["streaming", "complete", "cancelled", "interrupted", "failed"]
 type TurnState = Literal["running", "finished", "failed", "cancelled"]
+type MemberRole = Literal["viewer", "editor", "owner"]
 
 ROLES: tuple[Role, ...] = ("user", "assistant", "system")
+MEMBER_ROLES: tuple[MemberRole, ...] = ("viewer", "editor", "owner")
+"""From the one who may do least: viewers read, editors write and ask, the owner also shares and deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,18 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessage:
+    """A stored message that the next turn answers, and what its sender asked for."""
+
+    seq: int
+    user_id: str
+    dialect: str = "delta"
+    pipeline: str = ""
+    wire: JSONObject = field(default_factory=empty_object)
+    settings: JSONObject = field(default_factory=empty_object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +60,19 @@ class Session:
     message_count: int = 0
     last_seq: int = 0  # of the newest message; the next one gets last_seq + 1
     running_turn: str = ""  # id, or "" when none runs
+    waiting: tuple[WaitingMessage, ...] = ()  # what came while it ran
+    members: Mapping[str, MemberRole] = field(default_factory=dict[str, MemberRole])  # all but the owner
     start_nonce: str = ""  # of the newest turn, so that a repeated start can be recognised
     version: str = ""
+
+    def role_of(self, user_id: str) -> MemberRole | None:
+        """What this user may do here; None for a stranger."""
+        return "owner" if user_id == self.user_id else self.members.get(user_id)
+
+    def allows(self, user_id: str, need: MemberRole) -> bool:
+        """Whether the user's role is that one or a higher one."""
+        role = self.role_of(user_id)
+        return role is not None and MEMBER_ROLES.index(role) >= MEMBER_ROLES.index(need)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """What the text of a setting stands for: one reader for each kind of value. Each raises ValueError with the reason."""
 
+import re
+
 from chat.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
@@ -68,3 +70,21 @@ def read_level(text: str) -> str:
     if text.upper() not in {"ANONYMOUS", "FUNCTION", "ADMIN"}:
         raise ValueError("must be ANONYMOUS, FUNCTION or ADMIN")
     return text.upper()
+
+
+def read_hub(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}", text):
+        raise ValueError("must be a letter and then letters, digits, _ or .")
+    return text
+
+
+def read_events_way(text: str) -> str:
+    if text not in {"trigger", "http"}:
+        raise ValueError("must be trigger or http")
+    return text
+
+
+def read_busy(text: str) -> str:
+    if text not in {"", "reject", "queue", "interrupt"}:
+        raise ValueError("must be reject, queue or interrupt")
+    return text

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import re
 import secrets
 import socket
@@ -15,10 +16,14 @@ from typing import TextIO
 from local.azurite import Azurite, start_azurite
 from local.functions_host.keys import HOST_KEY_SETTING, MASTER_KEY_SETTING
 from local.processes import Child, ChildDied, start_child
+from local.pubsub_service.options import HANDLER_SETTING, KEY_SETTING
+from local.settings import read_local_settings
 
 HOST = "127.0.0.1"
 # The whole stop takes less than 5 s: the hosts first, since they still write to the storage.
 HOSTS_STOP, SERVICES_STOP = 4.3, 0.5
+# Where the app takes the events of sockets, by the setting CHAT_WEBPUBSUB_EVENTS.
+EVENT_PATHS = {"trigger": "/runtime/webhooks/webpubsub", "http": "/api/webpubsub/events"}
 # What a host prints about itself that belongs in the table: `function NAME: METHODS URL`, `worker URL`, ...
 _ANNOUNCED = re.compile(r"(function|worker|key|ready) (.*)")
 
@@ -66,8 +71,13 @@ class Stack:
         with contextlib.ExitStack() as bound:
             for each in listeners:
                 bound.enter_context(each)
-            azurite, model_url = await asyncio.gather(self._start_azurite(), self._start_model())
-            environment = self._environment(azurite, model_url)
+            keys = {name: secrets.token_urlsafe(32) for name in (HOST_KEY_SETTING, MASTER_KEY_SETTING)}
+            azurite, model_url, sockets = await asyncio.gather(
+                self._start_azurite(),
+                self._start_model(),
+                self._start_sockets(listeners, keys[HOST_KEY_SETTING]),
+            )
+            environment = self._environment(azurite, model_url, sockets) | keys
             announced = await asyncio.gather(*(self._start_host(each, environment) for each in listeners))
         for child, rows in announced:
             self._add_host(child, rows)
@@ -94,13 +104,35 @@ class Stack:
         self._add_row("model", url, child)
         return url
 
-    def _environment(self, azurite: Azurite, model_url: str) -> dict[str, str]:
+    async def _start_sockets(self, hosts: list[socket.socket], key: str) -> str:
+        """Web PubSub's stand-in, which sends its events to the hosts in turn, unless the settings name a service. The
+        connection string."""
+        own = self._setting("WebPubSubConnectionString", "")
+        if own:
+            self.rows.append(f"{'sockets':<10} as WebPubSubConnectionString says")
+            return own
+        path = EVENT_PATHS.get(self._setting("CHAT_WEBPUBSUB_EVENTS", "trigger"), "")
+        urls = " ".join(f"http://{HOST}:{each.getsockname()[1]}{path}?code={key}" for each in hosts)
+        hub = self._setting("WebPubSubHub", "chat")
+        command = [sys.executable, "-m", "local.pubsub_service", "--port", "0"]
+        secret = os.environ.get(KEY_SETTING) or secrets.token_urlsafe(32)
+        environment = {HANDLER_SETTING: f"{hub}={urls}", KEY_SETTING: secret}
+        child = await start_child("sockets", command, shown=self.options.verbose, environment=environment)
+        self.services.append(child)
+        lines = await child.lines_until(_is_ready)
+        self._add_row("sockets", lines[-1].removeprefix("ready "), child)
+        return next(line.removeprefix("connection ") for line in lines if line.startswith("connection "))
+
+    def _setting(self, name: str, default: str) -> str:
+        """As the app will see it."""
+        return os.environ.get(name) or read_local_settings(self.options.app).values.get(name) or default
+
+    def _environment(self, azurite: Azurite, model_url: str, sockets: str) -> dict[str, str]:
         return {
             "AzureWebJobsStorage": azurite.connection_string,
             "AZURE_AI_ENDPOINT": model_url,
             "AZURE_AI_KEY": self.options.model_key or "local",
-            HOST_KEY_SETTING: secrets.token_urlsafe(32),
-            MASTER_KEY_SETTING: secrets.token_urlsafe(32),
+            "WebPubSubConnectionString": sockets,
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -19,19 +19,28 @@ VALUES = (
     "chat.messages",
     "chat.errors",
     "chat.settings",
+    "chat.setting_rows",
     "chat.setting_values",
     "chat.model_services",
     "chat.clock",
     "chat.telemetry",
     "chat.tokens",
 )
-SIBLINGS = ("chat.providers", "chat.store", "chat.dialects", "chat.wire", "chat.auth", "chat.tools")
+SIBLINGS = (
+    "chat.providers",
+    "chat.store",
+    "chat.dialects",
+    "chat.push",
+    "chat.wire",
+    "chat.auth",
+    "chat.tools",
+)
 # From the top down; a module may import what is below its own layer, and what is in its own part of it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("function_app", "chat"),
-    ("chat.routes", "chat.direct", "chat.timers"),
+    ("chat.routes", "chat.pubsub", "chat.direct", "chat.timers"),
     ("chat.app",),
-    ("chat.pipelines",),
+    ("chat.pipelines", "chat.rooms"),
     ("chat.turns",),
     SIBLINGS,
     VALUES,
@@ -58,13 +67,18 @@ OWNERS = {
     },
     "duckdb": {"chat/tools/data_worker.py"},
     "databricks": {"chat/tools/genie.py"},
-    "azure.identity": {"chat/providers/azure_inference.py", "chat/store/table_service.py"},
+    "azure.identity": {
+        "chat/providers/azure_inference.py",
+        "chat/push/web_pubsub.py",
+        "chat/store/table_service.py",
+    },
+    "azure.messaging.webpubsubservice": {"chat/push/web_pubsub.py"},
 }
 # `azure.core` is what both SDKs stand on: their files, and the one that translates what it raises.
 CORE = (
     OWNERS["azure.ai.inference"]
     | OWNERS["azure.data.tables"]
-    | {"chat/store/table_errors.py", "chat/store/table_signing.py"}
+    | {"chat/push/web_pubsub.py", "chat/store/table_errors.py", "chat/store/table_signing.py"}
 )
 
 # Modules that share a name on purpose: the messages of a conversation, and the routes that show them.

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from chat.dialects.shapes import show_message, show_session, show_turn
 from chat.events import JSONObject
 from chat.messages import Message, Session, Turn
-from chat.routes.shapes import show_message, show_session, show_turn
 from chat.settings import SETTINGS, load_settings
 from scripts.write_docs import GENERATED, PAGES, TABLES, filled
 from tests.support.processes import ROOT

@@ -4,12 +4,13 @@ Encoders are pure. They read no clock, no random number and no setting, so "go o
 skip N", on any instance and at any time.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from chat.errors import ChatError
 from chat.events import JSONObject, NumberedEvent
-from chat.messages import Turn
+from chat.messages import Message, Turn
 
 
 class Encoder(Protocol):
@@ -20,11 +21,40 @@ class Encoder(Protocol):
         ...
 
 
+def no_snapshot(_turn: Turn, _events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
+    """Of a dialect that no socket speaks."""
+    return ()
+
+
+def plain_error(error: ChatError) -> JSONObject:
+    """As `TurnFailed` looks in most dialects."""
+    return {"type": "error", "message": error.message, "code": error.code, "retryable": error.retryable}
+
+
+def no_welcome(_facts: JSONObject) -> Iterable[JSONObject]:
+    """Of a dialect that begins with what its client says."""
+    return ()
+
+
+def no_message(_message: Message, _action: str) -> Iterable[JSONObject]:
+    """Of a dialect that shows nothing but answers."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One wire protocol. `done_marker` is the last frame of its SSE form, if it has one."""
+    """One wire protocol. `done_marker` is the last frame of its SSE form, if it has one.
+
+    For sockets: `welcome` is what a new one is told of its session, `snapshot` what somebody who comes late is shown of
+    a turn so far, `message` a message that is no answer, and `error` what goes wrong outside a turn.
+    """
 
     name: str
     encoder: Callable[[Turn], Encoder]
     done_marker: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    snapshot: Callable[[Turn, Sequence[NumberedEvent]], Iterable[JSONObject]] = no_snapshot
+    welcome: Callable[[JSONObject], Iterable[JSONObject]] = no_welcome
+    message: Callable[[Message, str], Iterable[JSONObject]] = no_message
+    error: Callable[[ChatError], JSONObject] = plain_error
+    over_http: bool = True

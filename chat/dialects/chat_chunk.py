@@ -1,8 +1,9 @@
 """Dialect `chat`: `chat_start`, `chat_chunk`, and `done` or `chat_error` (docs/protocol.md, section 3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chat.dialects.base import Dialect
+from chat.errors import ChatError
 from chat.events import (
     JSONObject,
     NumberedEvent,
@@ -43,4 +44,21 @@ def _encoder(turn: Turn) -> ChatChunkEncoder:
     return ChatChunkEncoder(turn.id)
 
 
-CHAT_CHUNK = Dialect("chat", _encoder)
+def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
+    """`chat_start`, and one chunk with the text so far: who had a part of it begins anew."""
+    encoder = ChatChunkEncoder(turn.id)
+    texts = [each for each in events if isinstance(each.event, TextDelta)]
+    for numbered in events:
+        if not isinstance(numbered.event, TextDelta):
+            yield from encoder.encode(numbered)
+        elif numbered is texts[-1]:
+            text = "".join(each.event.text for each in texts if isinstance(each.event, TextDelta))
+            yield from encoder.encode(NumberedEvent(numbered.number, TextDelta("", text)))
+
+
+def _error(error: ChatError) -> JSONObject:
+    said: JSONObject = {"error": error.message, "code": error.code, "retryable": error.retryable}
+    return {"type": "chat_error", "payload": said}
+
+
+CHAT_CHUNK = Dialect("chat", _encoder, snapshot=_snapshot, error=_error)

@@ -1,6 +1,6 @@
 """Dialect `plan`: the stages of the trip planner as they come, then `done` or `error` (docs/protocol.md, section 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chat.dialects.base import Dialect
 from chat.events import (
@@ -50,4 +50,16 @@ def _encoder(turn: Turn) -> PlanEncoder:
     return PlanEncoder(turn.id)
 
 
-PLAN_STAGES = Dialect("plan", _encoder)
+def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
+    """The stages so far: of one that is finished the whole list, and the newest progress."""
+    finished = {each.event.stage for each in events if isinstance(each.event, StageFinished)}
+    progress = [each for each in events if isinstance(each.event, Progress)]
+    encoder = PlanEncoder(turn.id)
+    for numbered in events:
+        event = numbered.event
+        old = isinstance(event, Progress) and numbered is not progress[-1]
+        if not old and not (isinstance(event, StageItem) and event.stage in finished):
+            yield from encoder.encode(numbered)
+
+
+PLAN_STAGES = Dialect("plan", _encoder, snapshot=_snapshot)

@@ -6,12 +6,30 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.dialects.shapes import show_message
 from chat.errors import ValidationError
-from chat.messages import Message, Session, split_message_id
+from chat.messages import Message, MessageDraft, Session, split_message_id
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_query
-from chat.routes.schemas import MessagesQuery
-from chat.routes.shapes import show_message
+from chat.routes.requests import read_body, read_query
+from chat.routes.schemas import MessageBody, MessagesQuery
+from chat.schemas.fields import check_size
+
+
+async def post_message(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`POST /api/v1/chat/sessions/{id}/messages`: stores a message, and shows it to the room."""
+    body = await read_body(request, MessageBody, limit=app.settings.max_body_bytes)
+    check_size("content", body.content, limit=app.settings.max_message_bytes)
+    draft = MessageDraft(
+        body.role,
+        body.content,
+        author=principal.user_id,
+        metadata=body.metadata,
+        parent_message_id=body.parent_message_id,
+    )
+    session_id = request.path_params["session_id"]
+    [message] = await app.conversations.append_messages(principal.user_id, session_id, [draft])
+    app.tell_message(message)
+    return json_reply(show_message(message), status=201)
 
 
 async def list_messages(app: ChatApp, principal: Principal, request: Request) -> Response:

@@ -9,12 +9,13 @@ from chat.app import TRIP, ChatApp
 from chat.auth.base import Principal
 from chat.errors import Conflict, ValidationError
 from chat.events import JSON, JSONObject, StageFinished, TurnCancelled, TurnFailed
-from chat.routes.plan_schemas import PlanBody, RerunBody
 from chat.routes.replies import json_reply, problem, turn_problem
-from chat.routes.requests import check_size, nonce_of, read_body
+from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import find_dialect, start_and_stream
+from chat.schemas.fields import check_size
+from chat.schemas.plans import PlanBody, RerunBody
 from chat.turns.base import TurnRequest
-from chat.turns.runner import LiveTurn
+from chat.turns.feed import LiveTurn
 
 STAGES = ("intents", "pois", "requirements", "plan")
 

@@ -1,13 +1,13 @@
 """Reads requests: bodies as JSON whatever their content type, and fields with errors that name them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pydantic
 from fastapi import Request
 
-from chat.errors import InvalidBody, TooLarge, ValidationError
+from chat.errors import InvalidBody, TooLarge
+from chat.schemas.fields import validate
 
 
 async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -> dict[str, Any]:
@@ -26,16 +26,6 @@ async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -
     return value
 
 
-def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, Any]) -> Body:
-    """The body as its schema. ValidationError names the first field that is wrong."""
-    try:
-        return model.model_validate(value)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise ValidationError(field, first["msg"].removeprefix("Value error, ")) from None
-
-
 async def read_body[Body: pydantic.BaseModel](
     request: Request, model: type[Body], *, limit: int, empty: bytes = b"null"
 ) -> Body:
@@ -46,12 +36,6 @@ async def read_body[Body: pydantic.BaseModel](
 def read_query[Query: pydantic.BaseModel](request: Request, model: type[Query]) -> Query:
     """The query string as its schema; unknown names are ignored."""
     return validate(model, dict(request.query_params))
-
-
-def check_size(field: str, text: str, *, limit: int) -> None:
-    """TooLarge when the text has more than `limit` bytes as UTF-8."""
-    if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
-        raise TooLarge(f"{field} is larger than {limit} bytes", details={"field": field, "limit": limit})
 
 
 def nonce_of(request: Request) -> str:

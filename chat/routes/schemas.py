@@ -7,14 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from chat.events import JSONObject
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
+from chat.schemas.fields import Content
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
-
-
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("Message content cannot be empty")
-    return text
 
 
 def _small(value: JSONObject) -> JSONObject:
@@ -29,7 +24,6 @@ def _small(value: JSONObject) -> JSONObject:
 
 
 type SmallObject = Annotated[JSONObject, AfterValidator(_small)]
-type Content = Annotated[str, AfterValidator(_said)]
 type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
 
 
@@ -99,7 +93,7 @@ class TurnBody(BaseModel):
     message_id: Annotated[str, Field(min_length=1)] | None = None
     dialect: str | None = None
     pipeline: str | None = None
-    on_busy: Literal["reject"] | None = None
+    on_busy: Literal["reject", "queue", "interrupt"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])
     tool_outputs: ClientToolOutputs | None = None
@@ -115,6 +109,29 @@ class RegenerateBody(BaseModel):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
     dialect: str | None = None
+
+
+class MessageBody(BaseModel):
+    """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
+
+    content: Content
+    role: Literal["user", "assistant", "system"] = "user"
+    metadata: SmallObject = Field(default_factory=dict)
+    parent_message_id: str = ""
+
+
+class MemberBody(BaseModel):
+    """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`"""
+
+    role: Literal["viewer", "editor"]
+
+
+class SocketQuery(BaseModel):
+    """`GET /ws` and its like: `?session_id=&dialect=&protocol=`"""
+
+    session_id: str | None = None
+    dialect: str | None = None
+    protocol: str | None = None
 
 
 class PageQuery(BaseModel):

@@ -6,14 +6,15 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.dialects.shapes import show_session
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.messages import Page, Session
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
-from chat.routes.shapes import show_session
 from chat.store.base import SessionChanges, SessionDraft
+from chat.store.presence_base import Presence
 
 
 async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -69,13 +70,18 @@ async def update_session(app: ChatApp, principal: Principal, request: Request) -
     session = await app.conversations.update_session(
         principal.user_id, request.path_params["session_id"], changes
     )
-    return json_reply(_show(app, session))
+    shown = _show(app, session)
+    app.tell(session.id, {"type": "session_update", "action": "updated", "session": shown})
+    return json_reply(shown)
 
 
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`DELETE /api/v1/chat/sessions/{id}`"""
     session_id = request.path_params["session_id"]
+    present = await app.sockets.presence.present(session_id) if app.sockets is not None else Presence()
     await app.runner.delete_session(principal.user_id, session_id)
+    if app.sockets is not None:
+        app.tasks.spawn(app.sockets.attendance.turn_out(present, "The session was deleted."))
     return json_reply({"message": "Session deleted", "id": session_id})
 
 

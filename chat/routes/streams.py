@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import cast
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -10,18 +11,28 @@ from starlette.types import Receive, Scope, Send
 from chat.app import ChatApp
 from chat.dialects.base import Dialect
 from chat.errors import ValidationError
+from chat.messages import Message
 from chat.routes.replies import turn_problem
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.turns.base import TurnRequest
-from chat.turns.runner import LiveTurn
+from chat.turns.feed import LiveTurn
+from chat.turns.waiting import OnBusy
 from chat.wire.sse import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
 
+QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
 
 
-async def start_and_stream(app: ChatApp, request: TurnRequest) -> Response:
-    """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
-    live = await app.runner.start(request)
+async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:
+    """Start a turn and answer with its stream, or with a problem when it fails before it says anything. Where the
+    message has to wait, the stream is that of the turn that answers it."""
+    asked = await app.runner.ask(request, on_busy or cast("OnBusy", app.settings.busy or "reject"))
+    if isinstance(asked, Message):
+        app.tell_message(asked)
+        turn_id = await app.runner.waiting.answer_to(request.user_id, asked, patience=QUEUED)
+        live = await app.runner.open(request.user_id, turn_id)
+    else:
+        live = asked
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return turn_problem(failed, live.turn)
@@ -73,8 +84,9 @@ async def _body(app: ChatApp, live: LiveTurn, dialect: Dialect, after: Cursor) -
 def find_dialect(app: ChatApp, name: str | None, default: str = "delta") -> str:
     """The name of a dialect that HTTP can carry. ValidationError for another."""
     name = name or default
-    if name not in app.dialects:
-        raise ValidationError("dialect", f"Not one of {', '.join(sorted(app.dialects))}")
+    known = sorted(each.name for each in app.dialects.values() if each.over_http)
+    if name not in known:
+        raise ValidationError("dialect", f"Not one of {', '.join(known)}")
     return name
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.providers.base import ToolDefinition
-from chat.routes.requests import check_size
+from chat.schemas.fields import check_size
 from chat.turns.client_calls import FIELD, ClientOutput
 
 MAX_TOOLS = 64  # that one request may name

@@ -7,14 +7,15 @@ from fastapi import Request, Response
 
 from chat.app import TRIP, ChatApp
 from chat.auth.base import Principal
+from chat.dialects.shapes import show_turn
 from chat.errors import ValidationError
 from chat.messages import MessageDraft
 from chat.routes.replies import json_reply
-from chat.routes.requests import check_size, nonce_of, read_body, read_query
+from chat.routes.requests import nonce_of, read_body, read_query
 from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, RegenerateBody, TurnBody
-from chat.routes.shapes import show_turn
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.routes.tool_schemas import read_outputs, read_tools
+from chat.schemas.fields import check_size
 from chat.turns.base import TurnRequest
 from chat.turns.client_calls import ClientOutput, find_continued
 
@@ -57,7 +58,7 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Re
         turn = replace(turn, pipeline=_pipeline(pipeline), dialect=_dialect_of(app, request, body, "plan"))
     if body.tool_outputs is not None:
         turn = await _going_on(app, turn, read_outputs(body.tool_outputs))
-    return await start_and_stream(app, turn)
+    return await start_and_stream(app, turn, body.on_busy)
 
 
 def _pipeline(name: str) -> str:

@@ -1,9 +1,10 @@
 """The ports of everything that is kept: conversations, turns, and the instances that run turns.
 
-Who asks comes first in every call of `ConversationStore`; a session of another user is `SessionNotFound`, as if it
-did not exist. The calls of `TurnStore` that the runner makes take the `Turn` itself, which only `start_turn` and
-`get_turn` give out. All raise `StoreUnavailable` when the service does not answer in time, `StoreConflict` when too
-many writers met. `tests/store/contract.py` holds these rules as tests.
+Who asks comes first in the calls of `ConversationStore`; to a stranger a session is `SessionNotFound`, as if it did
+not exist, and to a member whose role is too low what they ask for is `Forbidden`. What begins with `load` is for the
+app itself and asks nobody. The calls of `TurnStore` that the runner makes take the `Turn` itself, which only
+`start_turn` and `get_turn` give out. All raise `StoreUnavailable` when the service does not answer in time,
+`StoreConflict` when too many writers met. `tests/store/contract.py` holds these rules as tests.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,16 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from chat.events import JSONObject, NumberedEvent, empty_object
-from chat.messages import Message, MessageDraft, Page, Session, Turn
+from chat.messages import MemberRole, Message, MessageDraft, Page, Session, Turn, WaitingMessage
+
+WAITING = 5
+"""Messages that may wait for a running turn."""
+
+WAITING_SIZE = 30_000
+"""Bytes that what they ask for may have, as JSON."""
+
+MEMBERS_SIZE = 30_000
+"""Characters of the members of a session, as JSON: a property of the store holds 32,768."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,25 @@ class ConversationStore(Protocol):
         """SessionNotFound when it does not exist, is deleted, or belongs to another."""
         ...
 
+    async def load_session(self, session_id: str) -> Session:
+        """The same without asking who: for what the app itself has to do. SessionNotFound."""
+        ...
+
     async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
-        """Change the head, beside whatever else happens in the session: the session as it is then. SessionNotFound,
-        StoreConflict."""
+        """Change the head, beside whatever else happens in the session: the session as it is then. Editors may.
+        SessionNotFound, Forbidden, StoreConflict."""
+        ...
+
+    async def set_member(
+        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
+    ) -> Session:
+        """Let somebody in, change what they may do, or (None) take them out; the session as it is then. The owner
+        may, and everybody may leave. Safe to repeat. ValidationError for the owner as a member, or for too many."""
         ...
 
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
-        """One's own sessions, newest first by creation. ValidationError("cursor", ...) for a cursor not ours."""
+        """The sessions that one is a member of, newest first by creation. ValidationError("cursor", ...) for a cursor
+        not ours."""
         ...
 
     async def delete_session(self, user_id: str, session_id: str) -> None:
@@ -81,11 +103,22 @@ class ConversationStore(Protocol):
     async def append_messages(
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
     ) -> list[Message]:
-        """Store messages with consecutive numbers; concurrent appends lose nothing and leave no gap."""
+        """Store messages with consecutive numbers; concurrent appends lose nothing and leave no gap. Editors may."""
+        ...
+
+    async def append_waiting(
+        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage
+    ) -> Message | None:
+        """Store a message for the turn after the running one; its `seq` is given here. None, and nothing stored, when
+        no turn runs. QueueFull when WAITING wait already. Editors may."""
         ...
 
     async def get_message(self, user_id: str, message_id: str) -> Message:
         """MessageNotFound (or SessionNotFound) when it is not there."""
+        ...
+
+    async def load_message(self, message_id: str) -> Message:
+        """The same without asking who. MessageNotFound."""
         ...
 
     async def list_messages(
@@ -157,8 +190,8 @@ class TurnStore(Protocol):
         """
         ...
 
-    async def get_turn(self, user_id: str, turn_id: str) -> Turn:
-        """TurnNotFound when there is none, or it is in another's session."""
+    async def get_turn(self, user_id: str, turn_id: str, *, need: MemberRole = "viewer") -> Turn:
+        """TurnNotFound when there is none, or it is in another's session; Forbidden for a role below `need`."""
         ...
 
     async def load_turn(self, turn_id: str) -> Turn:
@@ -201,11 +234,22 @@ class InstanceLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """A socket wants to see a running turn: what was said so far, or what came after the event `after`."""
+
+    turn_id: str
+    connection_id: str
+    dialect: str
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
-    """What others left for an instance: turns to stop, and turns that are followed elsewhere."""
+    """What others left for an instance: turns to stop, turns that are followed elsewhere, sockets that came."""
 
     cancels: frozenset[str] = frozenset()
     watches: frozenset[str] = frozenset()
+    joins: tuple[Join, ...] = ()
     lease: InstanceLease | None = None  # read by the same query; None when the row is gone
 
 
@@ -241,6 +285,10 @@ class InstanceStore(Protocol):
 
     async def post_watch(self, instance_id: str, turn_id: str) -> None:
         """Say that somebody elsewhere follows the turn, so that its events are flushed more often."""
+        ...
+
+    async def post_join(self, instance_id: str, join: Join) -> None:
+        """Say that a socket wants to see a turn."""
         ...
 
     async def take_mail(self, instance_id: str) -> Mail:

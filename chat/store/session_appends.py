@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
-from chat.errors import TooLarge, TurnInProgress, VersionConflict
-from chat.messages import Message, MessageDraft, Turn
-from chat.store.base import TurnDraft
+import orjson
+
+from chat.errors import QueueFull, TooLarge, TurnInProgress, VersionConflict
+from chat.messages import Message, MessageDraft, Turn, WaitingMessage
+from chat.store.base import WAITING, WAITING_SIZE, TurnDraft
 from chat.store.drafts import appended, messages_from, placeholder_from, title_from, turn_from
-from chat.store.table_heads import Head, readable
+from chat.store.table_heads import Head, allowed
 from chat.store.table_properties import Entity, weight
 from chat.store.table_rows import message_to_rows, turn_to_row
 
@@ -55,11 +57,36 @@ class AppendMessages:
     marker: str = field(default_factory=lambda: uuid4().hex)
 
     def apply(self, head: Head) -> Change | None:
-        session = readable(self.user_id, head.session)
+        session = allowed(self.user_id, head.session, "editor")
         if self.creates and session.version:
             return None
         messages = messages_from(self.drafts, session.id, session.last_seq, self.now)
         return Change(replace(head, session=appended(session, messages, self.now)), tuple(messages))
+
+
+@dataclass(frozen=True, slots=True)
+class AppendWaiting:
+    """A message for the turn after the one that runs. Nothing is written when none does."""
+
+    user_id: str
+    draft: MessageDraft
+    waiting: WaitingMessage
+    now: datetime
+    marker: str = field(default_factory=lambda: uuid4().hex)
+
+    def apply(self, head: Head) -> Change | None:
+        session = allowed(self.user_id, head.session, "editor")
+        if not session.running_turn:
+            return None
+        if len(session.waiting) >= WAITING:
+            raise QueueFull(session.running_turn)
+        messages = messages_from([self.draft], session.id, session.last_seq, self.now)
+        waiting = replace(self.waiting, seq=messages[0].seq)
+        after = appended(session, messages, self.now)
+        after = replace(after, waiting=(*session.waiting, waiting))
+        if len(orjson.dumps(after.waiting)) > WAITING_SIZE:
+            raise QueueFull(session.running_turn)
+        return Change(replace(head, session=after), tuple(messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +101,7 @@ class StartTurn:
         return self.draft.nonce
 
     def apply(self, head: Head) -> Change | None:
-        draft, session = self.draft, readable(self.draft.user_id, head.session)
+        draft, session = self.draft, allowed(self.draft.user_id, head.session, "editor")
         if draft.nonce and session.start_nonce == draft.nonce:
             return None
         if session.running_turn:
@@ -86,7 +113,7 @@ class StartTurn:
         turn = turn_from(draft, asked, answer)
         session = replace(session, title=session.title or title_from([*messages, asked]))
         session = appended(session, [*messages, answer], draft.started_at)
-        session = replace(session, running_turn=turn.id, start_nonce=draft.nonce)
+        session = replace(session, running_turn=turn.id, start_nonce=draft.nonce, waiting=())
         return Change(Head(session, turn.id), (*messages, answer), turn)
 
     def _history(self, head: Head) -> Sequence[MessageDraft]:

@@ -26,7 +26,7 @@ from chat.store.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.table_heads import Head, Heads
 from chat.store.table_keys import message_key, seq_of, turn_key
 from chat.store.table_properties import Entity, weight
-from chat.store.table_rows import head_to_row, member_to_row, new_head_to_row
+from chat.store.table_rows import head_to_row, new_head_to_row
 
 APPENDS_PER_BATCH = 24
 CONFLICT_TIMEOUT = 10.0
@@ -238,4 +238,4 @@ class _Batch:
         if self.base.session.version:
             return [merging(head_to_row(session, last_turn=last_turn), self.base.session.version), *creates]
         head = creating(new_head_to_row(session, last_turn=last_turn))
-        return [head, creating(member_to_row(session)), *creates]
+        return [head, *creates]

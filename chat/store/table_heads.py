@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from chat.errors import SessionNotFound
-from chat.messages import Session
+from chat.errors import Forbidden, SessionNotFound
+from chat.messages import MemberRole, Session
 from chat.store.drafts import directory_key
 from chat.store.table_client import Row, Table
 from chat.store.table_keys import HEAD, escaped, is_id
@@ -18,10 +18,12 @@ class Head:
     last_turn: str = ""  # the turn that `session.start_nonce` belongs to
 
 
-def readable(user_id: str, session: Session) -> Session:
-    """The session, when this user may read it. The owner alone may."""
-    if session.user_id != user_id:
+def allowed(user_id: str, session: Session, need: MemberRole = "viewer") -> Session:
+    """The session, when this user may do so much in it. SessionNotFound for strangers, Forbidden."""
+    if session.role_of(user_id) is None:
         raise SessionNotFound
+    if not session.allows(user_id, need):
+        raise Forbidden
     return session
 
 
@@ -45,12 +47,16 @@ class Heads:
             raise SessionNotFound
         return Head(head_from_row(row.values, row.etag), row.values["last_turn"])
 
-    async def read(self, user_id: str, session_id: str) -> Session:
+    async def load(self, session_id: str) -> Session:
         """SessionNotFound."""
         head = await self.find(session_id)
         if head is None:
             raise SessionNotFound
-        return readable(user_id, head.session)
+        return head.session
+
+    async def read(self, user_id: str, session_id: str, need: MemberRole = "viewer") -> Session:
+        """SessionNotFound, Forbidden."""
+        return allowed(user_id, await self.load(session_id), need)
 
     async def list_up(self, user_id: str, session_id: str) -> None:
         """Put the session into the user's directory. Safe to repeat."""

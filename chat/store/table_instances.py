@@ -1,6 +1,7 @@
 """Leases and mailboxes of instances on the table `instances`: the port `InstanceStore`.
 
-Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `mail-watch-{turn}`.
+Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `mail-join-{turn}-{connection}`,
+`mail-watch-{turn}`.
 """
 
 import asyncio
@@ -9,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chat.errors import StoreConflict, StoreError
-from chat.store.base import InstanceLease, LeaseLost, Mail
+from chat.store.base import InstanceLease, Join, LeaseLost, Mail
 from chat.store.table_client import Row, Table, key_range, quoted
 from chat.store.table_errors import RowChanged, RowMissing
 from chat.store.table_keys import escaped, unescaped
 from chat.store.table_properties import Entity, chunked, joined
 
-BEAT, CANCEL, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-watch-", "mail."
+BEAT, CANCEL, JOIN, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-join-", "mail-watch-", "mail."
 ATTEMPTS = 3
 
 logger = logging.getLogger(__name__)
@@ -72,12 +73,20 @@ class TableInstances:
     async def post_watch(self, instance_id: str, turn_id: str) -> None:
         await self._instances.upsert(_keys(instance_id, WATCH + turn_id))
 
+    async def post_join(self, instance_id: str, join: Join) -> None:
+        row = _keys(instance_id, f"{JOIN}{join.turn_id}-{escaped(join.connection_id)}")
+        fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
+        # -1 asks for what was said so far: a row has no null.
+        await self._instances.upsert(row | fields | {"after": -1 if join.after is None else join.after})
+
     async def take_mail(self, instance_id: str) -> Mail:
         rows = await self._instances.rows(key_range(escaped(instance_id), BEAT, BEYOND_MAIL))
         beats = [row for row in rows if row.key == BEAT]
         mail = [row for row in rows if row.key != BEAT]
         await self._remove(mail)
-        return Mail(_named(mail, CANCEL), _named(mail, WATCH), _lease(beats[0]) if beats else None)
+        joins = tuple(_join(row) for row in mail if row.key.startswith(JOIN))
+        lease = _lease(beats[0]) if beats else None
+        return Mail(_named(mail, CANCEL), _named(mail, WATCH), joins, lease)
 
     async def _remove(self, mail: Sequence[Row]) -> None:
         """What cannot be removed comes again, which does no harm; what was removed must not get lost."""
@@ -95,6 +104,12 @@ def _keys(instance_id: str, key: str) -> Entity:
 
 def _named(mail: Sequence[Row], prefix: str) -> frozenset[str]:
     return frozenset(row.key.removeprefix(prefix) for row in mail if row.key.startswith(prefix))
+
+
+def _join(row: Row) -> Join:
+    values = row.values
+    after = None if values["after"] < 0 else values["after"]
+    return Join(values["turn_id"], values["connection_id"], values["dialect"], after)
 
 
 def _row(lease: InstanceLease) -> Entity:

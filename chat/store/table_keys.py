@@ -45,8 +45,17 @@ def events_key(seq: int, last: int) -> str:
     return f"e-{seq:08d}-{last:08d}"
 
 
-def member_key(user_id: str) -> str:
+def user_key(user_id: str) -> str:
+    """The row that says when a user was last seen."""
     return f"u-{escaped(user_id)}"
+
+
+def connection_key(connection_id: str) -> str:
+    return f"c-{escaped(connection_id)}"
+
+
+def ticket_key(ticket_id: str) -> str:
+    return f"w-{escaped(ticket_id)}"
 
 
 def seq_of(key: str) -> int:

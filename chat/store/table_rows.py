@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
+import orjson
+
 from chat.events import JSONObject
-from chat.messages import Message, Session, Turn, TurnError, Usage, message_id
-from chat.store.table_keys import HEAD, member_key, message_key, seq_of, turn_key
+from chat.messages import MemberRole, Message, Session, Turn, TurnError, Usage, WaitingMessage, message_id
+from chat.store.table_keys import HEAD, message_key, seq_of, turn_key
 from chat.store.table_properties import (
     Entity,
     Stored,
     chunked,
+    dumped,
     integer,
     joined,
     json_chunked,
@@ -40,6 +43,7 @@ def head_to_row(session: Session, *, last_turn: str = "") -> Entity:
         "start_nonce": session.start_nonce,
         "last_turn": last_turn,
         "updated_at": session.updated_at,
+        "waiting": orjson.dumps(session.waiting).decode() if session.waiting else "",
     }
 
 
@@ -54,6 +58,7 @@ def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
         "summary": session.summary,
         "summary_until": session.summary_until,
         "is_active": session.is_active,
+        "members": _dumped_members(session.members),
     }
     return row | json_chunked("settings", session.settings)
 
@@ -61,8 +66,13 @@ def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
 def head_changes_to_row(session_id: str, given: Mapping[str, Any], updated_at: datetime) -> Entity:
     """Some fields of a head, to be merged."""
     row: Entity = {"PartitionKey": session_id, "RowKey": HEAD, "updated_at": updated_at}
-    row |= {name: value for name, value in given.items() if name != "settings"}
+    row |= {name: value for name, value in given.items() if name not in ("settings", "members")}
+    row |= {"members": _dumped_members(given["members"])} if "members" in given else {}
     return row | (json_chunked("settings", given["settings"]) if "settings" in given else {})
+
+
+def _dumped_members(members: Mapping[str, MemberRole]) -> str:
+    return dumped(cast("JSONObject", dict(members))).decode()
 
 
 def head_from_row(row: Stored, etag: str) -> Session:
@@ -82,19 +92,10 @@ def head_from_row(row: Stored, etag: str) -> Session:
         last_seq=row["last_seq"],
         running_turn=row["running_turn"],
         start_nonce=row["start_nonce"],
+        waiting=tuple(WaitingMessage(**each) for each in orjson.loads(row.get("waiting") or "[]")),
+        members=cast("dict[str, MemberRole]", loaded(row.get("members") or "{}")),
         version=etag,
     )
-
-
-def member_to_row(session: Session) -> Entity:
-    """The owner's membership."""
-    return {
-        "PartitionKey": session.id,
-        "RowKey": member_key(session.user_id),
-        "user_id": session.user_id,
-        "role": "owner",
-        "since": session.created_at,
-    }
 
 
 def message_to_rows(message: Message, marker: str) -> list[Entity]:

@@ -5,21 +5,29 @@ import base64
 import binascii
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from chat.clock import Clock
-from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, TurnInProgress, ValidationError
-from chat.messages import Message, MessageDraft, Page, Session, split_message_id
+from chat.errors import (
+    Forbidden,
+    MessageNotFound,
+    SessionNotFound,
+    StoreConflict,
+    TurnInProgress,
+    ValidationError,
+)
+from chat.messages import MemberRole, Message, MessageDraft, Page, Session, WaitingMessage, split_message_id
 from chat.store.base import SessionChanges, SessionDraft, with_version
-from chat.store.drafts import session_from
-from chat.store.session_appends import AppendMessages, grouped
+from chat.store.drafts import members_after, session_from
+from chat.store.session_appends import AppendMessages, AppendWaiting, grouped
 from chat.store.session_writer import SessionWriters
 from chat.store.table_client import Row, Table, key_range, quoted, together
 from chat.store.table_errors import RowChanged, RowExists, RowMissing
-from chat.store.table_heads import Head, Heads
+from chat.store.table_heads import Head, Heads, allowed
 from chat.store.table_keys import HEAD, escaped, is_id, message_key
 from chat.store.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
 
@@ -71,10 +79,33 @@ class TableConversations:
     async def get_session(self, user_id: str, session_id: str) -> Session:
         return await self._heads.read(user_id, session_id)
 
+    async def load_session(self, session_id: str) -> Session:
+        return await self._heads.load(session_id)
+
     async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
-        given = changes.given
+        return await self._change(
+            session_id, lambda session: allowed(user_id, session, "editor") and changes.given
+        )
+
+    async def set_member(
+        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
+    ) -> Session:
+        def change(session: Session) -> Mapping[str, Any]:
+            allowed(user_id, session, "viewer" if user_id == member_id and role is None else "owner")
+            return {"members": members_after(session, member_id, role)}
+
+        session = await self._change(session_id, change)
+        if role is None:
+            await self._heads.strike(member_id, session_id)
+        else:
+            await self._heads.list_up(member_id, session_id)
+        return session
+
+    async def _change(self, session_id: str, change: Callable[[Session], Mapping[str, Any]]) -> Session:
+        """Merge what `change` makes of the head, again when somebody else was quicker."""
         for attempt in range(ATTEMPTS):
-            session = await self._heads.read(user_id, session_id)
+            session = await self._heads.load(session_id)
+            given = change(session)
             now = max(self._clock.now(), session.updated_at)
             try:
                 etag = await self._sessions.merge(
@@ -105,12 +136,14 @@ class TableConversations:
 
     async def delete_session(self, user_id: str, session_id: str) -> None:
         row = await self._heads.row(session_id)
-        if row is None or row.values["user_id"] != user_id:
+        if row is None or (row.values["user_id"] != user_id and user_id not in _members(row)):
             raise SessionNotFound
+        if row.values["user_id"] != user_id:
+            raise Forbidden
         buried = bool(row.values.get("deleted"))
         if not buried:
             await self._bury(row)
-        await self._remove(user_id, session_id)
+        await self._remove((user_id, *_members(row)), session_id)
         if buried:
             raise SessionNotFound
 
@@ -127,13 +160,27 @@ class TableConversations:
             stored += written.change.messages
         return stored
 
+    async def append_waiting(
+        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage
+    ) -> Message | None:
+        append = AppendWaiting(waiting.user_id, draft, waiting, self._clock.now())
+        written = await self._writers.write(session_id, append)
+        return None if written is None else written.change.messages[0]
+
     async def get_message(self, user_id: str, message_id: str) -> Message:
+        place = split_message_id(message_id)
+        if place is None or not is_id(place[0]):
+            raise MessageNotFound
+        _, message = await together(self._heads.read(user_id, place[0]), self.load_message(message_id))
+        return message
+
+    async def load_message(self, message_id: str) -> Message:
         place = split_message_id(message_id)
         if place is None or not is_id(place[0]):
             raise MessageNotFound
         session_id, seq = place
         query = key_range(session_id, message_key(seq), message_key(seq + 1))
-        _, rows = await together(self._heads.read(user_id, session_id), self._sessions.rows(query))
+        rows = await self._sessions.rows(query)
         if not rows:
             raise MessageNotFound
         return message_from_rows([row.values for row in rows])
@@ -189,7 +236,8 @@ class TableConversations:
                 return
             if row.values["running_turn"]:
                 raise TurnInProgress(row.values["running_turn"])
-            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, "user_id": row.values["user_id"]}
+            kept = {name: row.values.get(name, "") for name in ("user_id", "members")}
+            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, **kept}
             try:
                 await self._sessions.replace({**tombstone, "deleted": True}, row.etag)
                 return
@@ -197,7 +245,7 @@ class TableConversations:
                 row = await self._heads.row(row.partition)
         raise StoreConflict
 
-    async def _remove(self, user_id: str, session_id: str) -> None:
+    async def _remove(self, user_ids: Iterable[str], session_id: str) -> None:
         """Remove all rows; the tombstone last, and only when nothing was written beside it meanwhile."""
         for _ in range(ATTEMPTS):
             row = await self._heads.row(session_id)
@@ -206,12 +254,18 @@ class TableConversations:
             await self._sessions.delete_all(
                 f"PartitionKey eq {quoted(session_id)} and RowKey ne {quoted(HEAD)}"
             )
-            await self._heads.strike(user_id, session_id)
+            for user_id in user_ids:
+                await self._heads.strike(user_id, session_id)
             try:
                 return await self._sessions.delete(session_id, HEAD, row.etag)
             except RowChanged:
                 continue
         raise StoreConflict
+
+
+def _members(row: Row) -> dict[str, MemberRole]:
+    """Of a head, or of what is left of one."""
+    return orjson.loads(row.values.get("members") or "{}")
 
 
 def _cursor(key: str) -> str:

@@ -5,6 +5,7 @@ from chat.settings import Settings, storage_values
 from chat.store.session_writer import SessionWriters
 from chat.store.table_heads import Heads
 from chat.store.table_instances import TableInstances
+from chat.store.table_presence import TablePresence
 from chat.store.table_service import TableService
 from chat.store.table_sessions import TableConversations
 from chat.store.table_turns import TableTurns
@@ -12,7 +13,7 @@ from chat.store.table_usage import UsageRows
 
 
 class TableStorage:
-    """All three ports over one connection pool."""
+    """All ports over one connection pool."""
 
     def __init__(self, service: TableService, clock: Clock) -> None:
         self.service = service
@@ -24,6 +25,7 @@ class TableStorage:
         usage = UsageRows(service.usage, service.sessions)
         self.turns = TableTurns(service.sessions, usage, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
+        self.presence = TablePresence(service.sessions)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from chat.errors import NotFound, StoreConflict, TurnNotFound
 from chat.events import NumberedEvent
-from chat.messages import Message, Turn, split_message_id
+from chat.messages import MemberRole, Message, Turn, split_message_id
 from chat.store.base import ConversationStore, StartedTurn, TurnDraft, TurnEnding
 from chat.store.drafts import session_from
 from chat.store.session_appends import StartTurn, grouped
@@ -57,10 +57,10 @@ class TableTurns:
             answered = await self._conversations.get_message(draft.user_id, draft.message_id)
         return await self._start(StartTurn(draft, answered), draft.session.id)
 
-    async def get_turn(self, user_id: str, turn_id: str) -> Turn:
+    async def get_turn(self, user_id: str, turn_id: str, *, need: MemberRole = "viewer") -> Turn:
         session_id, _ = _place(turn_id)
         try:
-            _, turn = await together(self._heads.read(user_id, session_id), self.load_turn(turn_id))
+            _, turn = await together(self._heads.read(user_id, session_id, need), self.load_turn(turn_id))
         except NotFound:
             raise TurnNotFound from None
         return turn

@@ -1,12 +1,14 @@
 """What the core takes in: a request for a turn, and the source that produces its events."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from chat.events import JSONObject, TurnEvent, empty_object
-from chat.messages import Message, MessageDraft, Session
+from chat.messages import Message, MessageDraft, Session, Turn
 from chat.providers.base import ToolDefinition
+from chat.store.base import Join, StartedTurn
+from chat.turns.feed import EventFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class TurnRequest:
     history: tuple[MessageDraft, ...] = ()  # what a new session begins with
     dialect: str = "delta"
     wire: JSONObject = field(default_factory=empty_object)  # what the starter's dialect needs to know later
+    parent_message_id: str = ""  # the message that the user's one replies to
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
     pipeline: str = ""  # the source that makes the turn; "" is the plain one
     settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
@@ -50,6 +53,47 @@ class TurnContext:
     @property
     def model(self) -> str:
         return self.session.llm_model
+
+
+class TurnWatcher(Protocol):
+    """Is told of the turns of this process, to show them to whoever does not ask. Its methods return at once."""
+
+    def started(
+        self, started: StartedTurn, feed: EventFeed, *, asked: bool, pace: Callable[[float], None]
+    ) -> None:
+        """A turn began here; `asked` when its question is new. `pace` sets the seconds in which its deltas are merged,
+        where that is longer than usual."""
+        ...
+
+    def ended(self, turn: Turn) -> None:
+        """It is made here no more."""
+        ...
+
+    def joined(self, join: Join) -> None:
+        """A socket wants to see a turn that is made here, or was."""
+        ...
+
+    def abandoned(self, turn: Turn) -> None:
+        """The end of a turn that nobody made any more was written."""
+        ...
+
+
+class NoWatcher(TurnWatcher):
+    """Where nobody watches."""
+
+    def started(
+        self, started: StartedTurn, feed: EventFeed, *, asked: bool, pace: Callable[[float], None]
+    ) -> None:
+        return
+
+    def ended(self, turn: Turn) -> None:
+        return
+
+    def joined(self, join: Join) -> None:
+        return
+
+    def abandoned(self, turn: Turn) -> None:
+        return
 
 
 class TurnSource(Protocol):

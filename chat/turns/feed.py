@@ -6,6 +6,7 @@ touch the producer: one that leaves, or reads slowly, changes nothing for anyone
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from chat.errors import ChatError
 from chat.events import (
@@ -18,6 +19,7 @@ from chat.events import (
     TurnEvent,
     TurnFailed,
 )
+from chat.messages import Turn
 from chat.turns.event_pages import EventPages
 
 SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStarted, StageItem, StageFinished})
@@ -153,6 +155,14 @@ class EventFeed:
 def _says_something(event: TurnEvent) -> bool:
     """A stage that ended without a result did not."""
     return type(event) in SAYS_SOMETHING and not (isinstance(event, StageFinished) and event.result is None)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTurn:
+    """A turn and its events, as a caller gets hold of them."""
+
+    turn: Turn
+    feed: EventFeed
 
 
 class _Silence:

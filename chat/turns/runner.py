@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chat.clock import Clock, Ids
 from chat.errors import (
@@ -15,7 +15,7 @@ from chat.errors import (
     TurnInProgress,
     TurnNotFound,
 )
-from chat.messages import Turn
+from chat.messages import Message, Turn
 from chat.store.base import (
     ConversationStore,
     InstanceStore,
@@ -23,27 +23,20 @@ from chat.store.base import (
     TurnStore,
 )
 from chat.telemetry import record, record_error
-from chat.turns.base import TurnRequest, TurnSource
-from chat.turns.feed import EventFeed
+from chat.turns.base import NoWatcher, TurnRequest, TurnSource, TurnWatcher
+from chat.turns.feed import LiveTurn
 from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper, LeaseObserver
+from chat.turns.orphans import Orphans
 from chat.turns.running import RunningTurn, Stop
 from chat.turns.start import NewTurn, TurnStarter
 from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
 from chat.turns.transcript import transcribe
+from chat.turns.waiting import OnBusy, WaitingMessages
 
-HEALING = 20  # half seconds that a start may take before its turn counts as nobody's
 DELETING = 20.0  # seconds to wait for the turn of a session that is to be deleted: longer than a lease
 STOPPING = 2.5  # seconds to wait for a turn to stop, before saying how it stands
-
-
-@dataclass(frozen=True, slots=True)
-class LiveTurn:
-    """A turn and its events, as a caller gets hold of them."""
-
-    turn: Turn
-    feed: EventFeed
 
 
 class TurnRunner:
@@ -61,7 +54,9 @@ class TurnRunner:
         window: float,
         turn_limit: float,
         history: int,
+        watcher: TurnWatcher | None = None,
     ) -> None:
+        self._watcher = watcher or NoWatcher()
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
@@ -71,7 +66,6 @@ class TurnRunner:
         self._running: dict[str, RunningTurn] = {}
         self._starting = 0
         self._draining = False
-        self._healing: set[str] = set()
         self._tasks = TaskSet()
         self._lease = LeaseKeeper(
             instances,
@@ -84,8 +78,17 @@ class TurnRunner:
         )
         observer = LeaseObserver(instances, clock)
         self.sweeper = TurnSweeper(
-            conversations=conversations, turns=turns, instances=instances, observer=observer, clock=clock
+            conversations=conversations,
+            turns=turns,
+            instances=instances,
+            observer=observer,
+            clock=clock,
+            on_ended=self._abandoned,
         )
+        self._orphans = Orphans(
+            self._running, turns=turns, sweeper=self.sweeper, lease=lambda: self._lease, tasks=self._tasks
+        )
+        self.waiting = WaitingMessages(conversations, start=self.start, cancel=self.cancel, clock=clock)
         self._starter = TurnStarter(
             sources=sources,
             conversations=conversations,
@@ -114,6 +117,11 @@ class TurnRunner:
         """
         return await asyncio.shield(self._tasks.spawn(self._start(request)))
 
+    async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Message:
+        """The same where another turn may run: the message that waits for its end, or else as `on_busy` says.
+        Raises QueueFull, too."""
+        return await self.waiting.ask(request, on_busy)
+
     async def open(self, user_id: str, turn_id: str) -> LiveTurn:
         """A turn to follow: made here, elsewhere, or long ago. TurnNotFound, EventsGone."""
         return await self._opened(await self._turns.get_turn(user_id, turn_id))
@@ -141,7 +149,7 @@ class TurnRunner:
         run = self._running.get(turn_id)
         if run is not None and run.turn.user_id == user_id:
             run.stop(Stop.CANCELLED)  # also while the store is away
-        turn = await self._turns.get_turn(user_id, turn_id)
+        turn = await self._turns.get_turn(user_id, turn_id, need="editor")
         if run is not None:
             run.stop(Stop.CANCELLED)
         elif turn.running:
@@ -237,6 +245,7 @@ class TurnRunner:
             dialect=turn.dialect,
             messages=start.started.session.message_count,
         )
+        self._watcher.started(start.started, run.feed, asked=not request.message_id, pace=run.pace)
         if self._draining:
             run.stop(Interrupted())
         return LiveTurn(turn, run.feed)
@@ -252,14 +261,17 @@ class TurnRunner:
         except Exception as error:
             record_error("turn_lost", error, turn_id=run.turn.id)
             run.feed.fail(Interrupted())
-            self._heal(run.turn.id)
+            self._orphans.heal(run.turn.id)
             return
         finally:
             del self._running[run.turn.id]
+            self._watcher.ended(run.turn)
         if run.lost:
             self._remote.adopt(turn, run.feed)
         else:
             _record_end(turn)
+            if not self._draining:
+                await self.waiting.answer(turn.session_id)
 
     async def _opened(self, turn: Turn) -> LiveTurn:
         run = self._running.get(turn.id)
@@ -268,52 +280,26 @@ class TurnRunner:
     def _look_after(self, turn: Turn) -> None:
         """Make sure that somebody makes a turn that is not made here."""
         if turn.instance_id == self._lease.instance_id:
-            self._heal(turn.id)
+            self._orphans.heal(turn.id)
         else:
             self._remote.suspect(turn)
 
+    def _abandoned(self, turn: Turn) -> None:
+        self._watcher.abandoned(turn)
+        if not self._draining:
+            self._tasks.spawn(self.waiting.answer(turn.session_id))
+
     def _read_mail(self, mail: Mail) -> None:
+        for join in mail.joins:
+            self._watcher.joined(join)
         for turn_id in mail.cancels | mail.watches:
             run = self._running.get(turn_id)
             if run is None:
-                self._heal(turn_id, cancelled=turn_id in mail.cancels)
+                self._orphans.heal(turn_id, cancelled=turn_id in mail.cancels)
             elif turn_id in mail.cancels:
                 run.stop(Stop.CANCELLED)
             else:
                 run.watch()
-
-    def _heal(self, turn_id: str, *, cancelled: bool = False) -> None:
-        """Somebody has to do with a turn that is ours but is not made here: it is just being started, or nobody makes
-        it, and our lease would keep it alive for ever."""
-        if turn_id not in self._healing:
-            self._healing.add(turn_id)
-            self._tasks.spawn(self._healed(turn_id, cancelled))
-
-    async def _healed(self, turn_id: str, cancelled: bool) -> None:
-        try:
-            for _ in range(HEALING):
-                await asyncio.sleep(0.5)
-                run = self._running.get(turn_id)
-                if run is not None and cancelled:
-                    run.stop(Stop.CANCELLED)
-                if run is not None:
-                    return
-            while not await self._ended_orphan(turn_id):  # noqa: ASYNC110
-                await asyncio.sleep(5)
-        finally:
-            self._healing.discard(turn_id)
-
-    async def _ended_orphan(self, turn_id: str) -> bool:
-        try:
-            turn = await self._turns.load_turn(turn_id)
-            if turn.running and turn.instance_id == self._lease.instance_id and turn_id not in self._running:
-                await self.sweeper.end(turn)
-        except NotFound:
-            return True
-        except Exception as error:
-            record_error("orphan_not_ended", error, turn_id=turn_id)
-            return False
-        return True
 
     def _drop_turns(self, instance_id: str) -> None:
         for run in self._running.values():

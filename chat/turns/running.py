@@ -52,6 +52,7 @@ class RunningTurn:
         self._lease = lease
         self._clock = clock
         self._limit = limit
+        self._window = window
         self._log = TurnLog(self.feed, window=window)
         self._stop: asyncio.Future[Stop | ChatError] = asyncio.get_running_loop().create_future()
         self._flusher = EventFlusher(
@@ -74,6 +75,10 @@ class RunningTurn:
     def watch(self) -> None:
         """Somebody follows the turn on another instance."""
         self._flusher.watch()
+
+    def pace(self, window: float) -> None:
+        """Merge deltas for so many seconds at least: whom the turn is shown to cannot follow faster."""
+        self._log.window = max(window, self._window)
 
     async def run(self) -> Turn:
         """Make the turn and write its end. The turn as it ended, or as it was when it got lost."""

@@ -137,7 +137,7 @@ class TurnStarter:
     async def _landed(self, draft: TurnDraft) -> Turn | None:
         """The running turn that this start made, if it did."""
         with contextlib.suppress(NotFound):
-            session = await self._conversations.get_session(draft.user_id, draft.session.id)
+            session = await self._conversations.load_session(draft.session.id)
             if session.start_nonce == draft.nonce and session.running_turn:
                 turn = await self._turns.load_turn(session.running_turn)
                 return turn if turn.running and _made_by(draft, turn) else None
@@ -147,7 +147,7 @@ class TurnStarter:
         self, request: TurnRequest, new_id: str
     ) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
         """The session, and the messages that the model is shown: up to the one that is answered."""
-        asked = MessageDraft("user", request.content, author=request.user_id)
+        asked = _question(request)
         if not request.session_id:
             now = self._clock.now()
             session = Session(new_id, request.user_id, "", now, now)
@@ -166,7 +166,7 @@ class TurnStarter:
         return session, (*current(messages), *new)
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str) -> TurnDraft:
-        message = MessageDraft("user", request.content, author=request.user_id)
+        message = _question(request)
         return TurnDraft(
             session=session,
             user_id=request.user_id,
@@ -184,6 +184,12 @@ class TurnStarter:
             llm_model=session.llm_model,
             metadata=continued_metadata(request.continued) if request.continued else {},
         )
+
+
+def _question(request: TurnRequest) -> MessageDraft:
+    return MessageDraft(
+        "user", request.content, author=request.user_id, parent_message_id=request.parent_message_id
+    )
 
 
 def _turn_id(draft: TurnDraft) -> str:

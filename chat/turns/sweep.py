@@ -4,6 +4,7 @@ Called by a follower or a start that finds a dead turn, and by a timer for those
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from chat.clock import Clock, iso
@@ -29,7 +30,9 @@ class TurnSweeper:
         instances: InstanceStore,
         observer: LeaseObserver,
         clock: Clock,
+        on_ended: Callable[[Turn], None] = lambda _: None,
     ) -> None:
+        self._on_ended = on_ended
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
@@ -47,7 +50,7 @@ class TurnSweeper:
         """Write the end of a turn that nobody makes any more: interrupted, or failed by `error`."""
         try:
             events = await self._turns.read_events(turn)
-            placeholder = await self._conversations.get_message(turn.user_id, turn.id)
+            placeholder = await self._conversations.load_message(turn.id)
             tail = _tail(turn, events, failure(error or Interrupted()))
             ending = make_ending(
                 turn,
@@ -61,6 +64,7 @@ class TurnSweeper:
         except NotFound:
             return  # deleted meanwhile
         record("turn_abandoned", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
+        self._on_ended(ended)
 
     async def sweep(self, *, events_ttl: timedelta) -> None:
         """One round: end the turns of dead instances, forget those instances, purge old events."""

@@ -19,6 +19,11 @@ class TaskSet:
         task.add_done_callback(self._done)
         return task
 
+    async def settle(self, timeout: float) -> None:
+        """Wait until all of them are done, at most so many seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+
     async def close(self) -> None:
         """Cancel what still runs, and wait for it."""
         tasks = list(self._tasks)

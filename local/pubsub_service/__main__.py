@@ -5,10 +5,8 @@ import asyncio
 import os
 import signal
 
-from local.pubsub_service.options import KEY, Handler, Options
+from local.pubsub_service.options import HANDLER_SETTING, KEY, KEY_SETTING, Handler, Options
 from local.pubsub_service.server import serve
-
-KEY_SETTING = "PARLEY_PUBSUB_KEY"  # in the environment, where other users of the machine do not see it
 
 
 def arguments() -> argparse.Namespace:
@@ -26,10 +24,10 @@ def arguments() -> argparse.Namespace:
     add(
         "--handler",
         action="append",
-        default=[],
+        default=[os.environ[HANDLER_SETTING]] if HANDLER_SETTING in os.environ else [],
         metavar="HUB=URL",
         help="where a hub's events go; {hub} and {event} are filled in, and several URLs (with spaces between) "
-        "are called in turn",
+        f"are called in turn (default: {HANDLER_SETTING})",
     )
     add(
         "--recovery",

@@ -173,7 +173,9 @@ async def _listen(socket: web.WebSocketResponse, dialogue: Dialogue) -> str | No
 def _described(request: web.Request, token: ClientToken, offered: Sequence[str]) -> Mapping[str, Any]:
     """The body of the `connect` event."""
     names = {name for name in request.query if name != "access_token"}
-    headers = {str(name) for name in request.headers if name.lower() != "authorization"}  # not aiohttp's own kind
+    headers = {
+        str(name) for name in request.headers if name.lower() != "authorization"
+    }  # not aiohttp's own kind
     return {
         "claims": token.claims,
         "query": {name: request.query.getall(name) for name in names},

@@ -6,6 +6,8 @@ from typing import Literal
 
 # The key of Microsoft's emulator, so that either can serve the same settings.
 KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH"
+KEY_SETTING = "PARLEY_PUBSUB_KEY"  # in the environment, where other users of the machine do not see it
+HANDLER_SETTING = "PARLEY_PUBSUB_HANDLER"
 SYSTEM_EVENTS = ("connect", "connected", "disconnected")
 MAX_FRAME = 1024 * 1024  # bytes of one client frame
 

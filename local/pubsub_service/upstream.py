@@ -4,6 +4,7 @@ Spec: github.com/cloudevents/spec (WebHooks 1.0) and Web PubSub's own headers (d
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -140,16 +141,15 @@ class Upstream:
             raise EventFailed(504, "the handler did not answer in time") from None
 
     async def _until_taken(
-        self, connection: Connection, urls: Sequence[tuple[str, str]], headers: Mapping[str, str], body: bytes
+        self, connection: Connection, urls: list[tuple[str, str]], headers: Mapping[str, str], body: bytes
     ) -> Reply:
         first = next(self._turns)
         failed = EventFailed(500, "there is no handler")
         for attempt, pause in enumerate((0.0, *self._options.retry_pauses)):
             await asyncio.sleep(pause)
-            template, url = urls[(first + attempt) % len(urls)]
+            start = (first + attempt) % len(urls)
             try:
-                await self._validate(_filled(template, connection.hub, "validate"))
-                return await self._post(connection, url, headers, body)
+                return await self._post_to_one(connection, urls[start:] + urls[:start], headers, body)
             except EventFailed as error:
                 failed = error
                 if error.status not in AGAIN:
@@ -157,6 +157,22 @@ class Upstream:
             except aiohttp.ClientError as error:
                 failed = EventFailed(500, str(error))
         raise failed
+
+    async def _post_to_one(
+        self,
+        connection: Connection,
+        urls: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Reply:
+        """To the first that can be reached: one that is down is passed over, as a load balancer does."""
+        for template, url in urls[:-1]:
+            with contextlib.suppress(aiohttp.ClientConnectorError):
+                await self._validate(_filled(template, connection.hub, "validate"))
+                return await self._post(connection, url, headers, body)
+        template, url = urls[-1]
+        await self._validate(_filled(template, connection.hub, "validate"))
+        return await self._post(connection, url, headers, body)
 
     async def _post(self, connection: Connection, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         sent = dict(headers) | ({"ce-connectionState": connection.state} if connection.state else {})

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from chat.errors import TooLarge
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TextDelta, ToolOutput, TurnFinished
-from chat.messages import Message, Session, Turn, TurnError, Usage
+from chat.messages import Message, Session, Turn, TurnError, Usage, WaitingMessage
 from chat.store.drafts import directory_key, title_from
 from chat.store.table_events import events_from_rows, events_to_rows
-from chat.store.table_keys import escaped, events_key, events_range, member_key, message_key, unescaped
+from chat.store.table_keys import escaped, events_key, events_range, message_key, unescaped, user_key
 from chat.store.table_properties import (
     Entity,
     chunked,
@@ -76,7 +76,7 @@ def test_any_text_survives_in_a_key(text: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=255))
 def test_the_key_of_any_user_id_is_allowed(user_id: str) -> None:
-    key = member_key(user_id)
+    key = user_key(user_id)
     assert utf16_units(key) <= 512
     assert not set(key) & set("/\\#?%+")
     assert not any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in key)
@@ -84,12 +84,12 @@ def test_the_key_of_any_user_id_is_allowed(user_id: str) -> None:
 
 @pytest.mark.parametrize("letter", ["/", "\x00", "\ue000", "\ue100", "\U0010ffff"])
 def test_the_longest_user_id_fits_into_a_key(letter: str) -> None:
-    assert utf16_units(member_key(letter * 255)) <= 512
+    assert utf16_units(user_key(letter * 255)) <= 512
     assert unescaped(escaped(letter * 255)) == letter * 255
 
 
 def test_an_ordinary_user_id_is_readable_in_its_key() -> None:
-    assert member_key("ann.o'neil@example.com") == "u-ann.o'neil@example.com"
+    assert user_key("ann.o'neil@example.com") == "u-ann.o'neil@example.com"
 
 
 def test_keys_sort_by_number_and_the_parts_of_a_message_follow_it() -> None:
@@ -168,7 +168,11 @@ def test_rows_that_a_shorter_message_left_behind_are_not_its_text() -> None:
 @given(texts, st.dictionaries(texts, json_values, max_size=3), st.booleans())
 def test_any_head_survives(title: str, settings: JSONObject, is_active: bool) -> None:
     session = Session(
-        "s", "ann", title, NOW, NOW, "AZURE", "m", settings, "sum", 2, is_active, 3, 4, "s-00000004", "n", "v"
+        "s", "ann", title, NOW, NOW, "AZURE", "m", settings, "sum", 2, is_active, 3, 4, "s-00000004"
+    )
+    waiting = (WaitingMessage(5, "bob", "plan", "trip", settings, settings),)
+    session = replace(
+        session, start_nonce="n", version="v", waiting=waiting, members={"bob": "editor", title: "viewer"}
     )
     assert head_from_row(as_stored(new_head_to_row(session)), "v") == session
 

@@ -14,7 +14,9 @@ from datetime import datetime
 
 from chat.clock import Clock, SystemClock
 from chat.errors import (
+    Forbidden,
     MessageNotFound,
+    QueueFull,
     SessionNotFound,
     TurnInProgress,
     TurnNotFound,
@@ -22,9 +24,20 @@ from chat.errors import (
     VersionConflict,
 )
 from chat.events import NumberedEvent
-from chat.messages import Message, MessageDraft, Page, Session, Turn, split_message_id
+from chat.messages import (
+    MemberRole,
+    Message,
+    MessageDraft,
+    Page,
+    Session,
+    Turn,
+    WaitingMessage,
+    split_message_id,
+)
 from chat.store.base import (
+    WAITING,
     InstanceLease,
+    Join,
     LeaseLost,
     Mail,
     SessionChanges,
@@ -36,12 +49,14 @@ from chat.store.base import (
 from chat.store.drafts import (
     appended,
     directory_key,
+    members_after,
     messages_from,
     placeholder_from,
     session_from,
     title_from,
     turn_from,
 )
+from chat.store.presence_base import Connection, Presence, Ticket
 from tests.support.faults import Faults, port
 
 
@@ -64,6 +79,7 @@ class _Box:
 
     cancels: set[str] = field(default_factory=set[str])
     watches: set[str] = field(default_factory=set[str])
+    joins: list[Join] = field(default_factory=list[Join])
 
 
 class MemoryStore(Faults):
@@ -77,6 +93,9 @@ class MemoryStore(Faults):
         self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
         self._boxes: dict[str, _Box] = defaultdict(_Box)
         self._version = 0
+        self._tickets: dict[str, Ticket] = {}
+        self._connections: dict[str, Connection] = {}
+        self._seen: dict[tuple[str, str], datetime] = {}
 
     @port
     async def create_session(
@@ -101,9 +120,23 @@ class MemoryStore(Faults):
 
     @port
     async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
-        stored = self._owned(user_id, session_id)
+        stored = self._owned(user_id, session_id, "editor")
         now = max(self.clock.now(), stored.head.updated_at)
         self._set_head(stored, replace(stored.head, **changes.given, updated_at=now))
+        return stored.head
+
+    @port
+    async def load_session(self, session_id: str) -> Session:
+        return self._known(session_id).head
+
+    @port
+    async def set_member(
+        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
+    ) -> Session:
+        need = "viewer" if user_id == member_id and role is None else "owner"
+        stored = self._owned(user_id, session_id, need)
+        members = members_after(stored.head, member_id, role)
+        self._set_head(stored, replace(stored.head, members=members, updated_at=self.clock.now()))
         return stored.head
 
     @port
@@ -114,7 +147,7 @@ class MemoryStore(Faults):
         heads = {
             directory_key(each.head.id): each.head
             for each in self._sessions.values()
-            if each.head.user_id == user_id
+            if each.head.role_of(user_id)
         }
         keys = sorted(key for key in heads if key > after)
         more = f"after:{keys[limit - 1]}" if len(keys) > limit else None
@@ -122,7 +155,7 @@ class MemoryStore(Faults):
 
     @port
     async def delete_session(self, user_id: str, session_id: str) -> None:
-        stored = self._owned(user_id, session_id)
+        stored = self._owned(user_id, session_id, "owner")
         if stored.head.running_turn:
             raise TurnInProgress(stored.head.running_turn)
         del self._sessions[session_id]
@@ -131,11 +164,35 @@ class MemoryStore(Faults):
     async def append_messages(
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
     ) -> list[Message]:
-        return self._append(self._owned(user_id, session_id), drafts, self.clock.now())
+        return self._append(self._owned(user_id, session_id, "editor"), drafts, self.clock.now())
+
+    @port
+    async def append_waiting(
+        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage
+    ) -> Message | None:
+        stored = self._owned(waiting.user_id, session_id, "editor")
+        head = stored.head
+        if not head.running_turn:
+            return None
+        if len(head.waiting) >= WAITING:
+            raise QueueFull(head.running_turn)
+        [message] = self._append(stored, [draft], self.clock.now())
+        waits = (*head.waiting, replace(waiting, seq=message.seq))
+        self._set_head(stored, replace(stored.head, waiting=waits))
+        return message
 
     @port
     async def get_message(self, user_id: str, message_id: str) -> Message:
         return self._message(user_id, message_id)
+
+    @port
+    async def load_message(self, message_id: str) -> Message:
+        place = split_message_id(message_id)
+        stored = self._sessions.get(place[0]) if place else None
+        message = stored.messages.get(place[1]) if stored and place else None
+        if message is None:
+            raise MessageNotFound
+        return message
 
     @port
     async def list_messages(
@@ -174,10 +231,13 @@ class MemoryStore(Faults):
         return self._begin(stored, draft, user_message)
 
     @port
-    async def get_turn(self, user_id: str, turn_id: str) -> Turn:
+    async def get_turn(self, user_id: str, turn_id: str, *, need: MemberRole = "viewer") -> Turn:
         turn = self._turn(turn_id)
-        if self._sessions[turn.session_id].head.user_id != user_id:
+        head = self._sessions[turn.session_id].head
+        if not head.role_of(user_id):
             raise TurnNotFound
+        if not head.allows(user_id, need):
+            raise Forbidden
         return turn
 
     @port
@@ -262,12 +322,50 @@ class MemoryStore(Faults):
         self._boxes[instance_id].watches.add(turn_id)
 
     @port
+    async def post_join(self, instance_id: str, join: Join) -> None:
+        self._boxes[instance_id].joins.append(join)
+
+    @port
     async def take_mail(self, instance_id: str) -> Mail:
         box = self._boxes[instance_id]
-        mail = Mail(frozenset(box.cancels), frozenset(box.watches), self._lease(instance_id))
+        lease = self._lease(instance_id)
+        mail = Mail(frozenset(box.cancels), frozenset(box.watches), tuple(box.joins), lease)
         box.cancels.clear()
         box.watches.clear()
+        box.joins.clear()
         return mail
+
+    @port
+    async def issue(self, ticket: Ticket) -> None:
+        self._tickets[ticket.id] = ticket
+
+    @port
+    async def take(self, session_id: str, ticket_id: str) -> Ticket | None:
+        ticket = self._tickets.get(ticket_id)
+        return ticket if ticket and ticket.session_id == session_id else None
+
+    @port
+    async def enter(self, connection: Connection) -> None:
+        self._connections[connection.id] = connection
+
+    @port
+    async def leave(self, connection: Connection, seen: datetime) -> bool:
+        if self._connections.pop(connection.id, None) is None:
+            return False
+        self._seen[connection.session_id, connection.user_id] = seen
+        return True
+
+    @port
+    async def present(self, session_id: str) -> Presence:
+        live = tuple(each for each in self._connections.values() if each.session_id == session_id)
+        return Presence(live, {user: seen for (of, user), seen in self._seen.items() if of == session_id})
+
+    @port
+    async def forget_tickets(self, session_id: str, *, expired_before: datetime) -> None:
+        old = [each.id for each in self._tickets.values() if each.expires < expired_before]
+        for each in old:
+            if self._tickets[each].session_id == session_id:
+                del self._tickets[each]
 
     def remove_event(self, turn: Turn, *, number: int) -> None:
         """Damage a turn: no such hole can come about by itself."""
@@ -277,10 +375,18 @@ class MemoryStore(Faults):
         self._version += 1
         return str(self._version)
 
-    def _owned(self, user_id: str, session_id: str) -> _Stored:
+    def _known(self, session_id: str) -> _Stored:
         stored = self._sessions.get(session_id)
-        if stored is None or stored.head.user_id != user_id:
+        if stored is None:
             raise SessionNotFound
+        return stored
+
+    def _owned(self, user_id: str, session_id: str, need: MemberRole = "viewer") -> _Stored:
+        stored = self._known(session_id)
+        if not stored.head.role_of(user_id):
+            raise SessionNotFound
+        if not stored.head.allows(user_id, need):
+            raise Forbidden
         return stored
 
     def _set_head(self, stored: _Stored, head: Session) -> None:
@@ -311,7 +417,7 @@ class MemoryStore(Faults):
     def _opened(self, draft: TurnDraft) -> _Stored:
         """The session of the turn, made with its history when it is new."""
         if draft.new_session is None:
-            return self._owned(draft.user_id, draft.session.id)
+            return self._owned(draft.user_id, draft.session.id, "editor")
         if draft.new_session.id not in self._sessions:
             head = session_from(draft.user_id, draft.new_session, draft.started_at)
             stored = self._sessions[head.id] = _Stored(head)
@@ -329,7 +435,7 @@ class MemoryStore(Faults):
         stored.turns[turn.id] = turn
         stored.last_started = turn.id
         head = appended(stored.head, [answer], draft.started_at)
-        self._set_head(stored, replace(head, running_turn=turn.id, start_nonce=draft.nonce))
+        self._set_head(stored, replace(head, running_turn=turn.id, start_nonce=draft.nonce, waiting=()))
         return StartedTurn(turn, stored.head, user_message, answer)
 
     def _started(self, stored: _Stored) -> StartedTurn:

@@ -8,6 +8,8 @@ from types import TracebackType
 from tests.support.azurite import ACCOUNT, KEY
 from tests.support.processes import ROOT, Command
 
+SOCKET_KEY = "0123456789abcdef0123456789abcdef-sockets"
+
 
 class Stack:
     """A running stack over storage in memory. A context manager; `Stack.start(...)` makes one."""
@@ -30,7 +32,8 @@ class Stack:
     ) -> "Stack":
         """Run the app in the folder `app`. `model` is the URL of another model than the stand-in."""
         arguments = ["--port", "0", "--memory", "--instances", str(instances), "--app", str(app), *flags]
-        command = Command("local", arguments + (["--model", model] if model else []), env)
+        environment = {"PARLEY_PUBSUB_KEY": SOCKET_KEY, **(env or {})}
+        command = Command("local", arguments + (["--model", model] if model else []), environment)
         try:
             return cls(command, env)
         except BaseException:
@@ -68,6 +71,16 @@ class Stack:
         return self._rows("model")[0][1]
 
     @property
+    def socket_url(self) -> str:
+        """Web PubSub's stand-in."""
+        return self._rows("sockets")[0][1]
+
+    @property
+    def socket_service(self) -> str:
+        """Its connection string."""
+        return f"Endpoint={self.socket_url};AccessKey={SOCKET_KEY};Version=1.0;"
+
+    @property
     def storage(self) -> str:
         """The connection string of its tables."""
         return (
@@ -82,6 +95,7 @@ class Stack:
             "AzureWebJobsStorage": self.storage,
             "AZURE_AI_ENDPOINT": self.model_url,
             "AZURE_AI_KEY": "local",
+            "WebPubSubConnectionString": self.socket_service,
         }
         flags = ["--app", str(ROOT), "--port", "0"]
         host = Command("local.functions_host", flags, {**self._environment, **services, **(env or {})})

@@ -12,7 +12,7 @@ from chat.providers.base import ModelMessage, ToolCall, ToolCallPiece, ToolDefin
 from chat.providers.scripted import Line, ScriptedProvider
 from chat.turns.base import TurnRequest
 from chat.turns.client_calls import ClientOutput, find_continued
-from chat.turns.runner import LiveTurn
+from chat.turns.feed import LiveTurn
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import ask, kinds, make_runner, read
 from tests.support.virtual_time import VirtualClock, virtual

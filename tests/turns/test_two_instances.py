@@ -12,8 +12,9 @@ from chat.events import NumberedEvent
 from chat.messages import Turn
 from chat.providers.scripted import ScriptedProvider
 from chat.store.base import SessionDraft
+from chat.turns.feed import LiveTurn
 from chat.turns.flush import PATIENCE
-from chat.turns.runner import LiveTurn, TurnRunner
+from chat.turns.runner import TurnRunner
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import Link, ask, kinds, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual

@@ -1,4 +1,4 @@
-"""The request bodies of the trip planner (docs/protocol.md, section 4)."""
+"""What callers of the trip planner say (docs/protocol.md, section 4)."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, Field
 
 from chat.events import JSONObject
-from chat.routes.schemas import Content
+from chat.schemas.fields import Content
 
 LIST_BYTES = 64 * 1024  # of each list that a caller gives, as JSON
 

@@ -21,7 +21,10 @@ def show_session(session: Session, *, default_provider: str = "") -> JSONObject:
         "settings": session.settings,
         "summary": session.summary,
         "running_turn": session.running_turn or None,
-        "members": [{"user_id": session.user_id, "role": "owner"}],
+        "members": [
+            {"user_id": session.user_id, "role": "owner"},
+            *({"user_id": user_id, "role": role} for user_id, role in session.members.items()),
+        ],
     }
 
 

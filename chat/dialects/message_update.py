@@ -1,0 +1,163 @@
+"""Dialect `session`: a room of people and the model, in flat frames (docs/protocol.md, section 5).
+
+A frame about a message holds its id alone where the whole of it is in the store: the room fills it in.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from chat.dialects.base import Dialect
+from chat.dialects.shapes import show_message
+from chat.errors import ChatError
+from chat.events import (
+    JSON,
+    JSONObject,
+    NumberedEvent,
+    Progress,
+    StageFinished,
+    StageItem,
+    StageStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolOutput,
+    TurnCancelled,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
+from chat.messages import Message, Turn
+
+
+class MessageUpdateEncoder:
+    """Counts the text, since each delta says where it belongs: content[:offset] + delta."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._offset = 0
+        self._name = ""
+        self._arguments: list[str] = []
+
+    def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        number, event = numbered
+        match event:
+            case TextDelta(_, text):
+                return (self._delta(number, text),)
+            case TurnStarted():
+                return (self._message(number, "new_message"),)
+            case TurnFinished():
+                return (self._message(number, "completed"),)
+            case TurnCancelled():
+                return (self._message(number, "cancelled"),)
+            case TurnFailed(code, message, retryable):
+                error: JSONObject = {"code": code, "message": message, "retryable": retryable}
+                return (self._message(number, "failed", error=error),)
+            case StageStarted() | StageItem() | StageFinished() | Progress():
+                return self._stage(number, event)
+            case _:
+                return self._tool(numbered)
+
+    def _stage(
+        self, number: int, event: StageStarted | StageItem | StageFinished | Progress
+    ) -> Iterable[JSONObject]:
+        match event:
+            case Progress(percent):
+                yield self._update("stage_update", number, percent=percent, action="progress")
+            case StageStarted(stage):
+                yield self._update("stage_update", number, stage=stage, action="started")
+            case StageItem(stage, item):
+                yield self._update("stage_update", number, stage=stage, item=item, action="item")
+            case StageFinished(stage, result, text):
+                if result is not None:
+                    yield self._update("stage_update", number, stage=stage, result=result, action="finished")
+                if text:
+                    yield self._delta(number, text)
+
+    def _tool(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        match numbered.event:
+            case ToolCallStarted(_, name):
+                self._name, self._arguments = name, []
+            case ToolCallDelta(_, arguments):
+                self._arguments.append(arguments)
+            case ToolCallFinished(call_id):
+                called: JSONObject = {
+                    "name": self._name,
+                    "args": _read("".join(self._arguments)),
+                    "id": call_id,
+                }
+                yield self._update("tool_update", numbered.number, **called, action="call")
+            case ToolOutput(call_id, name, output, is_error):
+                said: JSONObject = {"name": name, "output": output, "is_error": is_error, "id": call_id}
+                yield self._update("tool_update", numbered.number, **said, action="output")
+            case _:
+                pass
+
+    def _delta(self, number: int, text: str) -> JSONObject:
+        offset, self._offset = self._offset, self._offset + len(text)
+        return self._message(number, "delta", delta=text, offset=offset)
+
+    def _message(self, number: int, action: str, **more: JSON) -> JSONObject:
+        return self._update("message_update", number, **more, action=action)
+
+    def _update(self, kind: str, number: int, **more: JSON) -> JSONObject:
+        turn = self._turn
+        about: JSONObject = {"session_id": turn.session_id, "message": {"id": turn.id}}
+        return {"type": kind, **about, **more, "turn_id": turn.id, "seq": number}
+
+
+def _read(arguments: str) -> JSON:
+    try:
+        return orjson.loads(arguments or "{}")
+    except orjson.JSONDecodeError:
+        return arguments
+
+
+def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
+    """The text as one delta at its place, and the stages and tools so far."""
+    encoder = MessageUpdateEncoder(turn)
+    text: list[str] = []
+    for numbered in events:
+        for payload in encoder.encode(numbered):
+            if payload["action"] == "delta":
+                text.append(str(payload["delta"]))
+            else:
+                yield payload
+    if text:
+        whole = NumberedEvent(events[-1].number, TextDelta("", "".join(text)))
+        yield from MessageUpdateEncoder(turn).encode(whole)
+
+
+def _whole(message: Message, action: str) -> Iterable[JSONObject]:
+    yield {
+        "type": "message_update",
+        "session_id": message.session_id,
+        "message": show_message(message),
+        "action": action,
+    }
+
+
+def _welcome(facts: JSONObject) -> Iterable[JSONObject]:
+    yield {"type": "connection_established", **facts}
+
+
+def _error(error: ChatError) -> JSONObject:
+    return {
+        "type": "error",
+        "error": type(error).__name__,
+        "error_code": error.code,
+        "message": error.message,
+        "details": dict(error.details),  # type: ignore[dict-item]
+    }
+
+
+MESSAGE_UPDATE = Dialect(
+    "session",
+    MessageUpdateEncoder,
+    snapshot=_snapshot,
+    welcome=_welcome,
+    message=_whole,
+    error=_error,
+    over_http=False,
+)

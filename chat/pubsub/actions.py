@@ -1,0 +1,99 @@
+"""Does what a client asks for on its socket. Turns run on by themselves: no event waits for an answer."""
+
+from typing import cast
+
+from chat.app import TRIP, ChatApp
+from chat.errors import ChatError, ValidationError
+from chat.events import JSONObject
+from chat.messages import Message, MessageDraft
+from chat.pubsub.frames import Action, Cancel, Echo, Ping, Resume, Say, Typing
+from chat.rooms.sockets import Sockets
+from chat.schemas.fields import check_size
+from chat.store.base import Join
+from chat.store.presence_base import Connection
+from chat.telemetry import record
+from chat.turns.base import TurnRequest
+from chat.turns.waiting import OnBusy
+
+
+async def act(
+    app: ChatApp, sockets: Sockets, connection: Connection, action: Action
+) -> JSONObject | str | None:
+    """Do it. The frame that answers, to this socket alone; what everybody shall see comes to it as to all others.
+    ChatError."""
+    match action:
+        case Say():
+            return await _say(app, sockets, connection, action)
+        case Cancel(turn_id):
+            return await _cancel(app, connection, turn_id)
+        case Resume(turn_id, after):
+            turn = await app.runner.look(connection.user_id, turn_id)
+            if turn.session_id != connection.session_id:
+                raise ValidationError("turn_id", "Not a turn of this session")
+            await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect, after))
+            return None
+        case Typing(is_typing):
+            user_id, session_id = connection.user_id, connection.session_id
+            await sockets.attendance.typing(session_id, user_id, is_typing=is_typing)
+            return None
+        case Ping():
+            return {"type": "pong"}
+        case Echo(text):
+            return f"Echo: {text}"
+
+
+async def _say(app: ChatApp, sockets: Sockets, connection: Connection, say: Say) -> JSONObject | None:
+    check_size("content", say.text, limit=app.settings.max_message_bytes)
+    await sockets.attendance.typing(connection.session_id, connection.user_id, is_typing=False)
+    if not say.reply:
+        draft = MessageDraft(
+            "user", say.text, author=connection.user_id, parent_message_id=say.parent_message_id
+        )
+        [message] = await app.conversations.append_messages(
+            connection.user_id, connection.session_id, [draft]
+        )
+        sockets.rooms.tell_message(message)
+        return _ack(say, message.id, None)
+    wire: JSONObject = {"given": say.given} if say.planned else {}
+    asked = await app.runner.ask(
+        TurnRequest(
+            connection.user_id,
+            content=say.text,
+            session_id=connection.session_id,
+            dialect=connection.dialect,
+            pipeline=TRIP if say.planned else "",
+            wire=wire,
+            parent_message_id=say.parent_message_id,
+        ),
+        cast("OnBusy", app.settings.busy or "queue"),
+    )
+    if isinstance(asked, Message):
+        sockets.rooms.tell_message(asked)
+        return _ack(say, asked.id, None)
+    return _ack(say, asked.turn.user_message_id, asked.turn.id)
+
+
+def _ack(say: Say, message_id: str, turn_id: str | None) -> JSONObject | None:
+    if not say.request_id:
+        return None
+    return {"type": "ack", "request_id": say.request_id, "message_id": message_id, "turn_id": turn_id}
+
+
+async def _cancel(app: ChatApp, connection: Connection, turn_id: str) -> None:
+    """Stop a turn of the session. The room sees how it ends; that takes longer than an event may."""
+    if not turn_id:
+        session = await app.conversations.get_session(connection.user_id, connection.session_id)
+        turn_id = session.running_turn
+    if not turn_id:
+        return
+    turn = await app.turns.get_turn(connection.user_id, turn_id, need="editor")
+    if turn.session_id != connection.session_id:
+        raise ValidationError("turn_id", "Not a turn of this session")
+
+    async def cancel() -> None:
+        try:
+            await app.runner.cancel(connection.user_id, turn_id)
+        except ChatError as error:
+            record("cancel_failed", turn_id=turn_id, code=error.code)
+
+    app.tasks.spawn(cancel())

@@ -1,0 +1,116 @@
+"""Socket events as CloudEvents over HTTP (binary mode, version 1.0), as Web PubSub sends them to any handler.
+
+Header names are lower case here. Shapes: docs "reference-cloud-events" of Azure Web PubSub, 2026.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from chat.errors import InvalidBody, Unauthenticated, ValidationError
+from chat.events import JSONObject
+from chat.pubsub.events import SYSTEM, Accepted, Reply, SocketEvent
+
+ORIGIN = "webhook-request-origin"
+ALLOWED = "webhook-allowed-origin"
+STATE = "ce-connectionstate"
+NEEDED = ("ce-connectionid", "ce-hub", "ce-type", "ce-eventname")
+SYSTEM_TYPE = "azure.webpubsub.sys."
+USER_TYPE = "azure.webpubsub.user."
+MEDIA = ("text/plain", "application/json", "application/octet-stream")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A reply with 2xx."""
+
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def status(self) -> int:
+        return 200 if self.body else 204
+
+
+def check_signature(headers: Mapping[str, str], keys: Sequence[str]) -> None:
+    """Unauthenticated unless one of the signatures is the connection id's, by one of the keys."""
+    connection_id = headers.get("ce-connectionid", "").encode()
+    given = [each.strip().lower().encode() for each in headers.get("ce-signature", "").split(",")]
+    right = [
+        b"sha256=" + hmac.digest(key.encode(), connection_id, hashlib.sha256).hex().encode() for key in keys
+    ]
+    if not any(hmac.compare_digest(one, other) for one in given for other in right):
+        raise Unauthenticated("The signature is not that of the socket service.")
+
+
+def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
+    """A signed event. ValidationError, InvalidBody."""
+    for name in NEEDED:
+        if not headers.get(name):
+            raise ValidationError(name, "This header must be there")
+    kind = headers["ce-type"].lower()
+    common: dict[str, Any] = {
+        "name": headers["ce-eventname"],
+        "connection_id": headers["ce-connectionid"],
+        "user_id": headers.get("ce-userid", ""),
+        "states": _read_states(headers.get(STATE, "")),
+    }
+    if kind.startswith(USER_TYPE):
+        if headers.get("content-type", "").partition(";")[0].strip().lower() not in MEDIA:
+            raise ValidationError("content-type", f"Not one of {', '.join(MEDIA)}")
+        return SocketEvent(kind="user", data=body.decode("utf-8", "replace"), **common)
+    system = SYSTEM.get(kind.removeprefix(SYSTEM_TYPE))
+    if system is None:
+        raise ValidationError("ce-type", "There is no such event")
+    said = _object(body)
+    return SocketEvent(
+        kind=system,
+        query=said.get("query") or {},
+        subprotocols=said.get("subprotocols") or (),
+        reason=str(said.get("reason") or ""),
+        **common,
+    )
+
+
+def show_reply(reply: Reply) -> HttpReply:
+    """What is answered."""
+    if isinstance(reply, Accepted):
+        accepted: JSONObject = {"userId": reply.user_id, "groups": list(reply.groups), "roles": []}
+        accepted |= {"subprotocol": reply.subprotocol} if reply.subprotocol else {}
+        headers = {"content-type": "application/json", STATE: _show_states(reply.states)}
+        return HttpReply(orjson.dumps(accepted), headers)
+    if reply.frame is None:
+        return HttpReply()
+    if isinstance(reply.frame, str):
+        return HttpReply(reply.frame.encode(), {"content-type": "text/plain"})
+    return HttpReply(orjson.dumps(reply.frame), {"content-type": "application/json"})
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise InvalidBody(f"The body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidBody
+    return value
+
+
+def _show_states(states: Mapping[str, str]) -> str:
+    """The service keeps one text with a socket."""
+    return base64.b64encode(orjson.dumps(dict(states))).decode()
+
+
+def _read_states(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        value = orjson.loads(base64.b64decode(text, validate=True))
+    except ValueError:
+        return {}
+    return {str(name): str(each) for name, each in value.items()} if isinstance(value, dict) else {}

@@ -1,0 +1,55 @@
+"""An event of a socket as a value, and what is answered to it.
+
+How they travel is `trigger_json.py` and `cloud_events.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chat.events import JSONObject
+
+type EventKind = Literal["connect", "connected", "disconnected", "user"]
+
+SYSTEM: Mapping[str, EventKind] = {
+    "connect": "connect",
+    "connected": "connected",
+    "disconnected": "disconnected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEvent:
+    """What happened to one socket, or what its client said."""
+
+    kind: EventKind
+    name: str
+    connection_id: str
+    user_id: str
+    data: str = ""  # of a user event
+    states: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # what we gave the socket when it connected
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])  # of `connect`
+    subprotocols: Sequence[str] = ()  # that the client offers, likewise
+    reason: str = ""  # of `disconnected`
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The socket may open."""
+
+    user_id: str
+    groups: Sequence[str]
+    subprotocol: str
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A frame to the socket that sent the event: an object, or plain text. None says nothing."""
+
+    frame: JSONObject | str | None = None
+
+
+type Reply = Accepted | Said

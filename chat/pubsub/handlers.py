@@ -1,0 +1,119 @@
+"""What the app does when a socket connects, speaks and leaves."""
+
+from chat.app import ChatApp
+from chat.errors import ChatError, Forbidden, PushError, RateLimited, Unauthenticated
+from chat.events import JSONObject
+from chat.pubsub.actions import act
+from chat.pubsub.events import Accepted, Reply, Said, SocketEvent
+from chat.pubsub.frames import READERS
+from chat.push.base import group_of
+from chat.rooms.attendance import show_members
+from chat.rooms.flood import ENDURED
+from chat.rooms.sockets import Sockets
+from chat.store.base import Join
+from chat.store.presence_base import Connection
+from chat.telemetry import record, record_error
+
+# The service's own subprotocols, the best first. A client that offers none of them is a simple one.
+SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
+
+
+async def handle(app: ChatApp, event: SocketEvent) -> Reply:
+    """Answer an event. Raises ChatError where the socket is not to open; anything else that goes wrong is a frame of
+    its dialect."""
+    sockets = app.sockets
+    if sockets is None:
+        raise PushError
+    if event.kind == "connect":
+        return await _connect(app, sockets, event)
+    connection = _connection(app, event)
+    if event.kind == "connected":
+        await _connected(app, sockets, connection, event.states.get("turn", ""))
+        return Said()
+    if event.kind == "disconnected":
+        await sockets.attendance.left(connection)
+        return Said()
+    return await _hear(app, sockets, connection, event)
+
+
+async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accepted:
+    """Whoever has a ticket, is who it was given to, and is still a member."""
+    session_id, _, ticket_id = next(iter(event.query.get("ticket", ())), "").partition(".")
+    ticket = await sockets.presence.take(session_id, ticket_id)
+    if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
+        raise Unauthenticated("Negotiate again: this address is not good any more.")
+    session = await app.conversations.get_session(ticket.user_id, session_id)
+    await sockets.attendance.admit(ticket, event.connection_id)
+    record(
+        "socket_connected", session_id=session_id, connection_id=event.connection_id, dialect=ticket.dialect
+    )
+    return Accepted(
+        user_id=ticket.user_id,
+        groups=(group_of(session_id, ticket.dialect),),
+        subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
+        states={
+            "session": session_id,
+            "user": ticket.user_id,
+            "dialect": ticket.dialect,
+            "turn": session.running_turn,
+        },
+    )
+
+
+def _connection(app: ChatApp, event: SocketEvent) -> Connection:
+    """The socket, by what we gave it when it connected."""
+    states, now = event.states, app.clock.now()
+    if not states.get("session") or states.get("dialect") not in READERS or states["user"] != event.user_id:
+        raise Unauthenticated("This socket did not connect through here.")
+    return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
+
+
+async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:
+    """Show a socket who is there, and what is being said. `ran` is the turn that ran when it asked to connect."""
+    present = await sockets.attendance.arrived(connection)
+    session = await app.conversations.get_session(connection.user_id, connection.session_id)
+    turn = None
+    if session.running_turn:
+        turn = await app.runner.look(connection.user_id, session.running_turn)
+    running: JSONObject | None = None
+    if turn is not None and turn.running:
+        text = await app.runner.text_so_far(connection.user_id, turn.id)
+        running = {
+            "id": turn.id,
+            "user_message_id": turn.user_message_id,
+            "text": text,
+            "user_id": turn.user_id,
+        }
+    welcome: JSONObject = {
+        "session_id": session.id,
+        "user_id": connection.user_id,
+        "connection_id": connection.id,
+        "members": show_members(session, present),
+        "running_turn": running,
+    }
+    for frame in app.dialects[connection.dialect].welcome(welcome):
+        await sockets.push.send_to_connection(connection.id, frame)
+    # Its own turn that began since then it saw from the beginning: what it sent went through the open socket.
+    if turn is not None and turn.running and (turn.id == ran or turn.user_id != connection.user_id):
+        await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect))
+
+
+async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: SocketEvent) -> Said:
+    dialect = app.dialects[connection.dialect]
+    left = sockets.flood.take(connection.id)
+    if left < -ENDURED:
+        record("flood", connection_id=connection.id, user_id=connection.user_id)
+        await sockets.push.close(connection.id, "Too many messages")
+        return Said()
+    try:
+        if left < 0:
+            raise RateLimited
+        sockets.attendance.heard(connection)
+        return Said(await act(app, sockets, connection, READERS[connection.dialect](event)))
+    except Forbidden:
+        return Said(dialect.error(Forbidden("You may read this session, not write in it.")))
+    except ChatError as error:
+        return Said(dialect.error(error))
+    except Exception as error:
+        record_error("socket_event_failed", error, connection_id=connection.id)
+        return Said(dialect.error(ChatError("Something went wrong on our side.")))

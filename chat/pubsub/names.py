@@ -1,0 +1,9 @@
+"""The events of sockets that the app takes, by their names. Imported at every start: keep it small."""
+
+SYSTEM_EVENTS = ("connect", "connected", "disconnected")
+
+EVENTS = (
+    *("message", "chat", "chat_cancel", "chat_resume"),
+    *("send_message", "typing_start", "typing_stop", "cancel", "resume", "ping"),
+)
+"""A client of a JSON subprotocol may name its frames by their event; all others are `message`."""

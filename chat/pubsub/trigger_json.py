@@ -1,0 +1,63 @@
+"""Socket events as the Functions extension hands them to Python, and what it takes back.
+
+A function gets the JSON of `request` and must return a dict: a text would be lost (azure-sdk-for-net,
+WebPubSubTriggerDispatcher, read November 2026).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from chat.errors import ChatError
+from chat.pubsub.events import SYSTEM, Accepted, Reply, SocketEvent
+
+type Returned = dict[str, Any]
+
+
+def read_trigger(request: str) -> SocketEvent:
+    """The argument `request` of a trigger function."""
+    said: Mapping[str, Any] = orjson.loads(request)
+    context: Mapping[str, Any] = said["connectionContext"]
+    name = str(context["eventName"])
+    system = str(context["eventType"]).lower() == "system"
+    return SocketEvent(
+        kind=SYSTEM[name.lower()] if system else "user",
+        name=name,
+        connection_id=str(context["connectionId"]),
+        user_id=str(context.get("userId") or ""),
+        data=str(said.get("data") or ""),
+        states={key: _text(value) for key, value in (context.get("states") or {}).items()},
+        query=said.get("query") or {},
+        subprotocols=said.get("subprotocols") or (),
+        reason=str(said.get("reason") or ""),
+    )
+
+
+def _text(value: object) -> str:
+    """A state is a text; some versions of the extension show it as JSON."""
+    text = str(value)
+    return str(orjson.loads(text)) if text.startswith('"') else text
+
+
+def show_return(reply: Reply) -> Returned | None:
+    """What a trigger function returns; None for nothing."""
+    if isinstance(reply, Accepted):
+        returned: Returned = {
+            "userId": reply.user_id,
+            "groups": list(reply.groups),
+            "roles": [],
+            "states": dict(reply.states),
+        }
+        return returned | ({"subprotocol": reply.subprotocol} if reply.subprotocol else {})
+    if reply.frame is None:
+        return None
+    if isinstance(reply.frame, str):
+        return {"data": reply.frame, "dataType": "text"}
+    return {"data": orjson.dumps(reply.frame).decode(), "dataType": "json"}
+
+
+def show_refusal(error: ChatError) -> Returned:
+    """An error that the service passes on. It knows three kinds only."""
+    code = "unauthorized" if error.status == 401 else "userError" if error.status < 500 else "serverError"
+    return {"code": code, "errorMessage": error.message}

@@ -1,0 +1,1 @@
+"""Sends frames to sockets that a service holds."""

@@ -1,0 +1,36 @@
+"""The port to the service that holds the sockets. All calls raise PushError when it does not answer."""
+
+from typing import Protocol
+
+from chat.events import JSONObject
+
+
+class PushService(Protocol):
+    """Sockets by their connection ids, and groups of them."""
+
+    async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
+        """An address that a client of this user can connect to for so many minutes. It may enter that group, and do
+        nothing but send events."""
+        ...
+
+    async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
+        """To every socket in the group, except those of one user. Frames that are awaited one after the other arrive
+        in that order."""
+        ...
+
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
+        """Nothing happens when it is gone."""
+        ...
+
+    async def close(self, connection_id: str, reason: str) -> None:
+        """Nothing happens when it is gone."""
+        ...
+
+    async def exists(self, connection_id: str) -> bool: ...
+
+    async def aclose(self) -> None: ...
+
+
+def group_of(session_id: str, dialect: str) -> str:
+    """The sockets of one session that speak one dialect."""
+    return f"s.{session_id}.{dialect}"

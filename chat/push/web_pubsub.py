@@ -1,0 +1,140 @@
+"""Azure Web PubSub through azure-messaging-webpubsubservice.
+
+Sends, which come many times a second, go past the SDK's pipeline: see docs/decisions/0014.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import jwt
+import orjson
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import AzureError
+from azure.identity.aio import DefaultAzureCredential
+from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
+
+from chat.errors import PushError
+from chat.events import JSONObject
+from chat.push.base import PushService
+from chat.settings import Settings
+
+API_VERSION = "2024-12-01"
+SCOPE = "https://webpubsub.azure.com/.default"
+TIMEOUT = 10.0  # seconds for one call
+SIGNED = 300  # seconds for which a token that we signed is good
+RENEWED = 60  # seconds before its end at which it is made anew
+TOKENS = 2000  # targets whose tokens are kept
+
+
+class WebPubSub(PushService):
+    """One hub. Inside the event loop that will use it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._hub = settings.web_pubsub_hub
+        parts = read_connection_string(settings.web_pubsub)
+        self._endpoint = (parts.get("endpoint") or settings.web_pubsub_endpoint).rstrip("/")
+        self._key = parts.get("accesskey", "")
+        self._identity = None if self._key else DefaultAzureCredential()
+        credential: Any = AzureKeyCredential(self._key) if self._key else self._identity
+        self._client = WebPubSubServiceClient(self._endpoint, self._hub, credential)
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=200), timeout=aiohttp.ClientTimeout(TIMEOUT)
+        )
+        self._tokens: dict[str, tuple[str, float]] = {}
+
+    @property
+    def host(self) -> str:
+        """As the service names itself when it sends events: in lower case and without a port."""
+        return (urlsplit(self._endpoint).hostname or "").lower()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What its events are signed with; with an identity there is nothing."""
+        return (self._key,) if self._key else ()
+
+    async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
+        with _Translated():
+            token: Any = await self._client.get_client_access_token(
+                user_id=user_id, groups=[group], minutes_to_expire=minutes
+            )
+        return str(token["url"])
+
+    async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
+        path = f"groups/{quote(group, safe='')}/:send"
+        others = f"userId ne '{but_user.replace("'", "''")}'" if but_user else ""
+        await self._send(path, frame, f"&filter={quote(others, safe='')}" if others else "")
+
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
+        await self._send(f"connections/{quote(connection_id, safe='')}/:send", frame)
+
+    async def close(self, connection_id: str, reason: str) -> None:
+        with _Translated():
+            await self._client.close_connection(connection_id, reason=reason)
+
+    async def exists(self, connection_id: str) -> bool:
+        with _Translated():
+            return bool(await self._client.connection_exists(connection_id))
+
+    async def aclose(self) -> None:
+        await self._http.close()
+        await self._client.close()
+        if self._identity is not None:
+            await self._identity.close()
+
+    async def _send(self, path: str, frame: JSONObject, query: str = "") -> None:
+        target = f"{self._endpoint}/api/hubs/{self._hub}/{path}"
+        headers = {"authorization": f"Bearer {await self._token(target)}", "content-type": "application/json"}
+        url = f"{target}?api-version={API_VERSION}{query}"
+        async with self._call("POST", url, orjson.dumps(frame), headers) as response:
+            if response.status not in (202, 404):  # a connection that is gone needs no frame
+                raise PushError(f"The socket service answered {response.status}.")
+
+    @asynccontextmanager
+    async def _call(
+        self, method: str, url: str, body: bytes, headers: dict[str, str]
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        from yarl import URL
+
+        try:
+            async with self._http.request(
+                method, URL(url, encoded=True), data=body, headers=headers
+            ) as response:
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise PushError from error
+
+    async def _token(self, target: str) -> str:
+        """For one URL without its query, signed with the key; or the identity's, which is for all."""
+        if self._identity is not None:
+            with _Translated():
+                return (await self._identity.get_token(SCOPE)).token
+        token, until = self._tokens.get(target, ("", 0.0))
+        if time.time() > until - RENEWED:
+            until = int(time.time()) + SIGNED
+            token = jwt.encode({"aud": target, "exp": until}, self._key, "HS256")
+            if len(self._tokens) >= TOKENS:
+                self._tokens.clear()
+            self._tokens[target] = (token, until)
+        return token
+
+
+class _Translated:
+    """What the SDK raises, as PushError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, AzureError | aiohttp.ClientError | asyncio.TimeoutError):
+            raise PushError from error
+
+
+def read_connection_string(text: str) -> dict[str, str]:
+    """`Endpoint=https://...;AccessKey=...;Version=1.0;` by its names in lower case."""
+    pairs = (part.partition("=") for part in text.split(";") if part.strip())
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,188 @@
+"""The rooms of this process: turns on their way to sockets, and frames about everything else that happens."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from chat.dialects.base import Dialect
+from chat.dialects.shapes import show_message
+from chat.errors import ChatError
+from chat.events import JSONObject
+from chat.messages import Message, Turn
+from chat.push.base import PushService, group_of
+from chat.rooms.gate import GroupGate, shown_to
+from chat.store.base import ConversationStore, InstanceStore, Join, StartedTurn, TurnStore
+from chat.store.presence_base import PresenceStore
+from chat.telemetry import record, record_error
+from chat.turns.base import TurnWatcher
+from chat.turns.feed import EventFeed
+from chat.turns.tasks import TaskSet
+
+ROOM = "session"  # the dialect that shows more than answers
+LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
+ENDED = ("completed", "failed", "cancelled")
+
+type Pace = Callable[[float], None]
+
+
+@dataclass(slots=True)
+class _Live:
+    """A turn that this process makes."""
+
+    started: StartedTurn
+    feed: EventFeed
+    pace: Pace
+    asked: bool  # whether its question is new, too
+    gates: dict[str, GroupGate] = field(default_factory=dict[str, GroupGate])  # by dialect
+
+    def set_pace(self) -> None:
+        self.pace(max((gate.window for gate in self.gates.values()), default=0.0))
+
+
+class Rooms(TurnWatcher):
+    """Shows turns to the sockets of their sessions. Nothing is sent where nobody watches."""
+
+    def __init__(
+        self,
+        *,
+        push: PushService,
+        presence: PresenceStore,
+        conversations: ConversationStore,
+        turns: TurnStore,
+        instances: InstanceStore,
+        dialects: Mapping[str, Dialect],
+    ) -> None:
+        self._push = push
+        self._presence = presence
+        self._conversations = conversations
+        self._turns = turns
+        self._instances = instances
+        self._dialects = dialects
+        self._live: dict[str, _Live] = {}
+        self._tasks = TaskSet()
+
+    def started(self, started: StartedTurn, feed: EventFeed, *, asked: bool, pace: Pace) -> None:
+        live = self._live[started.turn.id] = _Live(started, feed, pace, asked)
+        self._tasks.spawn(self._open(live))
+
+    def ended(self, turn: Turn) -> None:
+        self._live.pop(turn.id, None)
+
+    def joined(self, join: Join) -> None:
+        live = self._live.get(join.turn_id)
+        if live is None:
+            self._tasks.spawn(self._show_ended(join))
+        else:
+            self._gate(live, join.dialect, late=True).admit(join)
+
+    def abandoned(self, turn: Turn) -> None:
+        self._tasks.spawn(self._tell_end(turn))
+
+    async def show(self, turn: Turn, join: Join) -> None:
+        """Show a socket a turn, wherever that runs. StoreUnavailable, EventsGone."""
+        if turn.id in self._live or not turn.running:
+            self.joined(join)
+        else:
+            await self._instances.post_join(turn.instance_id, join)
+
+    async def tell(self, session_id: str, frame: JSONObject, *, but_user: str = "") -> None:
+        """A frame to everybody in the room. What cannot be sent is left out: it is no part of an answer."""
+        try:
+            whole: JSONObject = {**frame, "session_id": session_id}
+            await self._push.send_to_group(group_of(session_id, ROOM), whole, but_user=but_user)
+        except ChatError as error:
+            record("frame_lost", session_id=session_id, type=str(frame.get("type")), code=error.code)
+
+    def tell_later(self, session_id: str, frame: JSONObject) -> None:
+        """The same, for who shall not wait for it."""
+        self._tasks.spawn(self.tell(session_id, frame))
+
+    def tell_message(self, message: Message, action: str = "new_message") -> None:
+        """A message that was stored or changed."""
+        for frame in self._dialects[ROOM].message(message, action):
+            self.tell_later(message.session_id, frame)
+
+    async def aclose(self) -> None:
+        """Let what the turns said last go out, and stop."""
+        await self._tasks.settle(LAST_WORDS)
+        await self._tasks.close()
+
+    async def _open(self, live: _Live) -> None:
+        """Find out who watches. The turn goes on meanwhile."""
+        try:
+            present = await self._presence.present(live.started.turn.session_id)
+        except ChatError as error:
+            record("room_not_opened", turn_id=live.started.turn.id, code=error.code)
+            return
+        for name in {each.dialect for each in present.connections} & self._dialects.keys():
+            self._gate(live, name, late=False)
+
+    def _gate(self, live: _Live, name: str, *, late: bool) -> GroupGate:
+        """The gate to the sockets of a dialect, opened now if nobody came before."""
+        if name in live.gates:
+            return live.gates[name]
+        started, dialect = live.started, self._dialects[name]
+        placeholder = show_message(started.assistant_message)
+        first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
+        gate = live.gates[name] = GroupGate(
+            started.turn,
+            live.feed,
+            dialect,
+            self._push,
+            fill=lambda payload: self._filled(payload, placeholder),
+            first=first,
+            on_pace=live.set_pace,
+        )
+        if late:
+            gate.skip_to_now()
+        live.set_pace()
+        self._tasks.spawn(self._run(gate, started.turn))
+        return gate
+
+    async def _run(self, gate: GroupGate, turn: Turn) -> None:
+        try:
+            await gate.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            record_error("gate_failed", error, turn_id=turn.id)
+
+    async def _show_ended(self, join: Join) -> None:
+        """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is."""
+        try:
+            turn = await self._turns.load_turn(join.turn_id)
+            events = await self._turns.read_events(turn)
+            for payload in shown_to(turn, self._dialects[join.dialect], events, join):
+                await self._push.send_to_connection(join.connection_id, await self._filled(payload))
+        except ChatError as error:
+            record("turn_not_shown", turn_id=join.turn_id, code=error.code)
+
+    async def _tell_end(self, turn: Turn) -> None:
+        """The end of a turn whose process died, to everybody who saw it begin."""
+        try:
+            events = await self._turns.read_events(turn)
+            present = await self._presence.present(turn.session_id)
+            for name in {each.dialect for each in present.connections} & self._dialects.keys():
+                encoder = self._dialects[name].encoder(turn)
+                *_, last = ([*encoder.encode(each)] for each in events)
+                for payload in last:
+                    await self._push.send_to_group(
+                        group_of(turn.session_id, name), await self._filled(payload)
+                    )
+        except (ChatError, ValueError) as error:
+            record("end_not_told", turn_id=turn.id, error=str(error))
+
+    async def _filled(self, payload: JSONObject, placeholder: JSONObject | None = None) -> JSONObject:
+        """A frame about a message with the message in it, where it holds the id alone."""
+        action, message = payload.get("action"), payload.get("message")
+        if not isinstance(message, dict):
+            return payload
+        if action == "new_message" and placeholder is not None and message.keys() == {"id"}:
+            return {**payload, "message": placeholder}
+        if action not in ENDED:
+            return payload
+        try:
+            stored = await self._conversations.load_message(str(message["id"]))
+        except ChatError:
+            return payload
+        return {**payload, "message": show_message(stored)}

@@ -1,0 +1,28 @@
+"""Everything of an app that has sockets."""
+
+from dataclasses import dataclass
+
+from chat.push.base import PushService
+from chat.rooms.attendance import Attendance
+from chat.rooms.flood import FloodGuard
+from chat.rooms.rooms import Rooms
+from chat.store.presence_base import PresenceStore
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The service that holds the sockets, who is there, and what they are shown."""
+
+    push: PushService
+    presence: PresenceStore
+    rooms: Rooms
+    attendance: Attendance
+    flood: FloodGuard
+    host: str = ""  # of the service, in lower case
+    keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
+
+    async def aclose(self) -> None:
+        """Let what was said last go out."""
+        await self.rooms.aclose()
+        await self.attendance.aclose()
+        await self.push.aclose()

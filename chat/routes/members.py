@@ -1,0 +1,60 @@
+"""Members of a session over HTTP (docs/protocol.md, section 7)."""
+
+from fastapi import Request, Response
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.auth.dev import MAX_USER_ID
+from chat.errors import NotFound, ValidationError
+from chat.events import JSONObject
+from chat.messages import Session
+from chat.rooms.attendance import show_members
+from chat.routes.replies import json_reply
+from chat.routes.requests import read_body
+from chat.routes.schemas import MemberBody
+from chat.store.presence_base import Presence
+
+
+async def list_members(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/sessions/{id}/members`"""
+    session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
+    return json_reply(await _shown(app, session))
+
+
+async def put_member(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`: let somebody in, or change what they may do."""
+    body = await read_body(request, MemberBody, limit=app.settings.max_body_bytes)
+    session_id, user_id = request.path_params["session_id"], request.path_params["user_id"]
+    if len(user_id) > MAX_USER_ID or not user_id.strip():
+        raise ValidationError("user_id", f"A user id has 1 to {MAX_USER_ID} characters")
+    session = await app.conversations.set_member(principal.user_id, session_id, user_id, body.role)
+    if app.sockets is not None:
+        text = f"You are now {body.role} of this session."
+        app.tasks.spawn(app.sockets.attendance.tell_user(session_id, user_id, "info", text))
+    return json_reply(await _changed(app, session))
+
+
+async def delete_member(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`DELETE` the same: take somebody out, or leave."""
+    session_id, user_id = request.path_params["session_id"], request.path_params["user_id"]
+    session = await app.conversations.get_session(principal.user_id, session_id)
+    if session.role_of(user_id) is None:
+        raise NotFound("There is no such member.")
+    session = await app.conversations.set_member(principal.user_id, session_id, user_id, None)
+    if app.sockets is not None:
+        text = "You are no longer a member of this session."
+        present = await app.sockets.presence.present(session_id)
+        await app.sockets.attendance.turn_out(present, text, whom=lambda each: each.user_id == user_id)
+    await _changed(app, session)
+    return json_reply({"message": "Member removed", "session_id": session_id, "user_id": user_id})
+
+
+async def _changed(app: ChatApp, session: Session) -> JSONObject:
+    shown = await _shown(app, session)
+    app.tell(session.id, {"type": "session_update", "action": "members", **shown})
+    return shown
+
+
+async def _shown(app: ChatApp, session: Session) -> JSONObject:
+    present = await app.sockets.presence.present(session.id) if app.sockets is not None else Presence()
+    return {"session_id": session.id, "members": show_members(session, present)}

@@ -1,0 +1,103 @@
+"""The way to a socket: a WebSocket cannot open at a function's own address, so a client asks for one here, and then
+connects there (docs/protocol.md, section 6). And the events of the sockets, where no trigger takes them."""
+
+import secrets
+from datetime import timedelta
+
+from fastapi import Request, Response
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.clock import iso
+from chat.errors import PushError, TooLarge, Unauthenticated, ValidationError
+from chat.messages import Session
+from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
+from chat.pubsub.frames import READERS
+from chat.pubsub.handlers import SUBPROTOCOLS, handle
+from chat.push.base import group_of
+from chat.rooms.sockets import Sockets
+from chat.routes.replies import json_reply
+from chat.routes.requests import read_query
+from chat.routes.schemas import SocketQuery
+from chat.store.base import SessionDraft
+from chat.store.presence_base import Ticket
+
+MAX_EVENT = 2 * 1024 * 1024  # bytes; a frame has at most 1 MiB
+
+
+async def negotiate_chat(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /ws`"""
+    return await _negotiate(app, principal, request, "chat")
+
+
+async def negotiate_plan(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /ws/chat`"""
+    return await _negotiate(app, principal, request, "plan")
+
+
+async def negotiate_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+    """`GET /api/v1/chat/sessions/{id}/websocket`"""
+    return await _negotiate(app, principal, request, "session", request.path_params["session_id"])
+
+
+async def _negotiate(
+    app: ChatApp, principal: Principal, request: Request, dialect: str, session_id: str = ""
+) -> Response:
+    if app.sockets is None:
+        raise PushError("There are no sockets: the setting WebPubSubConnectionString is missing.")
+    query = read_query(request, SocketQuery)
+    dialect = query.dialect or dialect
+    if dialect not in READERS:
+        raise ValidationError("dialect", f"Not one of {', '.join(READERS)}")
+    if query.protocol is not None and query.protocol not in SUBPROTOCOLS:
+        raise ValidationError("protocol", f"Not one of {', '.join(SUBPROTOCOLS)}")
+    session = await _session(app, principal, session_id or query.session_id or "")
+    minutes = app.settings.socket_minutes
+    expires = app.clock.now() + timedelta(minutes=minutes)
+    ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, dialect, expires)
+    await app.sockets.presence.issue(ticket)
+    group = group_of(session.id, dialect)
+    url = await app.sockets.push.client_url(principal.user_id, group, minutes=minutes)
+    return json_reply(
+        {
+            "url": f"{url}&ticket={session.id}.{ticket.id}",
+            "protocol": query.protocol,
+            "dialect": dialect,
+            "session_id": session.id,
+            "expires_at": iso(expires),
+        }
+    )
+
+
+async def _session(app: ChatApp, principal: Principal, session_id: str) -> Session:
+    if session_id:
+        return await app.conversations.get_session(principal.user_id, session_id)
+    return await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+
+
+async def take_event(app: ChatApp, request: Request) -> Response:
+    """`POST` and `OPTIONS /api/webpubsub/events`"""
+    if app.sockets is None:
+        raise PushError
+    headers = request.headers
+    if request.method == "OPTIONS":
+        _check_origin(app.sockets, headers.get(ORIGIN, ""))
+        return Response(headers={ALLOWED: headers[ORIGIN]})
+    if app.sockets.keys:
+        check_signature(headers, app.sockets.keys)
+    elif app.settings.http_auth_level == "ANONYMOUS":
+        raise Unauthenticated(
+            "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."
+        )
+    body = await request.body()
+    if len(body) > MAX_EVENT:
+        raise TooLarge(f"The body is larger than {MAX_EVENT} bytes", details={"limit": MAX_EVENT})
+    reply = show_reply(await handle(app, read_event(headers, body)))
+    return Response(reply.body, reply.status, dict(reply.headers))
+
+
+def _check_origin(sockets: Sockets, origin: str) -> None:
+    """Abuse protection (CloudEvents WebHooks 1.0, section 4): only the service that we know may send events."""
+    hosts = [each.strip().lower() for each in origin.split(",")]
+    if not sockets.host or sockets.host not in hosts:
+        raise ValidationError(ORIGIN, "Not the socket service of this app")

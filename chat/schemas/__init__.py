@@ -1,0 +1,1 @@
+"""What callers may say, whichever way they say it."""

@@ -155,30 +155,30 @@ async def cancel_turn(req: Request) -> Response:
 
 @route("ws", "GET")
 async def negotiate_chat(req: Request) -> Response:
-    from chat.routes import replies, sockets
+    from chat.routes import replies, socket_routes
 
-    return await replies.answer(req, sockets.negotiate_chat)
+    return await replies.answer(req, socket_routes.negotiate_chat)
 
 
 @route("ws/chat", "GET")
 async def negotiate_plan(req: Request) -> Response:
-    from chat.routes import replies, sockets
+    from chat.routes import replies, socket_routes
 
-    return await replies.answer(req, sockets.negotiate_plan)
+    return await replies.answer(req, socket_routes.negotiate_plan)
 
 
 @route(f"{CHAT}/sessions/{{session_id}}/websocket", "GET")
 async def negotiate_session(req: Request) -> Response:
-    from chat.routes import replies, sockets
+    from chat.routes import replies, socket_routes
 
-    return await replies.answer(req, sockets.negotiate_session)
+    return await replies.answer(req, socket_routes.negotiate_session)
 
 
 @route("api/webpubsub/events", "POST", "OPTIONS")
 async def take_socket_event(req: Request) -> Response:
-    from chat.routes import replies, sockets
+    from chat.routes import replies, socket_routes
 
-    return await replies.answer_anyone(req, sockets.take_event)
+    return await replies.answer_anyone(req, socket_routes.take_event)
 
 
 def socket_trigger(event_type: str, event_name: str) -> None:

@@ -34,6 +34,8 @@ from chat.store.base import ConversationStore, InstanceStore, TurnStore
 from chat.store.presence_base import PresenceStore
 from chat.telemetry import record
 from chat.tools.base import NoTools, ToolBox
+from chat.tools.places import PlaceFinder
+from chat.turns.base import TurnSource
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.runner import TurnRunner
 from chat.turns.tasks import TaskSet
@@ -86,7 +88,6 @@ class ChatApp:
 
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
-    from chat.pipelines.trip import trip_planner
     from chat.providers.build import build_providers
     from chat.store.table_storage import TableStorage
     from chat.tools.builtin import build_tools, place_finder
@@ -113,12 +114,7 @@ def build_app(settings: Settings) -> ChatApp:
         instances=storage.instances,
     )
     runner = TurnRunner(
-        sources={
-            "": TurnEngine(
-                models, window, tools=tools, limits=ToolLimits(settings.tool_rounds, settings.tool_total)
-            ),
-            TRIP: trip_planner(models, places),
-        },
+        sources=turn_sources(settings, models, window, tools, places),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
@@ -130,17 +126,7 @@ def build_app(settings: Settings) -> ChatApp:
         watcher=sockets.rooms if sockets is not None else None,
     )
     tasks = TaskSet()
-
-    async def close() -> None:
-        await runner.drain()
-        await tasks.close()
-        if sockets is not None:
-            await sockets.aclose()
-        await window.aclose()
-        await models.aclose()
-        await tools.aclose()
-        await storage.aclose()
-
+    closing = (runner.drain, tasks.close, *([sockets.aclose] if sockets is not None else []))
     return ChatApp(
         settings=settings,
         clock=clock,
@@ -155,8 +141,31 @@ def build_app(settings: Settings) -> ChatApp:
         tools=tools,
         sockets=sockets,
         tasks=tasks,
-        close=close,
+        close=in_turn(*closing, window.aclose, models.aclose, tools.aclose, storage.aclose),
     )
+
+
+def in_turn(*closing: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """One after the other, as one."""
+
+    async def close() -> None:
+        for each in closing:
+            await each()
+
+    return close
+
+
+def turn_sources(
+    settings: Settings, models: ModelProvider, window: ContextWindow, tools: ToolBox, places: PlaceFinder
+) -> Mapping[str, TurnSource]:
+    """What can make a turn, by the name of the pipeline."""
+    from chat.pipelines.trip import trip_planner
+
+    limits = ToolLimits(settings.tool_rounds, settings.tool_total)
+    return {
+        "": TurnEngine(models, window, tools=tools, limits=limits),
+        TRIP: trip_planner(models, places),
+    }
 
 
 def open_sockets(

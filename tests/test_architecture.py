@@ -31,6 +31,7 @@ SIBLINGS = (
     "chat.store",
     "chat.dialects",
     "chat.push",
+    "chat.schemas",
     "chat.wire",
     "chat.auth",
     "chat.tools",
@@ -38,7 +39,8 @@ SIBLINGS = (
 # From the top down; a module may import what is below its own layer, and what is in its own part of it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("function_app", "chat"),
-    ("chat.routes", "chat.pubsub", "chat.direct", "chat.timers"),
+    ("chat.routes", "chat.direct", "chat.timers"),
+    ("chat.pubsub",),
     ("chat.app",),
     ("chat.pipelines", "chat.rooms"),
     ("chat.turns",),

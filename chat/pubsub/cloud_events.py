@@ -14,7 +14,7 @@ import orjson
 
 from chat.errors import InvalidBody, Unauthenticated, ValidationError
 from chat.events import JSONObject
-from chat.pubsub.events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
 
 ORIGIN = "webhook-request-origin"
 ALLOWED = "webhook-allowed-origin"

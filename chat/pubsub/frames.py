@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from chat.errors import InvalidBody, ValidationError
 from chat.events import JSONObject, empty_object
-from chat.pubsub.events import SocketEvent
+from chat.pubsub.socket_events import SocketEvent
 from chat.schemas.fields import Content, validate
-from chat.schemas.plans import PlanBody
+from chat.schemas.plan_body import PlanBody
 
 
 @dataclass(frozen=True, slots=True)

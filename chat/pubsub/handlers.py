@@ -4,8 +4,8 @@ from chat.app import ChatApp
 from chat.errors import ChatError, Forbidden, PushError, RateLimited, Unauthenticated
 from chat.events import JSONObject
 from chat.pubsub.actions import act
-from chat.pubsub.events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.frames import READERS
+from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.push.base import group_of
 from chat.rooms.attendance import show_members
 from chat.rooms.flood import ENDURED

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from chat.errors import ChatError
-from chat.pubsub.events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
 
 type Returned = dict[str, Any]
 

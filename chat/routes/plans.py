@@ -13,7 +13,7 @@ from chat.routes.replies import json_reply, problem, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import find_dialect, start_and_stream
 from chat.schemas.fields import check_size
-from chat.schemas.plans import PlanBody, RerunBody
+from chat.schemas.plan_body import PlanBody, RerunBody
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 

@@ -21,7 +21,6 @@ class Orphans:
     def __init__(
         self,
         running: Mapping[str, RunningTurn],
-        *,
         turns: TurnStore,
         sweeper: TurnSweeper,
         lease: Callable[[], LeaseKeeper],

@@ -56,6 +56,7 @@ class TurnRunner:
         history: int,
         watcher: TurnWatcher | None = None,
     ) -> None:
+        self.waiting = WaitingMessages(conversations, start=self.start, cancel=self.cancel, clock=clock)
         self._watcher = watcher or NoWatcher()
         self._conversations = conversations
         self._turns = turns
@@ -85,10 +86,7 @@ class TurnRunner:
             clock=clock,
             on_ended=self._abandoned,
         )
-        self._orphans = Orphans(
-            self._running, turns=turns, sweeper=self.sweeper, lease=lambda: self._lease, tasks=self._tasks
-        )
-        self.waiting = WaitingMessages(conversations, start=self.start, cancel=self.cancel, clock=clock)
+        self._orphans = Orphans(self._running, turns, self.sweeper, lambda: self._lease, self._tasks)
         self._starter = TurnStarter(
             sources=sources,
             conversations=conversations,

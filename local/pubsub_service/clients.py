@@ -25,6 +25,7 @@ from local.pubsub_service.upstream import EventFailed, Upstream
 
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}")
 UNSUPPORTED = 1003
+SPARE = 16  # frames beyond the messages that are kept: acks, and the like
 PING = 20.0  # seconds between WebSocket pings; who does not answer is cut off
 
 
@@ -126,7 +127,7 @@ class Clients:
         except (ConnectionError, RuntimeError):
             self.forget(connection, "The client left during the handshake")
             raise
-        line = Line(socket, request, limit=self._options.max_queued * 10)
+        line = Line(socket, request, limit=self._options.max_queued + SPARE)
         if connection.has_frames:
             token = make_reconnection_token(self._options.key, connection.id) if connection.reliable else ""
             line.put(connected_frame(connection.user_id, connection.id, token))

@@ -31,6 +31,8 @@ class Line:
             if len(self._frames) > self._limit:
                 self._frames.clear()
                 self.close(SLOW, "SlowClient")
+                # It may not take the close either.
+                asyncio.get_running_loop().call_later(CLOSING, self.abort)
             self._wake.set()
 
     def close(self, code: int, reason: str) -> None:

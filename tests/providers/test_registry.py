@@ -7,7 +7,8 @@ import pytest
 
 from chat.providers.build import build_providers
 from chat.providers.presets import PRESETS
-from chat.settings import PROVIDERS, SettingsError, load_settings
+from chat.setting_values import PROVIDERS
+from chat.settings import SettingsError, load_settings
 from tests.support.processes import ROOT
 from tests.support.provider_settings import STORAGE
 

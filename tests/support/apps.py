@@ -42,6 +42,7 @@ def make_app(*scripts: Script, settings: Mapping[str, str] | None = None) -> Tes
         clock=clock,
         ids=CountingIds(),
         conversations=store,
+        turns=store,
         runner=runner,
         dialects=DIALECTS,
         authenticators=authenticators(loaded),

@@ -46,23 +46,23 @@ async def _negotiate(
     if app.sockets is None:
         raise PushError("There are no sockets: the setting WebPubSubConnectionString is missing.")
     query = read_query(request, SocketQuery)
-    dialect = query.dialect or dialect
-    if dialect not in READERS:
+    name = query.dialect or dialect
+    if name not in READERS:
         raise ValidationError("dialect", f"Not one of {', '.join(READERS)}")
     if query.protocol is not None and query.protocol not in SUBPROTOCOLS:
         raise ValidationError("protocol", f"Not one of {', '.join(SUBPROTOCOLS)}")
     session = await _session(app, principal, session_id or query.session_id or "")
     minutes = app.settings.socket_minutes
     expires = app.clock.now() + timedelta(minutes=minutes)
-    ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, dialect, expires)
+    ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
     await app.sockets.presence.issue(ticket)
-    group = group_of(session.id, dialect)
+    group = group_of(session.id, name)
     url = await app.sockets.push.client_url(principal.user_id, group, minutes=minutes)
     return json_reply(
         {
             "url": f"{url}&ticket={session.id}.{ticket.id}",
             "protocol": query.protocol,
-            "dialect": dialect,
+            "dialect": name,
             "session_id": session.id,
             "expires_at": iso(expires),
         }

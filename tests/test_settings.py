@@ -117,7 +117,12 @@ def test_no_secret_stands_in_an_error(storage: str) -> None:
 
 
 def test_keys_tokens_and_secrets_are_the_secrets_of_the_table() -> None:
-    secrets = {"AZURE_AI_KEY", "DATABRICKS_CLIENT_SECRET", *(rows["key"].name for rows in SERVICES.values())}
+    secrets = {
+        "AZURE_AI_KEY",
+        "DATABRICKS_CLIENT_SECRET",
+        "WebPubSubConnectionString",
+        *(rows["key"].name for rows in SERVICES.values()),
+    }
     assert {row.name for row in SETTINGS if row.secret} == secrets
 
 

@@ -1,7 +1,7 @@
 """The host's side of the Web PubSub extension: CloudEvents in, functions run, replies out.
 
 Follows WebPubSubTriggerDispatcher of azure-sdk-for-net (read November 2026): the order of its checks, the JSON that a
-function that is not .NET gets, and what it may return. Output bindings are not there yet.
+function that is not .NET gets, and what it may return. What it sets on output bindings is `webpubsub_actions.py`.
 """
 
 import asyncio

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from time import monotonic
@@ -21,6 +22,7 @@ from azure_functions_runtime.http_v2 import http_coordinator
 
 from local.functions_host import protos
 from local.functions_host.functions import Function, read_function
+from local.functions_host.webpubsub_actions import carry_out
 
 HOST = "127.0.0.1"
 # How long a forwarded request may take to reach the worker after its client left.
@@ -47,11 +49,20 @@ class Invocation:
     def begin(self, data: protos.TypedData) -> asyncio.Task[Any]:
         """Give the worker its half: the trigger's data. The task ends with the InvocationResponse."""
         self._halves += 1
-        self._answer = asyncio.create_task(
-            _ask(runtime.invocation_request, invocation_request=self._request(data))
-        )
+        self._answer = asyncio.create_task(self._run(data))
         self._answer.add_done_callback(lambda _: self._leave())
         return self._answer
+
+    async def _run(self, data: protos.TypedData) -> Any:
+        """The InvocationResponse, once what the function set on its output bindings is carried out."""
+        response = await _ask(runtime.invocation_request, invocation_request=self._request(data))
+        if response.result.status == protos.StatusResult.Success:
+            try:
+                await carry_out(self.function, response.output_data or ())
+            except Exception as error:
+                problem = protos.RpcException(message=str(error), stack_trace=traceback.format_exc())
+                response.result = protos.StatusResult(status=protos.StatusResult.Failure, exception=problem)
+        return response
 
     def _request(self, data: protos.TypedData) -> protos.Message:
         return protos.Message(

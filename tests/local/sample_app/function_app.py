@@ -197,6 +197,32 @@ async def on_message(request: str) -> dict[str, object] | None:
             return {"data": text.upper(), "dataType": "json" if said["dataType"] == "Json" else "text"}
 
 
+@app.generic_trigger(
+    arg_name="request", type="webPubSubTrigger", hub="chat", eventType="user", eventName="act"
+)
+@app.generic_output_binding(arg_name="actions", type="webPubSub", hub="chat")
+async def on_act(request: str, actions: func.Out[str]) -> dict[str, object]:
+    """Sets what it was sent as its actions."""
+    actions.set(json.loads(request)["data"])
+    return {"data": "done"}
+
+
+@app.generic_trigger(
+    arg_name="wrong", type="webPubSubTrigger", hub="chat", eventType="user", eventName="wrong"
+)
+async def on_wrong(wrong: str) -> dict[str, object]:
+    """The extension knows no value of that name."""
+    return {"data": f"{wrong}"}
+
+
+@app.generic_trigger(
+    arg_name="request", type="webPubSubTrigger", hub="chat", eventType="user", eventName="words"
+)
+async def on_words(request: str) -> str:
+    """A text is no reply."""
+    return json.dumps({"data": "lost"})
+
+
 @app.generic_trigger(arg_name="data", type="webPubSubTrigger", hub="chat", eventType="user", eventName="raw")
 async def on_raw(data: bytes) -> dict[str, object]:
     return {"data": f"{type(data).__name__} {len(data)}"}

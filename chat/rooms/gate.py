@@ -5,7 +5,6 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from time import monotonic
 
 from chat.dialects.base import Dialect
 from chat.errors import ChatError, PushError
@@ -50,6 +49,7 @@ class GroupGate:
         self._news: deque[NumberedEvent] = deque()
         self._wake = asyncio.Event()
         self._over = False
+        self._time = asyncio.get_running_loop().time
 
     def skip_to_now(self) -> None:
         """Nobody watched until now: the group is shown what comes from here on."""
@@ -111,22 +111,22 @@ class GroupGate:
 
     async def _send(self, payload: JSONObject) -> None:
         filled = await self._fill(payload)
-        began = monotonic()
+        began = self._time()
         await self._patiently(lambda: self._push.send_to_group(self._group, filled))
-        window = min(max(WINDOW, monotonic() - began), SLOWEST)
+        window = min(max(WINDOW, self._time() - began), SLOWEST)
         if window != self.window:
             self.window = window
             self._on_pace()
 
     async def _patiently(self, send: Callable[[], Awaitable[None]]) -> None:
         """A frame that is left out would be a hole in the answer: it is tried again, and all others wait."""
-        deadline = monotonic() + PATIENCE
+        deadline = self._time() + PATIENCE
         pause = 0.1
         while True:
             try:
                 return await send()
             except PushError:
-                if monotonic() > deadline:
+                if self._time() > deadline:
                     raise
             await asyncio.sleep(random.uniform(pause / 2, pause))
             pause = min(pause * 2, 2.0)

@@ -16,6 +16,7 @@ from chat.store.base import (
     TurnEnding,
     TurnStore,
 )
+from chat.store.presence_base import PresenceStore
 
 IDS = UlidIds(SystemClock())
 NOW = datetime(2026, 11, 20, 8, 15, 0, 123456, tzinfo=UTC)
@@ -23,11 +24,12 @@ NOW = datetime(2026, 11, 20, 8, 15, 0, 123456, tzinfo=UTC)
 
 @dataclass
 class Stores:
-    """The three ports of one store."""
+    """The ports of one store."""
 
     conversations: ConversationStore
     turns: TurnStore
     instances: InstanceStore
+    presence: PresenceStore
 
 
 # Controls, quotes, both ends of the BMP, private letters, and a letter of each plane above.

@@ -7,6 +7,7 @@ import pytest
 from chat.errors import StoreUnavailable
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.memory_store import MemoryStore
 
@@ -15,7 +16,7 @@ class MemoryStoreFixture:
     @pytest.fixture
     def store(self) -> Stores:
         memory = MemoryStore()
-        return Stores(memory, memory, memory)
+        return Stores(memory, memory, memory, memory)
 
 
 class TestMemoryConversations(MemoryStoreFixture, ConversationStoreContract):
@@ -30,9 +31,21 @@ class TestMemoryInstances(MemoryStoreFixture, InstanceStoreContract):
     pass
 
 
+class TestMemoryMembers(MemoryStoreFixture, MembersContract):
+    pass
+
+
+class TestMemoryWaiting(MemoryStoreFixture, WaitingContract):
+    pass
+
+
+class TestMemoryPresence(MemoryStoreFixture, PresenceContract):
+    pass
+
+
 async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:
     memory = MemoryStore()
-    session = await new_session(Stores(memory, memory, memory))
+    session = await new_session(Stores(memory, memory, memory, memory))
     memory.fail_next("start_turn", StoreUnavailable())
     with pytest.raises(StoreUnavailable):
         await memory.start_turn(turn_draft(session))
@@ -41,7 +54,7 @@ async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:
 
 async def test_a_fault_after_the_effect_loses_only_the_reply() -> None:
     memory = MemoryStore()
-    session = await new_session(Stores(memory, memory, memory))
+    session = await new_session(Stores(memory, memory, memory, memory))
     memory.fail_next("start_turn", StoreUnavailable(), after_effect=True, times=2)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):

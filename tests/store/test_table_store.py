@@ -9,6 +9,7 @@ from chat.store.table_storage import TableStorage
 from tests.store.builders import Stores, ending, new_session, new_turn, said
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 
 
@@ -16,7 +17,7 @@ class TableStoreFixture:
     @pytest.fixture
     async def store(self, open_storage: OpenStorage) -> Stores:
         storage = open_storage()
-        return Stores(storage.conversations, storage.turns, storage.instances)
+        return Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
 
 
 class TestTableConversations(TableStoreFixture, ConversationStoreContract):
@@ -31,8 +32,20 @@ class TestTableInstances(TableStoreFixture, InstanceStoreContract):
     pass
 
 
+class TestTableMembers(TableStoreFixture, MembersContract):
+    pass
+
+
+class TestTableWaiting(TableStoreFixture, WaitingContract):
+    pass
+
+
+class TestTablePresence(TableStoreFixture, PresenceContract):
+    pass
+
+
 def ports_of(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances)
+    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
 
 
 async def test_the_head_carries_the_version_of_the_schema(open_storage: OpenStorage) -> None:

@@ -159,6 +159,9 @@ class MemoryStore(Faults):
         if stored.head.running_turn:
             raise TurnInProgress(stored.head.running_turn)
         del self._sessions[session_id]
+        gone = [each.id for each in self._connections.values() if each.session_id == session_id]
+        for each in gone:
+            del self._connections[each]
 
     @port
     async def append_messages(

@@ -1,0 +1,247 @@
+"""What clients say, dialect by dialect, and how events and replies travel in both ways."""
+
+import base64
+import hashlib
+import hmac
+from typing import Any
+
+import orjson
+import pytest
+
+from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
+from chat.pubsub.cloud_events import check_signature, read_event, show_reply
+from chat.pubsub.frames import (
+    READERS,
+    Action,
+    Cancel,
+    Echo,
+    Ping,
+    Resume,
+    Say,
+    Typing,
+)
+from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
+from chat.pubsub.socket_events import Accepted, Said, SocketEvent
+from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return
+
+GIVEN: dict[str, Any] = {"pois": [], "requirements": [], "plan": []}
+
+
+def heard(data: Any, name: str = "message") -> SocketEvent:
+    text = data if isinstance(data, str) else orjson.dumps(data).decode()
+    return SocketEvent("user", name, "c1", "ann", data=text)
+
+
+SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
+    ("chat", {"type": "chat", "payload": {"text": "Hi"}}, "message", Say("Hi")),
+    ("chat", {"text": "Hi"}, "chat", Say("Hi")),
+    ("chat", {"payload": {"text": "Hi"}}, "chat", Say("Hi")),
+    ("chat", {"type": "chat"}, "message", ValidationError),
+    ("chat", {"type": "chat", "payload": {"text": " "}}, "message", ValidationError),
+    ("chat", {"type": "chat", "payload": {"text": 7}}, "message", ValidationError),
+    ("chat", {"type": "chat", "payload": "Hi"}, "message", ValidationError),
+    ("chat", {"type": "chat_cancel"}, "message", Cancel()),
+    ("chat", "", "chat_cancel", Cancel()),
+    ("chat", {"type": "chat_resume", "payload": {"turn_id": "t", "after": 3}}, "message", Resume("t", 3)),
+    ("chat", {"type": "chat_resume", "payload": {}}, "message", ValidationError),
+    ("chat", {"type": "chat_resume", "payload": {"turn_id": "t", "after": -1}}, "message", ValidationError),
+    ("chat", '{"type":"other"}', "message", Echo('{"type":"other"}')),
+    ("chat", "[1]", "message", Echo("[1]")),
+    ("chat", "null", "message", Echo("null")),
+    ("chat", "", "message", InvalidBody),
+    ("chat", "no json", "message", InvalidBody),
+    ("plan", {"message": "plan it"}, "message", Say("plan it", planned=True, given=GIVEN)),
+    (
+        "plan",
+        {"message": "x", "plan": [{"a": 1}]},
+        "message",
+        Say("x", planned=True, given={**GIVEN, "plan": [{"a": 1}]}),
+    ),
+    ("plan", {"message": " "}, "message", ValidationError),
+    ("plan", {"text": "x"}, "message", ValidationError),
+    ("plan", {"type": "cancel"}, "message", Cancel()),
+    ("plan", {"type": "resume", "turn_id": "t", "after": 3}, "message", Resume("t", 3)),
+    ("plan", {"type": "ping"}, "message", Ping()),
+    ("plan", [], "message", InvalidBody),
+    ("session", {"type": "send_message", "content": "Hi"}, "message", Say("Hi")),
+    ("session", {"content": "Hi", "request_id": "r"}, "send_message", Say("Hi", "r")),
+    (
+        "session",
+        {"type": "send_message", "content": "Hi", "reply": False, "parent_message_id": "m"},
+        "message",
+        Say("Hi", reply=False, parent_message_id="m"),
+    ),
+    ("session", {"type": "send_message", "content": ""}, "message", ValidationError),
+    (
+        "session",
+        {"type": "send_message", "content": "x", "request_id": "r" * 256},
+        "message",
+        ValidationError,
+    ),
+    ("session", {"type": "typing_start"}, "message", Typing(is_typing=True)),
+    ("session", "", "typing_stop", Typing(is_typing=False)),
+    ("session", {"type": "cancel", "turn_id": "t"}, "message", Cancel("t")),
+    ("session", {"type": "ping"}, "message", Ping()),
+    ("session", {"type": "what"}, "message", ValidationError),
+    ("session", {}, "message", ValidationError),
+    ("session", "7", "message", InvalidBody),
+]
+
+
+@pytest.mark.parametrize(("dialect", "data", "name", "action"), SAID)
+def test_what_a_client_says_is_an_action(
+    dialect: str, data: Any, name: str, action: Action | type[ChatError]
+) -> None:
+    if isinstance(action, type):
+        with pytest.raises(action):
+            READERS[dialect](heard(data, name))
+    else:
+        assert READERS[dialect](heard(data, name)) == action
+
+
+def test_there_is_a_trigger_for_every_name_of_a_frame() -> None:
+    import function_app
+
+    functions = {
+        each.get_function_name(): each.get_trigger().get_dict_repr()
+        for each in function_app.app.get_functions()
+    }
+    names = {
+        (each["eventType"], each["eventName"])
+        for each in functions.values()
+        if each["type"] == "webPubSubTrigger"
+    }
+    assert names == {("user", name) for name in EVENTS} | {("system", name) for name in SYSTEM_EVENTS}
+
+
+STATES = {"session": "s", "user": "ann", "dialect": "chat", "turn": ""}
+ACCEPTED = Accepted("ann", ("s.s.chat",), "json.webpubsub.azure.v1", STATES)
+
+
+def request(kind: str, name: str, **more: Any) -> str:
+    context = {"eventType": kind, "eventName": name, "hub": "chat", "connectionId": "c1", "userId": "ann"}
+    context |= {"states": STATES} if name != "connect" else {"states": None}
+    return orjson.dumps({"connectionContext": context, **more}).decode()
+
+
+def test_a_trigger_reads_what_the_extension_gives() -> None:
+    connect = read_trigger(request("System", "connect", query={"ticket": ["t"]}, subprotocols=["p"]))
+    assert (connect.kind, connect.query, connect.subprotocols, connect.states) == (
+        "connect",
+        {"ticket": ["t"]},
+        ["p"],
+        {},
+    )
+    assert read_trigger(request("System", "connected")).states == STATES
+    assert read_trigger(request("system", "Disconnected", reason="gone")).reason == "gone"
+    said = read_trigger(request("User", "message", data='{"a":1}', dataType="Json"))
+    assert (said.kind, said.name, said.data, said.user_id) == ("user", "message", '{"a":1}', "ann")
+
+
+def test_a_user_event_may_be_named_like_a_system_event() -> None:
+    assert read_trigger(request("User", "connect", data="x")).kind == "user"
+
+
+def test_a_trigger_returns_what_the_extension_takes() -> None:
+    assert show_return(ACCEPTED) == {
+        "userId": "ann",
+        "groups": ["s.s.chat"],
+        "roles": [],
+        "subprotocol": "json.webpubsub.azure.v1",
+        "states": STATES,
+    }
+    assert show_return(Said()) is None
+    assert show_return(Said("Echo: x")) == {"data": "Echo: x", "dataType": "text"}
+    assert show_return(Said({"a": 1})) == {"data": '{"a":1}', "dataType": "json"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unauthenticated(), "unauthorized"),
+        (Forbidden(), "userError"),
+        (NotFound(), "userError"),
+        (ChatError(), "serverError"),
+    ],
+)
+def test_a_refusal_is_one_of_the_three_kinds(error: ChatError, code: str) -> None:
+    assert show_refusal(error) == {"code": code, "errorMessage": error.message}
+
+
+KEY = "secret"
+
+
+def headers(kind: str, name: str, **more: str) -> dict[str, str]:
+    given = {
+        "ce-type": f"azure.webpubsub.{kind}.{name}",
+        "ce-hub": "chat",
+        "ce-eventname": name,
+        "ce-connectionid": "c1",
+        "ce-userid": "ann",
+        "content-type": "application/json",
+    }
+    return {key: value for key, value in (given | more).items() if value}
+
+
+def test_cloud_events_say_the_same_as_the_trigger() -> None:
+    reply = show_reply(ACCEPTED)
+    state = reply.headers["ce-connectionstate"]
+    assert orjson.loads(reply.body) == {
+        "userId": "ann",
+        "groups": ["s.s.chat"],
+        "roles": [],
+        "subprotocol": "json.webpubsub.azure.v1",
+    }
+    connect = read_event(
+        headers("sys", "connect"), orjson.dumps({"query": {"ticket": ["t"]}, "subprotocols": ["p"]})
+    )
+    assert connect == read_trigger(request("System", "connect", query={"ticket": ["t"]}, subprotocols=["p"]))
+    later = read_event(headers("sys", "disconnected", **{"ce-connectionstate": state}), b'{"reason":"gone"}')
+    assert later == read_trigger(request("System", "disconnected", reason="gone"))
+    said = read_event(headers("user", "message", **{"ce-connectionstate": state}), b"hi")
+    assert said == read_trigger(request("User", "message", data="hi"))
+
+
+def test_replies_over_http() -> None:
+    assert (show_reply(Said()).status, show_reply(Said()).body) == (204, b"")
+    assert show_reply(Said("x")).headers["content-type"] == "text/plain"
+    assert show_reply(Said({"a": 1})).body == b'{"a":1}'
+
+
+@pytest.mark.parametrize("name", ["ce-type", "ce-hub", "ce-eventname", "ce-connectionid"])
+def test_an_event_without_its_headers_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read_event(headers("sys", "connect", **{name: ""}), b"")
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "error"),
+    [
+        (headers("sys", "connect"), b"no json", InvalidBody),
+        (headers("sys", "connect"), b"[]", InvalidBody),
+        (headers("sys", "explode"), b"{}", ValidationError),
+        (headers("user", "message", **{"content-type": "text/xml"}), b"", ValidationError),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_refused(
+    given: dict[str, str], body: bytes, error: type[ChatError]
+) -> None:
+    with pytest.raises(error):
+        read_event(given, body)
+
+
+@pytest.mark.parametrize("state", ["%%%", base64.b64encode(b"[1]").decode(), base64.b64encode(b"{").decode()])
+def test_a_state_that_is_not_ours_is_none(state: str) -> None:
+    assert read_event(headers("sys", "connected", **{"ce-connectionstate": state}), b"").states == {}
+
+
+def test_one_good_signature_of_several_is_enough() -> None:
+    good = "sha256=" + hmac.digest(KEY.encode(), b"c1", hashlib.sha256).hex()
+    for signature in (good, good.upper(), f"sha256=00,{good}"):
+        check_signature({"ce-connectionid": "c1", "ce-signature": signature}, ("other", KEY))
+    for wrong in ("", "sha256=00", good[:-1], "é"):
+        with pytest.raises(Unauthenticated):
+            check_signature({"ce-connectionid": "c1", "ce-signature": wrong}, (KEY,))
+    with pytest.raises(Unauthenticated):
+        check_signature({"ce-connectionid": "c2", "ce-signature": good}, (KEY,))

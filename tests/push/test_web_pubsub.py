@@ -1,0 +1,109 @@
+"""The adapter of Web PubSub at the stand-in, which Microsoft's own clients have proved."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from chat.errors import PushError
+from chat.push.base import group_of
+from chat.push.web_pubsub import WebPubSub, read_connection_string
+from local.pubsub_service.options import Options
+from local.pubsub_service.server import serve
+from tests.support.provider_settings import settings_for
+from tests.support.sockets import PLAIN, Socket
+
+KEY = "0123456789abcdef0123456789abcdef"
+GROUP = group_of("s/1 é", "chat")
+
+
+@pytest.fixture
+async def push() -> AsyncGenerator[WebPubSub]:
+    options = Options(key=KEY)
+    async with serve(options) as url:
+        settings = settings_for(
+            "http://127.0.0.1:9/openai/v1", WebPubSubConnectionString=options.connection_string(url)
+        )
+        adapter = WebPubSub(settings)
+        yield adapter
+        await adapter.aclose()
+
+
+async def opened(push: WebPubSub, user: str, protocol: str = PLAIN) -> Socket:
+    socket = Socket(await push.client_url(user, GROUP, minutes=5), protocol)
+    await socket.open()
+    async with asyncio.timeout(5):
+        while protocol and not socket.connection_id:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    return socket
+
+
+async def test_frames_reach_a_group_without_the_sockets_of_one_user(push: WebPubSub) -> None:
+    ann, other = await opened(push, "ann"), await opened(push, "o'neil")
+    await push.send_to_group(GROUP, {"text": "héllo 🎉"}, but_user="o'neil")
+    await push.send_to_group(GROUP, {"n": 2})
+    assert [await ann.next(), await ann.next()] == [{"text": "héllo 🎉"}, {"n": 2}]
+    assert await other.next() == {"n": 2}
+    await ann.aclose()
+    await other.aclose()
+
+
+async def test_a_simple_client_gets_the_frame_alone(push: WebPubSub) -> None:
+    socket = await opened(push, "ann", "")
+    await push.send_to_group(GROUP, {"n": 1})
+    assert await socket.next() == {"n": 1}
+    await socket.aclose()
+
+
+async def test_a_client_may_send_events_and_nothing_else(push: WebPubSub) -> None:
+    socket = await opened(push, "ann")
+    for deed in ("joinGroup", "sendToGroup"):
+        await socket.raw(f'{{"type":"{deed}","group":"other","data":1,"ackId":1}}')
+    await push.send_to_connection(socket.connection_id, {"n": 1})
+    assert await socket.next() == {"n": 1}
+    await socket.aclose()
+
+
+async def test_one_socket_is_sent_to_looked_for_and_closed(push: WebPubSub) -> None:
+    socket = await opened(push, "ann")
+    assert await push.exists(socket.connection_id)
+    await push.send_to_connection(socket.connection_id, {"n": 1})
+    assert await socket.next() == {"n": 1}
+    await push.close(socket.connection_id, "enough")
+    assert await socket.until_closed() == 1000
+    assert not await push.exists(socket.connection_id)
+    await push.send_to_connection(socket.connection_id, {"n": 2})  # nobody is there: nothing happens
+    await push.close(socket.connection_id, "again")
+
+
+async def test_a_service_that_is_away_or_refuses_is_a_push_error() -> None:
+    away = settings_for(
+        "http://127.0.0.1:9/openai/v1",
+        WebPubSubConnectionString=f"Endpoint=http://127.0.0.1:9;AccessKey={KEY};Version=1.0;",
+    )
+    options = Options(key=KEY)
+    async with serve(options) as url:
+        wrong = settings_for(
+            "http://127.0.0.1:9/openai/v1",
+            WebPubSubConnectionString=f"Endpoint={url};AccessKey=another-key-another-key-another-k;Version=1.0;",
+        )
+        for settings in (away, wrong):
+            push = WebPubSub(settings)
+            for call in (
+                push.send_to_group(GROUP, {}),
+                push.send_to_connection("c", {}),
+                push.exists("c"),
+                push.close("c", ""),
+            ):
+                with pytest.raises(PushError):
+                    await call
+            await push.aclose()
+
+
+def test_a_connection_string_is_read_whatever_the_case_of_its_names() -> None:
+    assert read_connection_string("endpoint=https://x ; AccessKey=a=b==;Version=1.0;") == {
+        "endpoint": "https://x",
+        "accesskey": "a=b==",
+        "version": "1.0",
+    }
+    assert read_connection_string("") == {}

@@ -1,0 +1,313 @@
+"""Rooms of one instance and of two, over a store in memory: who is shown which turn, and what else is told."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from chat.app import DIALECTS
+from chat.errors import PushError, StoreUnavailable, TooManyConnections
+from chat.messages import WaitingMessage
+from chat.providers.scripted import Script, ScriptedProvider
+from chat.push.base import group_of
+from chat.rooms.attendance import STALE, TYPING, Attendance, show_members
+from chat.rooms.rooms import Rooms
+from chat.store.base import Join, SessionDraft
+from chat.store.presence_base import Connection, Ticket
+from chat.turns.base import TurnRequest
+from chat.turns.engine import TurnEngine
+from chat.turns.runner import TurnRunner
+from tests.support.fake_push import FakePush
+from tests.support.memory_store import MemoryStore
+from tests.support.turns import CountingIds, ask, lines, make_engine, words
+from tests.support.virtual_time import VirtualClock, virtual
+
+SESSION = "0" * 25 + "A"
+
+
+@dataclass
+class Instance:
+    runner: TurnRunner
+    rooms: Rooms
+    attendance: Attendance
+
+
+@dataclass
+class World:
+    store: MemoryStore
+    push: FakePush
+    clock: VirtualClock
+
+    def instance(self, *scripts: Script, per_session: int = 1000, per_user: int = 20) -> Instance:
+        rooms = Rooms(
+            push=self.push,
+            presence=self.store,
+            conversations=self.store,
+            turns=self.store,
+            instances=self.store,
+            dialects=DIALECTS,
+        )
+        engine: TurnEngine = make_engine(ScriptedProvider(*scripts), self.store)
+        runner = TurnRunner(
+            sources={"": engine},
+            conversations=self.store,
+            turns=self.store,
+            instances=self.store,
+            clock=self.clock,
+            ids=CountingIds(),
+            window=0.0,
+            turn_limit=300.0,
+            history=50,
+            watcher=rooms,
+        )
+        attendance = Attendance(
+            self.store, rooms, self.push, self.clock, per_session=per_session, per_user=per_user
+        )
+        return Instance(runner, rooms, attendance)
+
+    async def socket(self, name: str, dialect: str = "session", user: str = "ann") -> Connection:
+        """A socket that is open: it has a row, and is in its group."""
+        now = self.clock.now()
+        connection = Connection(name, SESSION, user, dialect, now, now)
+        await self.store.enter(connection)
+        self.push.groups[group_of(SESSION, dialect)].append(name)
+        self.push.users[name] = user
+        return connection
+
+    def actions(self, name: str) -> list[str]:
+        return [str(each.get("action") or each["type"]) for each in self.push.seen[name]]
+
+
+async def world() -> World:
+    clock = VirtualClock()
+    made = World(MemoryStore(clock), FakePush(), clock)
+    await made.store.create_session("ann", SessionDraft(SESSION))
+    return made
+
+
+@virtual
+async def test_every_watcher_sees_a_turn_in_its_own_dialect() -> None:
+    here = await world()
+    instance = here.instance(lines(3, 0.1))
+    for name, dialect in (("s", "session"), ("c", "chat"), ("p", "plan")):
+        await here.socket(name, dialect)
+    await instance.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(5)
+    assert here.actions("s") == ["new_message", "new_message", "delta", "delta", "delta", "completed"]
+    assert here.push.seen["s"][0]["message"]["content"] == "Hi"
+    assert here.push.seen["s"][-1]["message"]["content"] == words(3)
+    assert here.push.seen["s"][-1]["message"]["status"] == "complete"
+    assert [each["type"] for each in here.push.seen["c"]] == ["chat_start", *["chat_chunk"] * 4]
+    assert [each["type"] for each in here.push.seen["p"]] == ["done"]
+
+
+@virtual
+async def test_nothing_is_sent_where_nobody_watches() -> None:
+    here = await world()
+    instance = here.instance(lines(3, 0.1))
+    await instance.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(5)
+    assert here.push.sends == 0
+
+
+@virtual
+async def test_a_socket_at_another_instance_sees_what_was_said_and_what_comes() -> None:
+    here = await world()
+    maker, other = here.instance(lines(20, 0.2)), here.instance()
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    await here.socket("late", "chat")
+    turn = await other.runner.look("ann", live.turn.id)
+    await other.rooms.show(turn, Join(turn.id, "late", "chat"))
+    await asyncio.sleep(10)
+    frames = here.push.seen["late"]
+    assert frames[0]["type"] == "chat_start"
+    assert "".join(each["payload"].get("text", "") for each in frames) == words(20)
+
+
+@virtual
+async def test_a_turn_that_ended_before_it_could_be_shown_is_shown_whole() -> None:
+    here = await world()
+    maker = here.instance(["done"])
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    turn = live.turn
+    await asyncio.sleep(1)
+    maker.rooms.joined(Join(turn.id, "late", "chat"))
+    await asyncio.sleep(1)
+    assert [each["payload"] for each in here.push.seen["late"]] == [
+        {},
+        {"text": "done", "done": False},
+        {"text": "", "done": True},
+    ]
+
+
+@virtual
+async def test_a_room_is_told_that_a_turn_died() -> None:
+    here = await world()
+    instance = here.instance(lines(3, 0.1))
+    await here.socket("s")
+    await here.socket("c", "chat")
+    live = await instance.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    instance.rooms.abandoned(live.turn)
+    await asyncio.sleep(1)
+    assert here.actions("s")[-1] == "completed"  # as the store says that it ended
+    assert here.push.seen["c"][-1]["payload"] == {"text": "", "done": True}
+
+
+@virtual
+async def test_a_store_that_cannot_say_who_watches_does_not_hold_the_turn() -> None:
+    here = await world()
+    instance = here.instance(["done"])
+    await here.socket("s")
+    here.store.fail_next("present", StoreUnavailable())
+    live = await instance.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    assert (await here.store.get_turn("ann", live.turn.id)).state == "finished"
+
+
+@virtual
+async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
+    here = await world()
+    instance = here.instance(lines(10, 0.1), ["second"])
+    await here.socket("s")
+    await instance.runner.start(ask("one", session_id=SESSION))
+    two = await instance.runner.ask(ask("two", session_id=SESSION), "queue")
+    three = await instance.runner.ask(
+        TurnRequest("ann", content="three", session_id=SESSION, dialect="chat"), "queue"
+    )
+    assert [getattr(each, "content", None) for each in (two, three)] == ["two", "three"]
+    await asyncio.sleep(10)
+    said = await here.store.list_messages("ann", SESSION, limit=9)
+    assert [each.content for each in said] == ["one", words(10), "two", "three", "second"]
+    assert said[-1].parent_message_id == said[-2].id
+    assert (await here.store.get_turn("ann", said[-1].id)).dialect == "chat"
+    assert here.actions("s").count("completed") == 2
+
+
+@virtual
+async def test_a_message_of_somebody_who_was_taken_out_is_still_answered() -> None:
+    here = await world()
+    instance = here.instance(lines(10, 0.1), ["second"])
+    await here.store.set_member("ann", SESSION, "bob", "editor")
+    await instance.runner.start(ask("one", session_id=SESSION))
+    await instance.runner.ask(ask("two", session_id=SESSION, user_id="bob"), "queue")
+    await here.store.set_member("ann", SESSION, "bob", None)
+    await asyncio.sleep(10)
+    assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
+
+
+@virtual
+async def test_waiting_survives_a_store_that_is_away_for_a_moment() -> None:
+    here = await world()
+    instance = here.instance(lines(10, 0.1), ["second"])
+    await instance.runner.start(ask("one", session_id=SESSION))
+    draft = ask("two", session_id=SESSION)
+    await instance.runner.ask(draft, "queue")
+    here.store.fail_next("load_session", StoreUnavailable(), times=2)
+    await asyncio.sleep(20)
+    assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
+    assert WaitingMessage not in map(type, (await here.store.load_session(SESSION)).waiting)
+
+
+@virtual
+async def test_people_are_told_of_the_first_socket_of_a_user_and_of_the_last() -> None:
+    here = await world()
+    instance = here.instance()
+    await here.socket("a")
+    first = await here.socket("b1", user="bob")
+    await instance.attendance.arrived(first)
+    second = await here.socket("b2", user="bob")
+    await instance.attendance.arrived(second)
+    await instance.attendance.left(first)
+    await instance.attendance.left(second)
+    await instance.attendance.left(second)
+    assert [(each["type"], each["user_id"]) for each in here.push.seen["a"]] == [
+        ("user_joined", "bob"),
+        ("user_left", "bob"),
+    ]
+    assert [each["connection_count"] for each in here.push.seen["a"]] == [2, 1]
+    assert here.push.seen["b1"] == []
+
+
+@virtual
+async def test_typing_ends_by_itself_and_is_not_shown_to_who_types() -> None:
+    here = await world()
+    instance = here.instance()
+    await here.socket("a")
+    await here.socket("b", user="bob")
+    for pause in (3, 3, 0):  # says so again and again
+        await instance.attendance.typing(SESSION, "bob", is_typing=True)
+        await asyncio.sleep(pause)
+    assert [each["is_typing"] for each in here.push.seen["a"]] == [True]
+    await asyncio.sleep(TYPING + 0.1)
+    assert [each["is_typing"] for each in here.push.seen["a"]] == [True, False]
+    await instance.attendance.typing(SESSION, "bob", is_typing=False)
+    assert len(here.push.seen["a"]) == 2
+    assert here.push.seen["b"] == []
+
+
+@virtual
+async def test_there_are_only_so_many_sockets() -> None:
+    here = await world()
+    instance = here.instance(per_session=4, per_user=2)
+    now = here.clock.now()
+    for name, user in (("1", "ann"), ("2", "ann"), ("3", "bob")):
+        await instance.attendance.admit(Ticket("t", SESSION, user, "chat", now), name)
+    with pytest.raises(TooManyConnections):
+        await instance.attendance.admit(Ticket("t", SESSION, "ann", "chat", now), "4")
+    await instance.attendance.admit(
+        Ticket("t", SESSION, "ann", "chat", now), "2"
+    )  # asked twice: the same one
+    await instance.attendance.admit(Ticket("t", SESSION, "carl", "chat", now), "5")
+    with pytest.raises(TooManyConnections):
+        await instance.attendance.admit(Ticket("t", SESSION, "dora", "chat", now), "6")
+
+
+@virtual
+async def test_sockets_whose_end_nobody_told_give_their_place_away() -> None:
+    here = await world()
+    instance = here.instance(per_user=1)
+    ticket = Ticket("t", SESSION, "ann", "chat", here.clock.now())
+    await instance.attendance.admit(ticket, "ghost")
+    here.push.gone.add("ghost")
+    with pytest.raises(TooManyConnections):
+        await instance.attendance.admit(ticket, "new")
+    await asyncio.sleep((STALE + timedelta(seconds=1)).total_seconds())
+    await instance.attendance.admit(ticket, "new")
+    present = await here.store.present(SESSION)
+    assert [each.id for each in present.connections] == ["new"]
+    assert list(present.last_seen) == ["ann"]
+
+
+@virtual
+async def test_a_socket_that_lives_is_no_ghost() -> None:
+    here = await world()
+    instance = here.instance(per_user=1)
+    ticket = Ticket("t", SESSION, "ann", "chat", here.clock.now())
+    await instance.attendance.admit(ticket, "quiet")
+    await asyncio.sleep((STALE + timedelta(seconds=1)).total_seconds())
+    for failing in (False, True):
+        if failing:
+            here.push.fail_next("exists", PushError())
+        with pytest.raises(TooManyConnections):
+            await instance.attendance.admit(ticket, "new")
+
+
+@virtual
+async def test_members_are_shown_with_their_presence() -> None:
+    here = await world()
+    await here.store.set_member("ann", SESSION, "bob", "viewer")
+    await here.socket("a")
+    gone = await here.socket("b", user="bob")
+    await here.store.leave(gone, here.clock.now())
+    session, present = await here.store.load_session(SESSION), await here.store.present(SESSION)
+    ann, bob = show_members(session, present)
+    assert (ann["user_id"], ann["role"], ann["online"], ann["last_seen"]) == ("ann", "owner", True, None)
+    assert (bob["user_id"], bob["role"], bob["online"], bool(bob["last_seen"])) == (
+        "bob",
+        "viewer",
+        False,
+        True,
+    )

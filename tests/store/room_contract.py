@@ -1,0 +1,201 @@
+"""The rules of what many people share, as suites like those of `contract.py`: members, waiting messages, presence."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chat.errors import Forbidden, QueueFull, SessionNotFound, TurnNotFound, ValidationError
+from chat.messages import MemberRole, Session, WaitingMessage
+from chat.store.base import WAITING, Join, SessionChanges
+from chat.store.presence_base import Connection, Ticket
+from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
+
+
+async def shared(store: Stores, **roles: MemberRole) -> Session:
+    session = await new_session(store, "Hello")
+    for user, role in roles.items():
+        session = await store.conversations.set_member("ann", session.id, user, role)
+    return session
+
+
+class MembersContract:
+    async def test_a_member_sees_the_session_and_a_stranger_does_not(self, store: Stores) -> None:
+        session = await shared(store, bob="viewer")
+        assert await store.conversations.get_session("bob", session.id) == session
+        assert session.members == {"bob": "viewer"}
+        assert len(await store.conversations.list_messages("bob", session.id, limit=9)) == 1
+        with pytest.raises(SessionNotFound):
+            await store.conversations.get_session("eve", session.id)
+
+    async def test_a_shared_session_is_in_the_list_of_each_member(self, store: Stores) -> None:
+        session = await shared(store, bob="viewer")
+        assert [each.id for each in (await store.conversations.list_sessions("bob", limit=9)).items] == [
+            session.id
+        ]
+        await store.conversations.set_member("ann", session.id, "bob", None)
+        assert (await store.conversations.list_sessions("bob", limit=9)).items == ()
+
+    async def test_a_viewer_writes_nothing(self, store: Stores) -> None:
+        session = await shared(store, bob="viewer")
+        with pytest.raises(Forbidden):
+            await store.conversations.append_messages("bob", session.id, [said("x")])
+        with pytest.raises(Forbidden):
+            await store.conversations.update_session("bob", session.id, SessionChanges(title="x"))
+        with pytest.raises(Forbidden):
+            await store.turns.start_turn(replace(turn_draft(session), user_id="bob"))
+        with pytest.raises(Forbidden):
+            await store.conversations.delete_session("bob", session.id)
+        assert (await store.conversations.get_session("ann", session.id)).last_seq == 1
+
+    async def test_an_editor_writes_and_asks_but_shares_and_deletes_nothing(self, store: Stores) -> None:
+        session = await shared(store, bob="editor")
+        await store.conversations.append_messages("bob", session.id, [said("x")])
+        session = await store.conversations.update_session("bob", session.id, SessionChanges(title="x"))
+        await store.turns.start_turn(replace(turn_draft(session), user_id="bob"))
+        with pytest.raises(Forbidden):
+            await store.conversations.set_member("bob", session.id, "eve", "viewer")
+        with pytest.raises(Forbidden):
+            await store.conversations.delete_session("bob", session.id)
+
+    async def test_a_turn_is_seen_by_members_and_stopped_by_editors(self, store: Stores) -> None:
+        started = await new_turn(store)
+        turn = started.turn
+        await store.conversations.set_member("ann", turn.session_id, "bob", "viewer")
+        assert await store.turns.get_turn("bob", turn.id) == turn
+        with pytest.raises(Forbidden):
+            await store.turns.get_turn("bob", turn.id, need="editor")
+        with pytest.raises(TurnNotFound):
+            await store.turns.get_turn("eve", turn.id)
+
+    async def test_a_role_changes_and_ends(self, store: Stores) -> None:
+        session = await shared(store, bob="viewer")
+        session = await store.conversations.set_member("ann", session.id, "bob", "editor")
+        session = await store.conversations.set_member("ann", session.id, "bob", "editor")
+        assert session.members == {"bob": "editor"}
+        session = await store.conversations.set_member("bob", session.id, "bob", None)  # leaves
+        assert session.members == {}
+        with pytest.raises(SessionNotFound):
+            await store.conversations.get_session("bob", session.id)
+
+    async def test_members_who_come_at_the_same_time_are_all_kept(self, store: Stores) -> None:
+        session = await new_session(store)
+        change = store.conversations.set_member
+        await asyncio.gather(*(change("ann", session.id, f"u{n}", "viewer") for n in range(5)))
+        found = await store.conversations.get_session("ann", session.id)
+        assert set(found.members) == {f"u{n}" for n in range(5)}
+
+    async def test_the_owner_stays_the_owner(self, store: Stores) -> None:
+        session = await new_session(store)
+        for role in ("viewer", None):
+            with pytest.raises(ValidationError):
+                await store.conversations.set_member("ann", session.id, "ann", role)
+
+    async def test_there_is_an_end_to_the_members(self, store: Stores) -> None:
+        session = await new_session(store)
+        with pytest.raises(ValidationError):
+            for number in range(200):
+                await store.conversations.set_member("ann", session.id, f"{number:0255d}", "viewer")
+
+    async def test_a_deleted_session_leaves_the_lists_of_its_members(self, store: Stores) -> None:
+        session = await shared(store, bob="editor")
+        await store.conversations.delete_session("ann", session.id)
+        assert (await store.conversations.list_sessions("bob", limit=9)).items == ()
+        with pytest.raises(SessionNotFound):
+            await store.conversations.get_session("bob", session.id)
+
+    async def test_the_app_itself_asks_nobody(self, store: Stores) -> None:
+        session = await new_session(store, "Hello")
+        assert await store.conversations.load_session(session.id) == session
+        assert (await store.conversations.load_message(f"{session.id}-00000001")).content == "Hello"
+
+
+class WaitingContract:
+    async def test_a_message_waits_for_the_running_turn_and_the_next_one_takes_all(
+        self, store: Stores
+    ) -> None:
+        started = await new_turn(store)
+        session_id = started.session.id
+        wait = WaitingMessage(0, "ann", "plan", "trip", {"given": {"pois": []}}, {"temperature": 1})
+        first = await store.conversations.append_waiting(session_id, said("one"), wait)
+        second = await store.conversations.append_waiting(session_id, said("two"), wait)
+        assert first is not None and second is not None
+        session = await store.conversations.get_session("ann", session_id)
+        assert [each.seq for each in session.waiting] == [first.seq, second.seq] == [3, 4]
+        assert session.waiting[0] == replace(wait, seq=3)
+        await store.turns.end_turn(ending(started))
+        session = await store.conversations.get_session("ann", session_id)
+        assert len(session.waiting) == 2
+        again = await store.turns.start_turn(turn_draft(session, nonce="n2", message_id=second.id))
+        assert again.session.waiting == ()
+        assert (await store.conversations.get_session("ann", session_id)).waiting == ()
+
+    async def test_nothing_waits_where_no_turn_runs(self, store: Stores) -> None:
+        session = await new_session(store, "Hello")
+        wait = WaitingMessage(0, "ann")
+        assert await store.conversations.append_waiting(session.id, said("one"), wait) is None
+        assert (await store.conversations.get_session("ann", session.id)).last_seq == 1
+
+    async def test_only_so_many_wait(self, store: Stores) -> None:
+        session_id = (await new_turn(store)).session.id
+        for number in range(WAITING):
+            await store.conversations.append_waiting(session_id, said(str(number)), WaitingMessage(0, "ann"))
+        with pytest.raises(QueueFull):
+            await store.conversations.append_waiting(session_id, said("x"), WaitingMessage(0, "ann"))
+
+    async def test_a_viewer_does_not_wait(self, store: Stores) -> None:
+        started = await new_turn(store)
+        await store.conversations.set_member("ann", started.session.id, "bob", "viewer")
+        for user, error in (("bob", Forbidden), ("eve", SessionNotFound)):
+            with pytest.raises(error):
+                await store.conversations.append_waiting(
+                    started.session.id, said("x"), WaitingMessage(0, user)
+                )
+
+
+class PresenceContract:
+    async def test_sockets_come_and_go(self, store: Stores) -> None:
+        session = await new_session(store)
+        ann = Connection("c/1", session.id, "ann", "chat", NOW, NOW)
+        bob = Connection("c2", session.id, "bob/é", "session", NOW, NOW)
+        for each in (ann, bob, replace(bob, seen=NOW + timedelta(seconds=9))):
+            await store.presence.enter(each)
+        present = await store.presence.present(session.id)
+        assert {each.id: each for each in present.connections} == {
+            "c/1": ann,
+            "c2": replace(bob, seen=NOW + timedelta(seconds=9)),
+        }
+        assert await store.presence.leave(bob, NOW)
+        assert not await store.presence.leave(bob, NOW)
+        present = await store.presence.present(session.id)
+        assert present.connections == (ann,)
+        assert present.last_seen == {"bob/é": NOW}
+
+    async def test_a_ticket_is_taken_until_it_is_forgotten(self, store: Stores) -> None:
+        session = await new_session(store)
+        ticket = Ticket("t-1_x", session.id, "ann", "chat", NOW)
+        await store.presence.issue(ticket)
+        for _ in range(2):
+            assert await store.presence.take(session.id, "t-1_x") == ticket
+        for where, name in ((session.id, "other"), ("other", "t-1_x"), ("bad/id", "t"), ("", "")):
+            assert await store.presence.take(where, name) is None
+        await store.presence.forget_tickets(session.id, expired_before=NOW)
+        assert await store.presence.take(session.id, "t-1_x") == ticket
+        await store.presence.forget_tickets(session.id, expired_before=NOW + timedelta(seconds=1))
+        assert await store.presence.take(session.id, "t-1_x") is None
+
+    async def test_presence_goes_with_its_session(self, store: Stores) -> None:
+        session = await new_session(store)
+        await store.presence.enter(Connection("c1", session.id, "ann", "chat", NOW, NOW))
+        await store.conversations.delete_session("ann", session.id)
+        assert (await store.presence.present(session.id)).connections == ()
+
+    async def test_a_socket_that_wants_to_see_a_turn_is_mail(self, store: Stores) -> None:
+        joins = [Join("s-00000002", "c/1", "chat"), Join("s-00000002", "c2", "plan", 7)]
+        lease = await store.instances.register("i1")
+        for join in joins:
+            await store.instances.post_join(lease.instance_id, join)
+        mail = await store.instances.take_mail("i1")
+        assert sorted(mail.joins, key=lambda each: each.connection_id) == joins
+        assert (await store.instances.take_mail("i1")).joins == ()

@@ -1,0 +1,59 @@
+"""The port to the sockets in memory: what was sent, and to whom; slow and failing on demand."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+from chat.events import JSONObject
+from chat.push.base import PushService
+from tests.support.faults import Faults, port
+
+
+class FakePush(Faults, PushService):
+    """`seen[connection]` is what a socket got. `groups[group]` are the sockets in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delay = 0.0  # seconds that a send takes
+        self.groups: dict[str, list[str]] = defaultdict(list)
+        self.users: dict[str, str] = {}  # by connection
+        self.seen: dict[str, list[Any]] = defaultdict(list)
+        self.closed: list[str] = []
+        self.gone: set[str] = set()
+        self.sends = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    @port
+    async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
+        return f"ws://sockets.test/?user={user_id}&group={group}&minutes={minutes}"
+
+    @port
+    async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
+        await self._take_time()
+        for each in self.groups[group]:
+            if not but_user or self.users.get(each) != but_user:
+                self.seen[each].append(frame)
+
+    @port
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
+        await self._take_time()
+        self.seen[connection_id].append(frame)
+
+    @port
+    async def close(self, connection_id: str, reason: str) -> None:
+        self.closed.append(connection_id)
+
+    @port
+    async def exists(self, connection_id: str) -> bool:
+        return connection_id not in self.gone
+
+    async def aclose(self) -> None:
+        return
+
+    async def _take_time(self) -> None:
+        self.sends += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(self.delay)
+        self.in_flight -= 1

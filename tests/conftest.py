@@ -14,7 +14,7 @@ from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 # Optional tools, and where some distributions hide them from PATH.
-TOOLS = ("nginx", "faketime")
+TOOLS = ("nginx", "faketime", "chromium")
 TOOL_PATH = os.environ.get("PATH", "") + ":/usr/sbin"
 MISSING = "missing tool:"
 

@@ -18,9 +18,10 @@ from benchmarks.scenarios import (
     start_up,
 )
 from benchmarks.servers import PROXIED, WORKER, Field, Server, running_field
+from benchmarks.sockets import SMALL, Crowd, socket_goals, socket_table, sockets
 
 MEMORY_REQUESTS = 20_000
-EVERYTHING = (*SCENARIOS, "start")
+EVERYTHING = (*SCENARIOS, "start", "sockets")
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +37,7 @@ def arguments() -> argparse.Namespace:
         choices=EVERYTHING,
         default=[*EVERYTHING],
         metavar="WHAT",
-        help="some of: burst first paced start",
+        help="some of: burst first paced start sockets",
     )
     return parser.parse_args()
 
@@ -69,11 +70,13 @@ def speed(given: argparse.Namespace) -> bool:
     started = start_up(sizes) if "start" in given.only else {}
     with running_field() as field:
         figures = measure(field, given.only, sizes)
-    goals = report.goal_rows(figures, started, field.skipped)
+    crowded = _sockets(given) if "sockets" in given.only else {}
+    goals = report.goal_rows(figures, started, field.skipped) + socket_goals(crowded)
     tables = [
         report.figures_table(figures),
         report.ratio_table(figures, ("nginx", "ordinary app")),
         _start_up_table(started),
+        socket_table(crowded),
         report.goals_table(goals),
         _skipped_table(field.skipped),
     ]
@@ -81,6 +84,11 @@ def speed(given: argparse.Namespace) -> bool:
     if not given.quick and set(given.only) == set(EVERYTHING):
         report.write_results(tables, sizes, crowd)
     return "Parley" not in field.skipped and all(row[-1] != "FAIL" for row in goals)
+
+
+def _sockets(given: argparse.Namespace) -> Figures:
+    print("  sockets", file=sys.stderr, flush=True)
+    return sockets(SMALL if given.quick else Crowd())
 
 
 def _start_up_table(started: dict[str, float | str]) -> str:

@@ -59,9 +59,10 @@ def program(module: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def process(command: Sequence[str]) -> Generator[subprocess.Popen[str]]:
+def process(command: Sequence[str], *, logs: bool = True) -> Generator[subprocess.Popen[str]]:
     """A child that is stopped at the end: SIGTERM, and SIGKILL when it does not obey."""
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    stderr = None if logs else subprocess.DEVNULL
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
         yield child
     finally:

@@ -1,7 +1,7 @@
 """What the app does when a socket connects, speaks and leaves."""
 
 from chat.app import ChatApp
-from chat.errors import ChatError, Forbidden, PushError, RateLimited, Unauthenticated
+from chat.errors import ChatError, Forbidden, PushError, RateLimited, ShuttingDown, Unauthenticated
 from chat.events import JSONObject
 from chat.pubsub.actions import act
 from chat.pubsub.frames import READERS
@@ -24,6 +24,19 @@ async def handle(app: ChatApp, event: SocketEvent) -> Reply:
     sockets = app.sockets
     if sockets is None:
         raise PushError
+    try:
+        return await _handle(app, sockets, event)
+    except ChatError:
+        raise
+    except Exception:
+        if sockets.closing:  # the store was closed under it
+            raise ShuttingDown from None
+        raise
+
+
+async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
+    if sockets.closing:
+        raise ShuttingDown
     if event.kind == "connect":
         return await _connect(app, sockets, event)
     connection = _connection(app, event)

@@ -9,7 +9,7 @@ from chat.rooms.rooms import Rooms
 from chat.store.presence_base import PresenceStore
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sockets:
     """The service that holds the sockets, who is there, and what they are shown."""
 
@@ -20,9 +20,11 @@ class Sockets:
     flood: FloodGuard
     host: str = ""  # of the service, in lower case
     keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
+    closing: bool = False  # events that still come are for another process
 
     async def aclose(self) -> None:
         """Let what was said last go out."""
+        self.closing = True
         await self.rooms.aclose()
         await self.attendance.aclose()
         await self.push.aclose()

@@ -12,11 +12,12 @@ from local.settings import SettingsFileError, read_local_settings
 from local.stack import FolderTaken, PortTaken, Stack, StackOptions
 
 DESCRIPTION = """\
-Runs the app with everything it needs: storage (Azurite), a model (a stand-in) and the Azure Functions host, each on a
-loopback port. Prints a table of URLs, then `ready URL`. Ctrl-C or SIGTERM stops all of it."""
+Runs the app with everything it needs: storage (Azurite), a model and Web PubSub (stand-ins) and the Azure Functions
+host, each on a loopback port. Prints a table of URLs, then `ready URL`. Ctrl-C or SIGTERM stops all of it."""
 EPILOG = """\
 Settings come from local.settings.json (or its .example) as with `func start`: variables of the environment win over the
-file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY; use --model for another model."""
+file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY (use --model for another model), and
+WebPubSubConnectionString unless it is set."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

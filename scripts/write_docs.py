@@ -16,7 +16,7 @@ from chat.settings import SETTINGS, Setting
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md")
-TIMED = ("chat/turns", "chat/routes")  # where the numbers of a turn's life are
+TIMED = ("chat/turns", "chat/rooms", "chat/routes")  # where the numbers of a turn's life are
 NUMBER = re.compile(r"^([A-Z_]+) = ([0-9(][0-9. *_,()]*)  # (.+)$", re.MULTILINE)
 
 

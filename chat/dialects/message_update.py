@@ -95,7 +95,7 @@ class MessageUpdateEncoder:
                 pass
 
     def _delta(self, number: int, text: str) -> JSONObject:
-        offset, self._offset = self._offset, self._offset + len(text)
+        offset, self._offset = self._offset, self._offset + _units(text)
         return self._message(number, "delta", delta=text, offset=offset)
 
     def _message(self, number: int, action: str, **more: JSON) -> JSONObject:
@@ -105,6 +105,11 @@ class MessageUpdateEncoder:
         turn = self._turn
         about: JSONObject = {"session_id": turn.session_id, "message": {"id": turn.id}}
         return {"type": kind, **about, **more, "turn_id": turn.id, "seq": number}
+
+
+def _units(text: str) -> int:
+    """UTF-16 code units, as JavaScript counts."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _read(arguments: str) -> JSON:

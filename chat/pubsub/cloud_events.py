@@ -57,7 +57,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
     common: dict[str, Any] = {
         "name": headers["ce-eventname"],
         "connection_id": headers["ce-connectionid"],
-        "user_id": headers.get("ce-userid", ""),
+        "user_id": _utf8(headers.get("ce-userid", "")),
         "states": _read_states(headers.get(STATE, "")),
     }
     if kind.startswith(USER_TYPE):
@@ -89,6 +89,14 @@ def show_reply(reply: Reply) -> HttpReply:
     if isinstance(reply.frame, str):
         return HttpReply(reply.frame.encode(), {"content-type": "text/plain"})
     return HttpReply(orjson.dumps(reply.frame), {"content-type": "application/json"})
+
+
+def _utf8(value: str) -> str:
+    """A header as it was meant: web servers read its bytes as Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What the app does when a socket connects, speaks and leaves."""
 
+from urllib.parse import quote
+
 from chat.app import ChatApp
 from chat.errors import ChatError, Forbidden, PushError, RateLimited, ShuttingDown, Unauthenticated
 from chat.events import JSONObject
@@ -53,7 +55,7 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     """Whoever has a ticket, is who it was given to, and is still a member."""
     session_id, _, ticket_id = next(iter(event.query.get("ticket", ())), "").partition(".")
     ticket = await sockets.presence.take(session_id, ticket_id)
-    if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
+    if ticket is None or ticket.expires < app.clock.now() or not _is(ticket.user_id, event):
         raise Unauthenticated("Negotiate again: this address is not good any more.")
     session = await app.conversations.get_session(ticket.user_id, session_id)
     await sockets.attendance.admit(ticket, event.connection_id)
@@ -76,9 +78,14 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
 def _connection(app: ChatApp, event: SocketEvent) -> Connection:
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
-    if not states.get("session") or states.get("dialect") not in READERS or states["user"] != event.user_id:
+    if not states.get("session") or states.get("dialect") not in READERS or not _is(states["user"], event):
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
+
+
+def _is(user_id: str, event: SocketEvent) -> bool:
+    """Whether the event is this user's. A header cannot hold every name as it is."""
+    return event.user_id in (user_id, quote(user_id, safe=""), quote(user_id))
 
 
 async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:
@@ -86,6 +93,8 @@ async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran
     present = await sockets.attendance.arrived(connection)
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     turn = None
+    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
+        app.tasks.spawn(app.runner.waiting.answer(session.id))
     if session.running_turn:
         turn = await app.runner.look(connection.user_id, session.running_turn)
     running: JSONObject | None = None

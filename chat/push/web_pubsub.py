@@ -17,6 +17,7 @@ from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
+from yarl import URL
 
 from chat.errors import PushError
 from chat.events import JSONObject
@@ -98,8 +99,6 @@ class WebPubSub(PushService):
     async def _call(
         self, method: str, url: str, body: bytes, headers: dict[str, str]
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        from yarl import URL
-
         try:
             async with self._http.request(
                 method, URL(url, encoded=True), data=body, headers=headers

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chat.dialects.base import Dialect
 from chat.dialects.shapes import show_message
-from chat.errors import ChatError
+from chat.errors import ChatError, EventsGone
 from chat.events import JSONObject
 from chat.messages import Message, Turn
 from chat.push.base import PushService, group_of
@@ -19,6 +19,7 @@ from chat.turns.feed import EventFeed
 from chat.turns.tasks import TaskSet
 
 ROOM = "session"  # the dialect that shows more than answers
+OPENING = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to learn who watches a turn
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
 ENDED = ("completed", "failed", "cancelled")
 
@@ -33,7 +34,14 @@ class _Live:
     feed: EventFeed
     pace: Pace
     asked: bool  # whether its question is new, too
-    gates: dict[str, GroupGate] = field(default_factory=dict[str, GroupGate])  # by dialect
+    gates: dict[str, GroupGate] = field(
+        default_factory=dict[str, GroupGate]
+    )  # by dialect, as long as they run
+    running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+    joins: list[Join] | None = field(
+        default_factory=list[Join]
+    )  # until it is known who watched from the start
+    ended: bool = False
 
     def set_pace(self) -> None:
         self.pace(max((gate.window for gate in self.gates.values()), default=0.0))
@@ -65,25 +73,36 @@ class Rooms(TurnWatcher):
         live = self._live[started.turn.id] = _Live(started, feed, pace, asked)
         self._tasks.spawn(self._open(live))
 
-    def ended(self, turn: Turn) -> None:
-        self._live.pop(turn.id, None)
+    def ended(self, turn: Turn, *, lost: bool) -> None:
+        live = self._live.get(turn.id)
+        if live is None:
+            return
+        live.ended = True
+        if lost:  # whoever took it over tells its end
+            for task in live.running.values():
+                task.cancel()
+        self._forget(live)
 
     def joined(self, join: Join) -> None:
-        live = self._live.get(join.turn_id)
-        if live is None:
-            self._tasks.spawn(self._show_ended(join))
+        live, name = self._live.get(join.turn_id), join.dialect
+        if live is not None and live.joins is not None:
+            live.joins.append(join)
+        elif live is not None and (name in live.gates or not live.ended):
+            self._gate(live, name, late=True).admit(join)
         else:
-            self._gate(live, join.dialect, late=True).admit(join)
+            self._tasks.spawn(self._show_later(join))
 
     def abandoned(self, turn: Turn) -> None:
         self._tasks.spawn(self._tell_end(turn))
 
     async def show(self, turn: Turn, join: Join) -> None:
-        """Show a socket a turn, wherever that runs. StoreUnavailable, EventsGone."""
-        if turn.id in self._live or not turn.running:
+        """Show a socket a turn, wherever that runs. EventsGone, StoreUnavailable, PushError."""
+        if turn.id in self._live:
             self.joined(join)
-        else:
+        elif turn.running:
             await self._instances.post_join(turn.instance_id, join)
+        else:
+            await self._show_ended(join)
 
     async def tell(self, session_id: str, frame: JSONObject, *, but_user: str = "") -> None:
         """A frame to everybody in the room. What cannot be sent is left out: it is no part of an answer."""
@@ -108,14 +127,26 @@ class Rooms(TurnWatcher):
         await self._tasks.close()
 
     async def _open(self, live: _Live) -> None:
-        """Find out who watches. The turn goes on meanwhile."""
-        try:
-            present = await self._presence.present(live.started.turn.session_id)
-        except ChatError as error:
-            record("room_not_opened", turn_id=live.started.turn.id, code=error.code)
-            return
-        for name in {each.dialect for each in present.connections} & self._dialects.keys():
-            self._gate(live, name, late=False)
+        """Find out who watches. The turn goes on meanwhile, and so does its end."""
+        for pause in OPENING:
+            await asyncio.sleep(pause)
+            try:
+                present = await self._presence.present(live.started.turn.session_id)
+            except ChatError as error:
+                record("room_not_opened", turn_id=live.started.turn.id, code=error.code)
+                continue
+            for name in {each.dialect for each in present.connections} & self._dialects.keys():
+                self._gate(live, name, late=False)
+            break
+        joins, live.joins = live.joins or (), None
+        for join in joins:
+            self.joined(join)
+        self._forget(live)
+
+    def _forget(self, live: _Live) -> None:
+        """Once it ended and all of it is sent."""
+        if live.ended and live.joins is None and not live.gates:
+            self._live.pop(live.started.turn.id, None)
 
     def _gate(self, live: _Live, name: str, *, late: bool) -> GroupGate:
         """The gate to the sockets of a dialect, opened now if nobody came before."""
@@ -136,26 +167,34 @@ class Rooms(TurnWatcher):
         if late:
             gate.skip_to_now()
         live.set_pace()
-        self._tasks.spawn(self._run(gate, started.turn))
+        live.running[name] = self._tasks.spawn(self._run(live, name, gate))
         return gate
 
-    async def _run(self, gate: GroupGate, turn: Turn) -> None:
+    async def _run(self, live: _Live, name: str, gate: GroupGate) -> None:
         try:
             await gate.run()
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            record_error("gate_failed", error, turn_id=turn.id)
+            record_error("gate_failed", error, turn_id=live.started.turn.id)
+        finally:
+            del live.gates[name], live.running[name]
+            self._forget(live)
+
+    async def _show_later(self, join: Join) -> None:
+        try:
+            await self._show_ended(join)
+        except ChatError as error:
+            record("turn_not_shown", turn_id=join.turn_id, code=error.code)
 
     async def _show_ended(self, join: Join) -> None:
         """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is."""
-        try:
-            turn = await self._turns.load_turn(join.turn_id)
-            events = await self._turns.read_events(turn)
-            for payload in shown_to(turn, self._dialects[join.dialect], events, join):
-                await self._push.send_to_connection(join.connection_id, await self._filled(payload))
-        except ChatError as error:
-            record("turn_not_shown", turn_id=join.turn_id, code=error.code)
+        turn = await self._turns.load_turn(join.turn_id)
+        events = await self._turns.read_events(turn)
+        if not events:
+            raise EventsGone
+        for payload in shown_to(turn, self._dialects[join.dialect], events, join):
+            await self._push.send_to_connection(join.connection_id, await self._filled(payload))
 
     async def _tell_end(self, turn: Turn) -> None:
         """The end of a turn whose process died, to everybody who saw it begin."""

@@ -65,8 +65,8 @@ class TurnWatcher(Protocol):
         where that is longer than usual."""
         ...
 
-    def ended(self, turn: Turn) -> None:
-        """It is made here no more."""
+    def ended(self, turn: Turn, *, lost: bool) -> None:
+        """It is made here no more; `lost` to another process, which ends it."""
         ...
 
     def joined(self, join: Join) -> None:
@@ -86,7 +86,7 @@ class NoWatcher(TurnWatcher):
     ) -> None:
         return
 
-    def ended(self, turn: Turn) -> None:
+    def ended(self, turn: Turn, *, lost: bool) -> None:
         return
 
     def joined(self, join: Join) -> None:

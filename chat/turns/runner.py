@@ -263,7 +263,7 @@ class TurnRunner:
             return
         finally:
             del self._running[run.turn.id]
-            self._watcher.ended(run.turn)
+            self._watcher.ended(run.turn, lost=run.lost)
         if run.lost:
             self._remote.adopt(turn, run.feed)
         else:

@@ -373,6 +373,22 @@ async def test_an_event_with_a_wrong_signature_is_refused(either_way: Stack, sig
             assert "WebHook-Allowed-Origin" not in reply.headers
 
 
+@pytest.mark.parametrize("user", ["jürgen", "o'neil", "a b/c"])
+async def test_any_name_of_a_user_does(either_way: Stack, user: str) -> None:
+    async with connected(either_way.url, user) as client, socket_of(client) as socket:
+        await socket.say(type="chat", payload={"text": "#chunks=2"})
+        await socket.of("chat_chunk", payload={"text": "", "done": True})
+
+
+async def test_letters_beyond_the_first_plane_are_counted_as_browsers_do(here: ChatClient) -> None:
+    session_id = await here.new_session()
+    async with socket_of(here, room(session_id)) as socket:
+        await socket.say(type="send_message", content="#echo 🎉🎉 ünd 🎉 so weiter 🎉 und so fort")
+        await socket.of("message_update", action="completed")
+    assert said(socket.frames) == (await here.messages(session_id))[-1]["content"]
+    assert "🎉" in said(socket.frames)
+
+
 async def test_a_flood_closes_only_the_one_who_floods(here: ChatClient) -> None:
     session_id = await here.new_session()
     async with socket_of(here, room(session_id)) as flooder, socket_of(here, room(session_id)) as other:

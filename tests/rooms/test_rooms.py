@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chat.app import DIALECTS
-from chat.errors import PushError, StoreUnavailable, TooManyConnections
+from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
 from chat.messages import WaitingMessage
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of
@@ -165,6 +165,67 @@ async def test_a_store_that_cannot_say_who_watches_does_not_hold_the_turn() -> N
     live = await instance.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(1)
     assert (await here.store.get_turn("ann", live.turn.id)).state == "finished"
+
+
+@virtual
+async def test_a_joiner_who_comes_while_the_end_is_on_its_way_sees_it_once() -> None:
+    here = await world()
+    maker = here.instance(lines(5, 0.01))
+    await here.socket("first", "chat")
+    here.push.delay = 0.3  # the gate is behind the turn
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    assert not maker.runner.running
+    await here.socket("late", "chat")
+    maker.rooms.joined(Join(live.turn.id, "late", "chat"))
+    await asyncio.sleep(5)
+    frames = here.push.seen["late"]
+    begin = next(index for index, each in enumerate(frames) if each.get("snapshot"))
+    assert "".join(each["payload"].get("text", "") for each in frames[begin:]) == words(5)
+    assert [each["payload"].get("done") for each in frames[begin:]].count(True) == 1
+    assert here.push.seen["first"][-1]["payload"]["done"]
+
+
+@virtual
+async def test_who_joins_before_it_is_known_who_watches_keeps_nobody_from_the_beginning() -> None:
+    here = await world()
+    maker = here.instance(lines(5, 0.1))
+    await here.socket("first", "chat")
+    here.store.fail_next("present", StoreUnavailable(), times=2)
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await here.socket("late", "chat")
+    maker.rooms.joined(Join(live.turn.id, "late", "chat"))
+    await asyncio.sleep(10)
+    for name in ("first", "late"):
+        text = ""
+        for frame in here.push.seen[name]:
+            text = "" if frame["type"] == "chat_start" else text + frame["payload"]["text"]
+        assert text == words(5), name
+
+
+@virtual
+async def test_a_turn_that_was_lost_is_told_by_whoever_has_it() -> None:
+    here = await world()
+    maker = here.instance(lines(50, 0.1))
+    await here.socket("first", "chat")
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    seen = len(here.push.seen["first"])
+    maker.rooms.ended(live.turn, lost=True)
+    await asyncio.sleep(2)
+    assert len(here.push.seen["first"]) <= seen + 1
+
+
+@virtual
+async def test_events_that_are_gone_cannot_be_shown() -> None:
+    here = await world()
+    maker = here.instance(["done"])
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    turn = await here.store.get_turn("ann", live.turn.id)
+    await here.store.purge_events(ended_before=here.clock.now() + timedelta(days=1))
+    with pytest.raises(EventsGone):
+        await maker.rooms.show(turn, Join(turn.id, "late", "chat", 3))
 
 
 @virtual

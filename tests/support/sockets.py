@@ -151,13 +151,13 @@ async def socket_of(client: ChatClient, path: str = "/ws", *, protocol: str = ""
 
 
 def said(frames: list[Any]) -> str:
-    """The text of an answer in dialect `session`, by the rule that its deltas have: content[:offset] + delta."""
-    content = ""
+    """The text of an answer in dialect `session`, by the rule that its deltas have: content[:offset] + delta, counted
+    in UTF-16."""
+    content = b""
     for frame in frames:
-        if (
-            isinstance(frame, dict)
-            and frame.get("type") == "message_update"
-            and frame.get("action") == "delta"
+        if isinstance(frame, dict) and (frame.get("type"), frame.get("action")) == (
+            "message_update",
+            "delta",
         ):
-            content = content[: frame["offset"]] + frame["delta"]
-    return content
+            content = content[: 2 * frame["offset"]] + frame["delta"].encode("utf-16-le")
+    return content.decode("utf-16-le")

@@ -186,7 +186,7 @@ async def _crowd(crowd: Crowd) -> Figures:
             "first_p99_ms": percentile(firsts, 99),
             "late_p50_ms": percentile(late, 50) * 1000,
             "late_p99_ms": percentile(late, 99) * 1000,
-            "sends": _busiest(sends),
+            "sends": busiest(sends),
             "frames_a_second": sum(each.frames for each in actives) / seconds,
             "app_kb": (full["functions"] - empty["functions"]) / crowd.idle,
             "service_kb": (full["sockets"] - empty["sockets"]) / crowd.idle,
@@ -242,7 +242,7 @@ async def _cpu(pids: Mapping[str, int], seconds: float) -> dict[str, float]:
     return {name: (after[name] - before[name]) / seconds for name in pids}
 
 
-def _busiest(sends: Sequence[Mapping[str, Any]]) -> float:
+def busiest(sends: Sequence[Mapping[str, Any]]) -> float:
     """The most sends to one group within one second."""
     groups: dict[str, list[float]] = {}
     for each in sends:

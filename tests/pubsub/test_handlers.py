@@ -1,0 +1,175 @@
+"""Who is let in, and what becomes of what a socket says, over a store in memory and sockets in memory."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from chat.app import DIALECTS, ChatApp
+from chat.errors import (
+    PushError,
+    SessionNotFound,
+    ShuttingDown,
+    StoreUnavailable,
+    TooManyConnections,
+    Unauthenticated,
+)
+from chat.pubsub.handlers import handle
+from chat.pubsub.socket_events import Accepted, Said, SocketEvent
+from chat.rooms.attendance import Attendance
+from chat.rooms.flood import FloodGuard
+from chat.rooms.rooms import Rooms
+from chat.rooms.sockets import Sockets
+from chat.store.base import SessionDraft
+from chat.store.presence_base import Ticket
+from tests.support.apps import make_app
+from tests.support.fake_push import FakePush
+from tests.support.memory_store import MemoryStore
+
+SESSION = "0" * 25 + "A"
+STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": ""}
+
+
+@dataclass
+class Scene:
+    app: ChatApp
+    store: MemoryStore
+    push: FakePush
+    sockets: Sockets
+
+    async def ticket(self, *, user: str = "ann", minutes: float = 5, dialect: str = "session") -> str:
+        expires = self.app.clock.now() + timedelta(minutes=minutes)
+        await self.store.issue(Ticket("t1", SESSION, user, dialect, expires))
+        return f"{SESSION}.t1"
+
+    async def connect(self, ticket: str, *, user: str = "ann", offers: tuple[str, ...] = ()) -> Any:
+        event = SocketEvent("connect", "connect", "c1", user, query={"ticket": [ticket]}, subprotocols=offers)
+        return await handle(self.app, event)
+
+    async def say(self, frame: Any, *, dialect: str = "session", user: str = "ann") -> Any:
+        data = frame if isinstance(frame, str) else orjson.dumps(frame).decode()
+        states = STATES | {"dialect": dialect, "user": user}
+        reply = await handle(self.app, SocketEvent("user", "message", "c1", user, data=data, states=states))
+        assert isinstance(reply, Said)
+        return reply.frame
+
+
+@pytest.fixture
+async def scene() -> AsyncGenerator[Scene]:
+    made = make_app(["Hello"])
+    app, store, push = made.app, made.store, FakePush()
+    rooms = Rooms(
+        push=push, presence=store, conversations=store, turns=store, instances=store, dialects=DIALECTS
+    )
+    attendance = Attendance(store, rooms, push, app.clock, per_session=5, per_user=2)
+    app.sockets = Sockets(push, store, rooms, attendance, FloodGuard(app.clock.monotonic))
+    await store.create_session("ann", SessionDraft(SESSION))
+    yield Scene(app, store, push, app.sockets)
+    await made.wait_for_turns()
+    await app.tasks.close()
+    await app.sockets.aclose()
+    await app.close()
+
+
+async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
+    offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
+    accepted = await scene.connect(await scene.ticket(), offers=offers)
+    assert accepted == Accepted("ann", (f"s.{SESSION}.session",), "json.reliable.webpubsub.azure.v1", STATES)
+    assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
+    assert (await scene.connect(await scene.ticket())).subprotocol == ""
+
+
+async def test_no_other_ticket_does(scene: Scene) -> None:
+    good = await scene.ticket()
+    for ticket in ("", "x", f"{SESSION}.", f"{SESSION}.other", f"other.{good.partition('.')[2]}", "../.."):
+        with pytest.raises(Unauthenticated):
+            await scene.connect(ticket)
+    with pytest.raises(Unauthenticated):
+        await scene.connect(good, user="eve")
+    with pytest.raises(Unauthenticated):
+        await scene.connect(await scene.ticket(minutes=-0.01))
+    assert (await scene.store.present(SESSION)).connections == ()
+
+
+async def test_who_was_taken_out_meanwhile_is_not_let_in(scene: Scene) -> None:
+    with pytest.raises(SessionNotFound):
+        await scene.connect(await scene.ticket(user="bob"), user="bob")
+
+
+async def test_a_full_session_lets_nobody_in(scene: Scene) -> None:
+    ticket = await scene.ticket()
+    for name in ("a", "b"):
+        event = SocketEvent("connect", "connect", name, "ann", query={"ticket": [ticket]})
+        await handle(scene.app, event)
+    with pytest.raises(TooManyConnections):
+        await scene.connect(ticket)
+
+
+@pytest.mark.parametrize(
+    "states", [{}, {"session": ""}, {**STATES, "dialect": "delta"}, {**STATES, "user": "eve"}]
+)
+async def test_a_socket_that_did_not_connect_through_here_is_refused(
+    scene: Scene, states: dict[str, str]
+) -> None:
+    for kind in ("connected", "disconnected", "user"):
+        with pytest.raises(Unauthenticated):
+            await handle(scene.app, SocketEvent(kind, kind, "c1", "ann", data="{}", states=states))  # type: ignore[arg-type]
+
+
+async def test_an_event_is_answered_before_its_turn_is_over(scene: Scene) -> None:
+    ack = await scene.say({"type": "send_message", "content": "Hi", "request_id": "r"})
+    assert ack == {
+        "type": "ack",
+        "request_id": "r",
+        "message_id": f"{SESSION}-00000001",
+        "turn_id": f"{SESSION}-00000002",
+    }
+    assert scene.app.runner.running == 1
+
+
+async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: Scene) -> None:
+    scene.store.fail_next("get_session", StoreUnavailable())
+    frame = await scene.say({"type": "send_message", "content": "Hi"})
+    assert (frame["type"], frame["error_code"]) == ("error", "STORE_UNAVAILABLE")
+    scene.store.fail_next("get_session", RuntimeError("a bug, with secrets in it"))
+    frame = await scene.say({"type": "chat", "payload": {"text": "Hi"}}, dialect="chat")
+    assert frame["type"] == "chat_error"
+    assert "secrets" not in orjson.dumps(frame).decode()
+
+
+async def test_a_message_that_is_too_long_is_refused(scene: Scene) -> None:
+    frame = await scene.say({"type": "send_message", "content": "x" * (256 * 1024 + 1)})
+    assert frame["error_code"] == "TOO_LARGE"
+
+
+async def test_a_turn_of_another_session_is_neither_stopped_nor_shown(scene: Scene) -> None:
+    other = "0" * 25 + "B"
+    await scene.store.create_session("ann", SessionDraft(other))
+    await scene.app.runner.start(_ask(other))
+    for frame in ({"type": "cancel"}, {"type": "resume", "after": 0}):
+        said = await scene.say({**frame, "turn_id": f"{other}-00000002"})
+        assert said["error_code"] == "INVALID_INPUT"
+    assert await scene.say({"type": "cancel"}) is None  # nothing runs here
+
+
+def _ask(session_id: str) -> Any:
+    from chat.turns.base import TurnRequest
+
+    return TurnRequest("ann", content="Hi", session_id=session_id)
+
+
+async def test_without_a_socket_service_there_are_no_events(scene: Scene) -> None:
+    scene.app.sockets = None
+    with pytest.raises(PushError):
+        await scene.connect("x")
+    scene.app.sockets = scene.sockets
+
+
+async def test_an_app_that_closes_takes_no_events(scene: Scene) -> None:
+    scene.sockets.closing = True
+    with pytest.raises(ShuttingDown):
+        await scene.say({"type": "ping"})
+    scene.sockets.closing = False

@@ -42,7 +42,7 @@ class WebPubSub(PushService):
         self._key = parts.get("accesskey", "")
         self._identity = None if self._key else DefaultAzureCredential()
         credential: Any = AzureKeyCredential(self._key) if self._key else self._identity
-        self._client = WebPubSubServiceClient(self._endpoint, self._hub, credential)
+        self._client = WebPubSubServiceClient(self._endpoint, self._hub, credential, retry_total=1)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=200), timeout=aiohttp.ClientTimeout(TIMEOUT)
         )

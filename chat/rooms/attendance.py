@@ -1,7 +1,7 @@
 """Who is in a room: sockets that come and go, and who types."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -44,11 +44,11 @@ class Attendance:
 
     async def admit(self, ticket: Ticket, connection_id: str) -> Connection:
         """Note a socket that is about to open. TooManyConnections."""
-        present = await self._presence.present(ticket.session_id)
-        others = [each for each in present.connections if each.id != connection_id]
+        live = await self._presence.connections(ticket.session_id)
+        others = [each for each in live if each.id != connection_id]
         if self._is_full(others, ticket.user_id):
-            present = await self._without_ghosts(ticket.session_id)
-            others = [each for each in present.connections if each.id != connection_id]
+            live = await self._without_ghosts(ticket.session_id)
+            others = [each for each in live if each.id != connection_id]
         if self._is_full(others, ticket.user_id):
             raise TooManyConnections
         now = self._clock.now()
@@ -76,10 +76,10 @@ class Attendance:
         self._noted.pop(connection.id, None)
         if not await self._presence.leave(connection, self._clock.now()):
             return
-        present = await self._presence.present(connection.session_id)
-        if all(each.user_id != connection.user_id for each in present.connections):
+        live = await self._presence.connections(connection.session_id)
+        if all(each.user_id != connection.user_id for each in live):
             self._stop_typing(connection.session_id, connection.user_id)
-            await self._tell_of(connection, "user_left", len(present.connections))
+            await self._tell_of(connection, "user_left", len(live))
         await self._presence.forget_tickets(connection.session_id, expired_before=self._clock.now())
 
     def heard(self, connection: Connection) -> None:
@@ -113,10 +113,10 @@ class Attendance:
             record("notice_lost", connection_id=connection_id, code=error.code)
 
     async def turn_out(
-        self, present: Presence, text: str, *, whom: Callable[[Connection], bool] = lambda _: True
+        self, live: Sequence[Connection], text: str, *, whom: Callable[[Connection], bool] = lambda _: True
     ) -> None:
-        """Close sockets of a session, with a word why."""
-        for each in present.connections:
+        """Close sockets, with a word why."""
+        for each in live:
             if whom(each):
                 await self.notice(each.id, "warning", text)
                 try:
@@ -126,7 +126,7 @@ class Attendance:
 
     async def tell_user(self, session_id: str, user_id: str, level: str, text: str) -> None:
         """A word to all sockets that a user has in a session."""
-        for each in (await self._presence.present(session_id)).connections:
+        for each in await self._presence.connections(session_id):
             if each.user_id == user_id:
                 await self.notice(each.id, level, text)
 
@@ -164,17 +164,16 @@ class Attendance:
         except ChatError as error:
             record("socket_not_noted", connection_id=connection.id, code=error.code)
 
-    async def _without_ghosts(self, session_id: str) -> Presence:
+    async def _without_ghosts(self, session_id: str) -> list[Connection]:
         """Who is there, once sockets whose end nobody told us of are gone."""
-        present = await self._presence.present(session_id)
         old = self._clock.now() - STALE
         live: list[Connection] = []
-        for each in present.connections:
+        for each in await self._presence.connections(session_id):
             if each.seen < old and not await self._lives(each):
                 await self.left(each)
             else:
                 live.append(each)
-        return replace(present, connections=tuple(live))
+        return live
 
     async def _lives(self, connection: Connection) -> bool:
         try:

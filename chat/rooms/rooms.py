@@ -69,9 +69,12 @@ class Rooms(TurnWatcher):
         self._live: dict[str, _Live] = {}
         self._tasks = TaskSet()
 
-    def started(self, started: StartedTurn, feed: EventFeed, *, asked: bool, pace: Pace) -> None:
+    def started(self, started: StartedTurn, feed: EventFeed, *, new: bool, asked: bool, pace: Pace) -> None:
         live = self._live[started.turn.id] = _Live(started, feed, pace, asked)
-        self._tasks.spawn(self._open(live))
+        if new:
+            live.joins = None
+        else:
+            self._tasks.spawn(self._open(live))
 
     def ended(self, turn: Turn, *, lost: bool) -> None:
         live = self._live.get(turn.id)
@@ -131,11 +134,11 @@ class Rooms(TurnWatcher):
         for pause in OPENING:
             await asyncio.sleep(pause)
             try:
-                present = await self._presence.present(live.started.turn.session_id)
+                watching = await self._presence.connections(live.started.turn.session_id)
             except ChatError as error:
                 record("room_not_opened", turn_id=live.started.turn.id, code=error.code)
                 continue
-            for name in {each.dialect for each in present.connections} & self._dialects.keys():
+            for name in {each.dialect for each in watching} & self._dialects.keys():
                 self._gate(live, name, late=False)
             break
         joins, live.joins = live.joins or (), None
@@ -200,8 +203,8 @@ class Rooms(TurnWatcher):
         """The end of a turn whose process died, to everybody who saw it begin."""
         try:
             events = await self._turns.read_events(turn)
-            present = await self._presence.present(turn.session_id)
-            for name in {each.dialect for each in present.connections} & self._dialects.keys():
+            watching = await self._presence.connections(turn.session_id)
+            for name in {each.dialect for each in watching} & self._dialects.keys():
                 encoder = self._dialects[name].encoder(turn)
                 *_, last = ([*encoder.encode(each)] for each in events)
                 for payload in last:

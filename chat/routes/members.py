@@ -43,8 +43,8 @@ async def delete_member(app: ChatApp, principal: Principal, request: Request) ->
     session = await app.conversations.set_member(principal.user_id, session_id, user_id, None)
     if app.sockets is not None:
         text = "You are no longer a member of this session."
-        present = await app.sockets.presence.present(session_id)
-        await app.sockets.attendance.turn_out(present, text, whom=lambda each: each.user_id == user_id)
+        live = await app.sockets.presence.connections(session_id)
+        await app.sockets.attendance.turn_out(live, text, whom=lambda each: each.user_id == user_id)
     await _changed(app, session)
     return json_reply({"message": "Member removed", "session_id": session_id, "user_id": user_id})
 

@@ -14,7 +14,6 @@ from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
 from chat.store.base import SessionChanges, SessionDraft
-from chat.store.presence_base import Presence
 
 
 async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -80,10 +79,10 @@ async def update_session(app: ChatApp, principal: Principal, request: Request) -
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`DELETE /api/v1/chat/sessions/{id}`"""
     session_id = request.path_params["session_id"]
-    present = await app.sockets.presence.present(session_id) if app.sockets is not None else Presence()
+    live = await app.sockets.presence.connections(session_id) if app.sockets is not None else ()
     await app.runner.delete_session(principal.user_id, session_id)
     if app.sockets is not None:
-        app.tasks.spawn(app.sockets.attendance.turn_out(present, "The session was deleted."))
+        app.tasks.spawn(app.sockets.attendance.turn_out(live, "The session was deleted."))
     return json_reply({"message": "Session deleted", "id": session_id})
 
 

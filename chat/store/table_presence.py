@@ -51,15 +51,18 @@ class TablePresence:
         await self._sessions.upsert(keys | {"user_id": connection.user_id, "seen": seen})
         return True
 
+    async def connections(self, session_id: str) -> tuple[Connection, ...]:
+        rows = await self._sessions.rows(key_range(session_id, "c-", "c."))
+        return tuple(_connection(row) for row in rows)
+
     async def present(self, session_id: str) -> Presence:
         live, seen = await together(
-            self._sessions.rows(key_range(session_id, "c-", "c.")),
-            self._sessions.rows(key_range(session_id, "u-", "u.")),
+            self.connections(session_id), self._sessions.rows(key_range(session_id, "u-", "u."))
         )
         last_seen = {
             row.values["user_id"]: moment(row.values["seen"]) for row in seen if "seen" in row.values
         }
-        return Presence(tuple(_connection(row) for row in live), last_seen)
+        return Presence(live, last_seen)
 
     async def forget_tickets(self, session_id: str, *, expired_before: datetime) -> None:
         rows = await self._sessions.rows(key_range(session_id, "w-", "w."))

@@ -59,10 +59,16 @@ class TurnWatcher(Protocol):
     """Is told of the turns of this process, to show them to whoever does not ask. Its methods return at once."""
 
     def started(
-        self, started: StartedTurn, feed: EventFeed, *, asked: bool, pace: Callable[[float], None]
+        self,
+        started: StartedTurn,
+        feed: EventFeed,
+        *,
+        new: bool,
+        asked: bool,
+        pace: Callable[[float], None],
     ) -> None:
-        """A turn began here; `asked` when its question is new. `pace` sets the seconds in which its deltas are merged,
-        where that is longer than usual."""
+        """A turn began here, in a `new` session or not; `asked` when its question is new. `pace` sets the seconds in
+        which its deltas are merged, where that is longer than usual."""
         ...
 
     def ended(self, turn: Turn, *, lost: bool) -> None:
@@ -82,7 +88,13 @@ class NoWatcher(TurnWatcher):
     """Where nobody watches."""
 
     def started(
-        self, started: StartedTurn, feed: EventFeed, *, asked: bool, pace: Callable[[float], None]
+        self,
+        started: StartedTurn,
+        feed: EventFeed,
+        *,
+        new: bool,
+        asked: bool,
+        pace: Callable[[float], None],
     ) -> None:
         return
 

@@ -243,7 +243,8 @@ class TurnRunner:
             dialect=turn.dialect,
             messages=start.started.session.message_count,
         )
-        self._watcher.started(start.started, run.feed, asked=not request.message_id, pace=run.pace)
+        new, asked = not request.session_id, not request.message_id
+        self._watcher.started(start.started, run.feed, new=new, asked=asked, pace=run.pace)
         if self._draining:
             run.stop(Interrupted())
         return LiveTurn(turn, run.feed)

@@ -12,7 +12,15 @@ from local.pubsub_service.options import SYSTEM_EVENTS, Handler, Options
 from local.pubsub_service.rest import RestApi
 from local.pubsub_service.upstream import Upstream
 
-CHANGEABLE = ("send_delay", "ack_delay", "recovery", "max_queued", "failed_events", "handler_timeout")
+CHANGEABLE = (
+    "send_delay",
+    "ack_delay",
+    "recovery",
+    "max_queued",
+    "failed_events",
+    "handler_timeout",
+    "retry_pauses",
+)
 
 
 class Control:

@@ -31,7 +31,7 @@ class Handler:
 
 @dataclass(slots=True)
 class Options:
-    """Times are seconds. What tests change while it runs: the delays, `recovery`, `max_queued`, `failed_events`."""
+    """Times are seconds. `control.py` says which of them tests may change while it runs."""
 
     key: str = KEY
     host: str = "127.0.0.1"

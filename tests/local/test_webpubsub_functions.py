@@ -45,6 +45,8 @@ async def socket(address: tuple[str, Host]) -> AsyncGenerator[aiohttp.ClientWebS
         handlers = [{"url": f"{host.url}/runtime/webhooks/webpubsub"}]
         async with http.put(f"{url}/_pubsub/hubs/chat/handlers", data=json.dumps(handlers)) as reply:
             assert reply.status == 204
+        async with http.post(f"{url}/_pubsub/settings", data=json.dumps({"retry_pauses": [0.05]})) as reply:
+            assert reply.status == 200
         token: Any = await service.get_client_access_token(user_id="bob")
         async with http.ws_connect(token["url"], protocols=PROTOCOLS) as opened:
             hello = await opened.receive_json(timeout=5)

@@ -157,11 +157,23 @@ async def test_a_room_is_told_that_a_turn_died() -> None:
 
 
 @virtual
+async def test_a_new_session_is_not_asked_for_sockets_and_may_get_some() -> None:
+    here = await world()
+    instance = here.instance(lines(10, 0.1))
+    live = await instance.runner.start(ask("Hi"))
+    await asyncio.sleep(0.5)
+    assert here.store.calls["connections"] == 0
+    instance.rooms.joined(Join(live.turn.id, "late", "chat"))
+    await asyncio.sleep(5)
+    assert here.push.seen["late"][0]["type"] == "chat_start"
+
+
+@virtual
 async def test_a_store_that_cannot_say_who_watches_does_not_hold_the_turn() -> None:
     here = await world()
     instance = here.instance(["done"])
     await here.socket("s")
-    here.store.fail_next("present", StoreUnavailable())
+    here.store.fail_next("connections", StoreUnavailable())
     live = await instance.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(1)
     assert (await here.store.get_turn("ann", live.turn.id)).state == "finished"
@@ -191,7 +203,7 @@ async def test_who_joins_before_it_is_known_who_watches_keeps_nobody_from_the_be
     here = await world()
     maker = here.instance(lines(5, 0.1))
     await here.socket("first", "chat")
-    here.store.fail_next("present", StoreUnavailable(), times=2)
+    here.store.fail_next("connections", StoreUnavailable(), times=2)
     live = await maker.runner.start(ask("Hi", session_id=SESSION))
     await here.socket("late", "chat")
     maker.rooms.joined(Join(live.turn.id, "late", "chat"))

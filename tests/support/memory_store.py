@@ -359,6 +359,10 @@ class MemoryStore(Faults):
         return True
 
     @port
+    async def connections(self, session_id: str) -> tuple[Connection, ...]:
+        return tuple(each for each in self._connections.values() if each.session_id == session_id)
+
+    @port
     async def present(self, session_id: str) -> Presence:
         live = tuple(each for each in self._connections.values() if each.session_id == session_id)
         return Presence(live, {user: seen for (of, user), seen in self._seen.items() if of == session_id})

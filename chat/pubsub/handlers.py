@@ -83,6 +83,11 @@ def _connection(app: ChatApp, event: SocketEvent) -> Connection:
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 
 
+def _nonce(event: SocketEvent) -> str:
+    """The service sends an event again when our reply did not reach it: that must not ask the model twice."""
+    return f"{event.connection_id}:{event.id}" if event.id else ""
+
+
 def _is(user_id: str, event: SocketEvent) -> bool:
     """Whether the event is this user's. A header cannot hold every name as it is."""
     return event.user_id in (user_id, quote(user_id, safe=""), quote(user_id))
@@ -131,7 +136,8 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)
-        return Said(await act(app, sockets, connection, READERS[connection.dialect](event)))
+        action = READERS[connection.dialect](event)
+        return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
     except Forbidden:
         return Said(dialect.error(Forbidden("You may read this session, not write in it.")))
     except ChatError as error:

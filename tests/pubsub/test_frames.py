@@ -120,6 +120,7 @@ ACCEPTED = Accepted("ann", ("s.s.chat",), "json.webpubsub.azure.v1", STATES)
 
 def request(kind: str, name: str, **more: Any) -> str:
     context = {"eventType": kind, "eventName": name, "hub": "chat", "connectionId": "c1", "userId": "ann"}
+    context |= {"headers": {"Ce-Id": ["7"]}}
     context |= {"states": STATES} if name != "connect" else {"states": None}
     return orjson.dumps({"connectionContext": context, **more}).decode()
 
@@ -178,6 +179,7 @@ def headers(kind: str, name: str, **more: str) -> dict[str, str]:
         "ce-eventname": name,
         "ce-connectionid": "c1",
         "ce-userid": "ann",
+        "ce-id": "7",
         "content-type": "application/json",
     }
     return {key: value for key, value in (given | more).items() if value}

@@ -19,8 +19,8 @@ from chat.turns.waiting import OnBusy
 async def act(
     app: ChatApp, sockets: Sockets, connection: Connection, action: Action, *, nonce: str = ""
 ) -> JSONObject | str | None:
-    """Do it. `nonce` names the event, in case it comes again. The frame that answers, to this socket alone; what everybody shall see comes to it as to all others.
-    ChatError."""
+    """Do it. `nonce` names the event, in case it comes again. The frame that answers, to this socket alone; what
+    everybody shall see comes to it as to all others. ChatError."""
     match action:
         case Say():
             return await _say(app, sockets, connection, action, nonce)

@@ -15,7 +15,6 @@ import jwt
 import orjson
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import AzureError
-from azure.identity.aio import DefaultAzureCredential
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 from yarl import URL
 
@@ -40,7 +39,7 @@ class WebPubSub(PushService):
         parts = read_connection_string(settings.web_pubsub)
         self._endpoint = (parts.get("endpoint") or settings.web_pubsub_endpoint).rstrip("/")
         self._key = parts.get("accesskey", "")
-        self._identity = None if self._key else DefaultAzureCredential()
+        self._identity = None if self._key else _identity()
         credential: Any = AzureKeyCredential(self._key) if self._key else self._identity
         self._client = WebPubSubServiceClient(self._endpoint, self._hub, credential, retry_total=1)
         self._http = aiohttp.ClientSession(
@@ -120,6 +119,12 @@ class WebPubSub(PushService):
                 self._tokens.clear()
             self._tokens[target] = (token, until)
         return token
+
+
+def _identity() -> Any:
+    from azure.identity.aio import DefaultAzureCredential  # 10 MiB that a key does without
+
+    return DefaultAzureCredential()
 
 
 class _Translated:

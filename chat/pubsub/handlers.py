@@ -78,7 +78,11 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
 def _connection(app: ChatApp, event: SocketEvent) -> Connection:
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
-    if not states.get("session") or states.get("dialect") not in READERS or not _is(states["user"], event):
+    if (
+        not states.get("session")
+        or states.get("dialect") not in READERS
+        or not _is(states.get("user", ""), event)
+    ):
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 

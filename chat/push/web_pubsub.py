@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 from yarl import URL
 
-from chat.errors import PushError
+from chat.errors import PushError, PushRefused
 from chat.events import JSONObject
 from chat.push.base import PushService
 from chat.settings import Settings
@@ -28,6 +28,7 @@ SCOPE = "https://webpubsub.azure.com/.default"
 TIMEOUT = 10.0  # seconds for one call
 SIGNED = 300  # seconds for which a token that we signed is good
 RENEWED = 60  # seconds before its end at which it is made anew
+REFUSED = (400, 413, 415)  # what is no better the second time
 TOKENS = 2000  # targets whose tokens are kept
 
 
@@ -91,6 +92,8 @@ class WebPubSub(PushService):
         headers = {"authorization": f"Bearer {await self._token(target)}", "content-type": "application/json"}
         url = f"{target}?api-version={API_VERSION}{query}"
         async with self._call("POST", url, orjson.dumps(frame), headers) as response:
+            if response.status in REFUSED:
+                raise PushRefused(f"The socket service answered {response.status}.")
             if response.status not in (202, 404):  # a connection that is gone needs no frame
                 raise PushError(f"The socket service answered {response.status}.")
 

@@ -391,7 +391,7 @@ async def test_letters_beyond_the_first_plane_are_counted_as_browsers_do(here: C
 
 async def test_a_message_that_fits_into_no_frame_is_shown_in_part(here: ChatClient) -> None:
     session_id = await here.new_session()
-    text = "#chunks=2 " + "\u0001" * 250_000  # a byte each, and six in JSON
+    text = "#chunks=2 " + "\u0001" * 150_000  # a byte each, and six in JSON
     async with socket_of(here, room(session_id)) as socket, here.ask(session_id, text) as stream:
         await stream.read()
         shown = (await socket.of("message_update", action="new_message"))["message"]

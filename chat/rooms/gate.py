@@ -17,6 +17,7 @@ from chat.turns.feed import EventFeed
 
 WINDOW = 0.05  # seconds in which pieces of text are merged while sockets watch: a unit carries about 180 sends a second
 SLOWEST = 0.25  # the longest window, however slow the service is
+DRAINING = 1.25  # times the time of a send, the window while more than one frame is to be sent
 PATIENCE = 30.0  # seconds for which a send is tried again
 JOINING = 2.0  # the same for what one late joiner is shown
 
@@ -121,7 +122,9 @@ class GroupGate:
             await self._patiently(lambda: self._push.send_to_group(self._group, filled), PATIENCE)
         except PushRefused as error:
             record("frame_refused", turn_id=self._turn.id, type=str(payload.get("type")), code=error.code)
-        window = min(max(WINDOW, self._time() - began), SLOWEST)
+        took = self._time() - began
+        # A little slower than the service while frames wait for it: at its very pace they would wait for ever.
+        window = min(max(WINDOW, took * DRAINING if self._news else took), SLOWEST)
         if window != self.window:
             self.window = window
             self._on_pace()

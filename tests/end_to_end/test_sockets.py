@@ -426,11 +426,10 @@ async def _opens(url: str) -> bool:
     return await _handshake(url) == 101
 
 
-@pytest.mark.parametrize(("delay", "behind"), [(0.0, 0.25), (0.05, 0.4)])
-async def test_a_slow_service_is_kept_up_with(
-    pair: Stack, here: ChatClient, delay: float, behind: float
-) -> None:
-    """No delta is later than the round trip and the merge window; and a group gets at most 25 sends a second."""
+@pytest.mark.parametrize("delay", [0.0, 0.05])
+async def test_a_slow_service_is_kept_up_with(pair: Stack, here: ChatClient, delay: float) -> None:
+    """A gate that sent every delta would be seconds behind at the end of these five. How far it may be exactly is in
+    `tests/rooms/test_gate.py`, where the time is our own. And a group gets at most 25 sends a second."""
     session_id = await here.new_session()
     async with aiohttp.ClientSession() as http:
         await http.post(f"{pair.socket_url}/_pubsub/reset")
@@ -451,7 +450,7 @@ async def test_a_slow_service_is_kept_up_with(
         if len(stamp) > 8  # a stamp may be cut in two by the merging
     ]
     assert len(late) > 900
-    assert sorted(late)[int(len(late) * 0.99)] < behind
+    assert sorted(late)[int(len(late) * 0.99)] < 1
     times = [each["at"] for each in sends if each["target"] == "group"]
     busiest = max(sum(start <= each < start + 1 for each in times) for start in times)
     assert busiest <= 25

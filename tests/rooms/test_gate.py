@@ -25,9 +25,10 @@ from chat.events import (
 )
 from chat.messages import Turn
 from chat.push.base import group_of
-from chat.rooms.gate import PATIENCE, SLOWEST, WINDOW, GroupGate
+from chat.rooms.gate import DRAINING, PATIENCE, SLOWEST, WINDOW, GroupGate
 from chat.store.base import Join
 from chat.turns.feed import EventFeed
+from chat.turns.log import TurnLog
 from tests.support.fake_push import FakePush
 from tests.support.virtual_time import virtual
 
@@ -185,6 +186,37 @@ async def test_the_window_follows_the_pace_of_the_service() -> None:
     here.push.delay = 0.0
     await here.end()
     assert here.paces[-1] == WINDOW
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.05, 0.2])
+def test_a_slow_service_is_never_further_behind_than_its_round_trip_and_the_window(delay: float) -> None:
+    @virtual
+    async def run() -> None:
+        here = scene()
+        log = TurnLog(here.feed, window=0.02)
+        here.gate._on_pace = lambda: setattr(log, "window", max(0.02, here.gate.window))  # pyright: ignore[reportPrivateUsage]
+        log.window = here.gate.window
+        here.push.delay = delay
+        loop = asyncio.get_running_loop()
+        log.append(TurnStarted(TURN.id, "s", TURN.user_message_id, "t"))
+        log.append(StepStarted(0, "P", "m"))
+        log.append(TextStarted("t0"))
+        late: list[float] = []
+        shown = 0
+        for number in range(1000):
+            log.append(TextDelta("t0", f"{loop.time():.4f} "))
+            await asyncio.sleep(0.005)
+            for frame in here.push.seen["first"][shown:]:
+                late += [loop.time() - float(each) for each in frame["payload"].get("text", "").split()]
+            shown = len(here.push.seen["first"])
+            assert here.push.sends <= 3 + number * 0.005 / WINDOW  # never more than 20 a second
+        assert len(late) > 850
+        # The window, what is left of the send in flight, and the send itself; a tick of this test. What came before
+        # the gate knew how slow the service is takes a while to work off.
+        assert max(late[-60:]) <= max(WINDOW, delay * DRAINING) + 2 * delay + 0.02
+        assert max(late) <= 1.2
+
+    run()
 
 
 @virtual

@@ -112,12 +112,12 @@ class AioClient(_Heard):
 
 
 class SyncClient(_Heard):
-    """The same package's blocking client, in threads. It may lose the wake-up of an ack, and then waits for
-    `ack_timeout` and succeeds all the same."""
+    """The same package's blocking client, in threads. It may lose the wake-up of an ack or of an opened socket, and
+    then waits for the whole timeout and succeeds all the same."""
 
     def __init__(self, url: str, protocol: str = RELIABLE, **options: Any) -> None:
         super().__init__()
-        usual: dict[str, Any] = {"ack_timeout": 1, "message_retry_total": 1}
+        usual: dict[str, Any] = {"ack_timeout": 1, "start_timeout": 3, "message_retry_total": 1}
         usual |= {"message_retry_backoff_factor": 0.05, "reconnect_retry_backoff_factor": 0.05}
         self._client = SyncWebPubSubClient(url, protocol_type=protocol, **usual | options)
 

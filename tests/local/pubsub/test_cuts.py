@@ -13,6 +13,8 @@ from tests.local.pubsub.conftest import JOIN, Event, Service, Upstream, running_
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 
 every_client = pytest.mark.parametrize("kind", CLIENTS)
+# The blocking client's threads may find their socket gone; it recovers all the same.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 async def url_through(proxy: FaultyProxy, service: Service) -> str:

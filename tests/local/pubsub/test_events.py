@@ -130,6 +130,8 @@ async def test_an_event_repeated_while_its_handler_works_is_handled_once(service
         await socket.send_json(
             {"type": "event", "event": "slow", "ackId": 3, "dataType": "text", "data": "x"}
         )
+    await socket.send_json({"type": "ping"})
+    assert await socket.receive_json(timeout=5) == {"type": "pong"}  # both are heard
     await service.upstream.wait_for("slow")
     release.set()
     assert [(await socket.receive_json(timeout=5))["success"] for _ in range(2)] == [True, False]

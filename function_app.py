@@ -199,7 +199,8 @@ def socket_trigger(event_type: str, event_name: str) -> None:
     )(take)
 
 
-if read_setting("CHAT_WEBPUBSUB_EVENTS") == "trigger":
+has_sockets = any(map(read_setting, ("WebPubSubConnectionString", "WebPubSubConnectionString__serviceUri")))
+if has_sockets and read_setting("CHAT_WEBPUBSUB_EVENTS") == "trigger":
     from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
 
     for name in SYSTEM_EVENTS:

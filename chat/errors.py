@@ -8,7 +8,7 @@ ChatError (500)
   ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
-  PushError (503)           TooManyConnections 429, RateLimited 429
+  PushError (503)           PushRefused, TooManyConnections 429, RateLimited 429
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
 One object has three faces: before the first event an HTTP problem (protocol section 1), after it a `TurnFailed`,
@@ -263,6 +263,13 @@ class PushError(ChatError):
     status = 503
     code = "SOCKETS_UNAVAILABLE"
     retryable = True
+
+
+class PushRefused(PushError):
+    """The socket service does not take this frame."""
+
+    code = "FRAME_REFUSED"
+    retryable = False
 
 
 class TooManyConnections(PushError):

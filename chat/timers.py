@@ -8,9 +8,11 @@ from chat.telemetry import record
 
 
 async def sweep() -> None:
-    """End the turns of dead instances and purge old events; a store that is away is tried again next time."""
+    """End the turns of dead instances, answer what those that stopped left, and purge old events. A store that is away
+    is asked again next time."""
     app = await current_app()
     try:
         await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
+        await app.runner.waiting.answer_left()
     except StoreError as error:
         record("sweep_failed", code=error.code)

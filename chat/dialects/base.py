@@ -21,6 +21,15 @@ class Encoder(Protocol):
         ...
 
 
+PIECE = 64 * 1024
+"""Characters of one frame: the service takes 1 MB, and JSON may write a character as six bytes."""
+
+
+def pieces(text: str) -> Iterable[str]:
+    """A text in parts that fit into a frame each."""
+    return (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+
+
 def no_snapshot(_turn: Turn, _events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """Of a dialect that no socket speaks."""
     return ()

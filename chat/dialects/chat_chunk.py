@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chat.dialects.base import Dialect
+from chat.dialects.base import Dialect, pieces
 from chat.errors import ChatError
 from chat.events import (
     JSONObject,
@@ -45,7 +45,7 @@ def _encoder(turn: Turn) -> ChatChunkEncoder:
 
 
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
-    """`chat_start`, and one chunk with the text so far: who had a part of it begins anew."""
+    """`chat_start`, and a chunk with the text so far: who had a part of it begins anew."""
     encoder = ChatChunkEncoder(turn.id)
     texts = [each for each in events if isinstance(each.event, TextDelta)]
     for numbered in events:
@@ -53,7 +53,8 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
             yield from encoder.encode(numbered)
         elif numbered is texts[-1]:
             text = "".join(each.event.text for each in texts if isinstance(each.event, TextDelta))
-            yield from encoder.encode(NumberedEvent(numbered.number, TextDelta("", text)))
+            for piece in pieces(text):
+                yield from encoder.encode(NumberedEvent(numbered.number, TextDelta("", piece)))
 
 
 def _error(error: ChatError) -> JSONObject:

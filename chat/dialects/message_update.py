@@ -4,10 +4,11 @@ A frame about a message holds its id alone where the whole of it is in the store
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import orjson
 
-from chat.dialects.base import Dialect
+from chat.dialects.base import PIECE, Dialect, pieces
 from chat.dialects.shapes import show_message
 from chat.errors import ChatError
 from chat.events import (
@@ -129,18 +130,25 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
                 text.append(str(payload["delta"]))
             else:
                 yield payload
-    if text:
-        whole = NumberedEvent(events[-1].number, TextDelta("", "".join(text)))
-        yield from MessageUpdateEncoder(turn).encode(whole)
+    encoder = MessageUpdateEncoder(turn)
+    for piece in pieces("".join(text)):
+        yield from encoder.encode(NumberedEvent(events[-1].number, TextDelta("", piece)))
 
 
 def _whole(message: Message, action: str) -> Iterable[JSONObject]:
     yield {
         "type": "message_update",
         "session_id": message.session_id,
-        "message": show_message(message),
+        "message": show_briefly(message),
         "action": action,
     }
+
+
+def show_briefly(message: Message) -> JSONObject:
+    """A message as it fits into a frame: of one that is too long only the beginning, marked as `truncated`."""
+    if len(message.content) <= PIECE:
+        return show_message(message)
+    return {**show_message(replace(message, content=message.content[:PIECE])), "truncated": True}
 
 
 def _welcome(facts: JSONObject) -> Iterable[JSONObject]:

@@ -17,13 +17,13 @@ from chat.turns.waiting import OnBusy
 
 
 async def act(
-    app: ChatApp, sockets: Sockets, connection: Connection, action: Action
+    app: ChatApp, sockets: Sockets, connection: Connection, action: Action, *, nonce: str = ""
 ) -> JSONObject | str | None:
-    """Do it. The frame that answers, to this socket alone; what everybody shall see comes to it as to all others.
-    ChatError."""
+    """Do it. `nonce` names the event, in case it comes again. The frame that answers, to this socket alone; what
+    everybody shall see comes to it as to all others. ChatError."""
     match action:
         case Say():
-            return await _say(app, sockets, connection, action)
+            return await _say(app, sockets, connection, action, nonce)
         case Cancel(turn_id):
             return await _cancel(app, connection, turn_id)
         case Resume(turn_id, after):
@@ -42,7 +42,9 @@ async def act(
             return f"Echo: {text}"
 
 
-async def _say(app: ChatApp, sockets: Sockets, connection: Connection, say: Say) -> JSONObject | None:
+async def _say(
+    app: ChatApp, sockets: Sockets, connection: Connection, say: Say, nonce: str
+) -> JSONObject | None:
     check_size("content", say.text, limit=app.settings.max_message_bytes)
     await sockets.attendance.typing(connection.session_id, connection.user_id, is_typing=False)
     if not say.reply:
@@ -64,6 +66,7 @@ async def _say(app: ChatApp, sockets: Sockets, connection: Connection, say: Say)
             pipeline=TRIP if say.planned else "",
             wire=wire,
             parent_message_id=say.parent_message_id,
+            nonce=nonce,
         ),
         cast("OnBusy", app.settings.busy or "queue"),
     )

@@ -57,6 +57,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
     common: dict[str, Any] = {
         "name": headers["ce-eventname"],
         "connection_id": headers["ce-connectionid"],
+        "id": headers.get("ce-id", ""),
         "user_id": _utf8(headers.get("ce-userid", "")),
         "states": _read_states(headers.get(STATE, "")),
     }

@@ -78,9 +78,18 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
 def _connection(app: ChatApp, event: SocketEvent) -> Connection:
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
-    if not states.get("session") or states.get("dialect") not in READERS or not _is(states["user"], event):
+    if (
+        not states.get("session")
+        or states.get("dialect") not in READERS
+        or not _is(states.get("user", ""), event)
+    ):
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
+
+
+def _nonce(event: SocketEvent) -> str:
+    """The service sends an event again when our reply did not reach it: that must not ask the model twice."""
+    return f"{event.connection_id}:{event.id}" if event.id else ""
 
 
 def _is(user_id: str, event: SocketEvent) -> bool:
@@ -131,7 +140,8 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)
-        return Said(await act(app, sockets, connection, READERS[connection.dialect](event)))
+        action = READERS[connection.dialect](event)
+        return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
     except Forbidden:
         return Said(dialect.error(Forbidden("You may read this session, not write in it.")))
     except ChatError as error:

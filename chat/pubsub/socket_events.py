@@ -26,6 +26,7 @@ class SocketEvent:
     name: str
     connection_id: str
     user_id: str
+    id: str = ""  # of the event among those of its socket: the same when the service sends it again
     data: str = ""  # of a user event
     states: Mapping[str, str] = field(
         default_factory=dict[str, str]

@@ -26,12 +26,19 @@ def read_trigger(request: str) -> SocketEvent:
         name=name,
         connection_id=str(context["connectionId"]),
         user_id=str(context.get("userId") or ""),
+        id=_event_id(context),
         data=str(said.get("data") or ""),
         states={key: _text(value) for key, value in (context.get("states") or {}).items()},
         query=said.get("query") or {},
         subprotocols=said.get("subprotocols") or (),
         reason=str(said.get("reason") or ""),
     )
+
+
+def _event_id(context: Mapping[str, Any]) -> str:
+    """From the headers of the event, which stand in its context."""
+    headers: Mapping[str, list[str]] = context.get("headers") or {}
+    return next((values[0] for name, values in headers.items() if name.lower() == "ce-id" and values), "")
 
 
 def _text(value: object) -> str:

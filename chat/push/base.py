@@ -1,4 +1,8 @@
-"""The port to the service that holds the sockets. All calls raise PushError when it does not answer."""
+"""The port to the service that holds the sockets.
+
+All calls raise PushError when it does not answer, and PushRefused for what it will never take: a frame of more than
+1 MB, for example.
+"""
 
 from typing import Protocol
 

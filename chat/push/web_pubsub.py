@@ -15,11 +15,10 @@ import jwt
 import orjson
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import AzureError
-from azure.identity.aio import DefaultAzureCredential
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 from yarl import URL
 
-from chat.errors import PushError
+from chat.errors import PushError, PushRefused
 from chat.events import JSONObject
 from chat.push.base import PushService
 from chat.settings import Settings
@@ -29,6 +28,7 @@ SCOPE = "https://webpubsub.azure.com/.default"
 TIMEOUT = 10.0  # seconds for one call
 SIGNED = 300  # seconds for which a token that we signed is good
 RENEWED = 60  # seconds before its end at which it is made anew
+REFUSED = (400, 413, 415)  # what is no better the second time
 TOKENS = 2000  # targets whose tokens are kept
 
 
@@ -40,7 +40,7 @@ class WebPubSub(PushService):
         parts = read_connection_string(settings.web_pubsub)
         self._endpoint = (parts.get("endpoint") or settings.web_pubsub_endpoint).rstrip("/")
         self._key = parts.get("accesskey", "")
-        self._identity = None if self._key else DefaultAzureCredential()
+        self._identity = None if self._key else _identity()
         credential: Any = AzureKeyCredential(self._key) if self._key else self._identity
         self._client = WebPubSubServiceClient(self._endpoint, self._hub, credential, retry_total=1)
         self._http = aiohttp.ClientSession(
@@ -92,6 +92,8 @@ class WebPubSub(PushService):
         headers = {"authorization": f"Bearer {await self._token(target)}", "content-type": "application/json"}
         url = f"{target}?api-version={API_VERSION}{query}"
         async with self._call("POST", url, orjson.dumps(frame), headers) as response:
+            if response.status in REFUSED:
+                raise PushRefused(f"The socket service answered {response.status}.")
             if response.status not in (202, 404):  # a connection that is gone needs no frame
                 raise PushError(f"The socket service answered {response.status}.")
 
@@ -120,6 +122,12 @@ class WebPubSub(PushService):
                 self._tokens.clear()
             self._tokens[target] = (token, until)
         return token
+
+
+def _identity() -> Any:
+    from azure.identity.aio import DefaultAzureCredential  # 10 MiB that a key does without
+
+    return DefaultAzureCredential()
 
 
 class _Translated:

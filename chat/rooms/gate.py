@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from chat.dialects.base import Dialect
-from chat.errors import ChatError, PushError
+from chat.errors import ChatError, PushError, PushRefused
 from chat.events import JSONObject, NumberedEvent
 from chat.messages import Turn
 from chat.push.base import PushService, group_of
@@ -18,6 +18,7 @@ from chat.turns.feed import EventFeed
 WINDOW = 0.05  # seconds in which pieces of text are merged while sockets watch: a unit carries about 180 sends a second
 SLOWEST = 0.25  # the longest window, however slow the service is
 PATIENCE = 30.0  # seconds for which a send is tried again
+JOINING = 2.0  # the same for what one late joiner is shown
 
 type Fill = Callable[[JSONObject], Awaitable[JSONObject]]
 
@@ -105,28 +106,35 @@ class GroupGate:
         seen = [each for each in self._feed.events if each.number <= self._shown]
         for payload in shown_to(self._turn, self._dialect, seen, join):
             filled = await self._fill(payload)
-            await self._patiently(
-                lambda frame=filled: self._push.send_to_connection(join.connection_id, frame)
-            )
+            try:
+                await self._patiently(
+                    lambda frame=filled: self._push.send_to_connection(join.connection_id, frame), JOINING
+                )
+            except PushError as error:  # the others do not wait for it: it may ask again
+                record("joiner_not_shown", connection_id=join.connection_id, code=error.code)
+                return
 
     async def _send(self, payload: JSONObject) -> None:
         filled = await self._fill(payload)
         began = self._time()
-        await self._patiently(lambda: self._push.send_to_group(self._group, filled))
+        try:
+            await self._patiently(lambda: self._push.send_to_group(self._group, filled), PATIENCE)
+        except PushRefused as error:
+            record("frame_refused", turn_id=self._turn.id, type=str(payload.get("type")), code=error.code)
         window = min(max(WINDOW, self._time() - began), SLOWEST)
         if window != self.window:
             self.window = window
             self._on_pace()
 
-    async def _patiently(self, send: Callable[[], Awaitable[None]]) -> None:
+    async def _patiently(self, send: Callable[[], Awaitable[None]], patience: float) -> None:
         """A frame that is left out would be a hole in the answer: it is tried again, and all others wait."""
-        deadline = self._time() + PATIENCE
+        deadline = self._time() + patience
         pause = 0.1
         while True:
             try:
                 return await send()
-            except PushError:
-                if self._time() > deadline:
+            except PushError as error:
+                if not error.retryable or self._time() > deadline:
                     raise
             await asyncio.sleep(random.uniform(pause / 2, pause))
             pause = min(pause * 2, 2.0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from chat.dialects.base import Dialect
-from chat.dialects.shapes import show_message
+from chat.dialects.message_update import show_briefly
 from chat.errors import ChatError, EventsGone
 from chat.events import JSONObject
 from chat.messages import Message, Turn
@@ -156,7 +156,7 @@ class Rooms(TurnWatcher):
         if name in live.gates:
             return live.gates[name]
         started, dialect = live.started, self._dialects[name]
-        placeholder = show_message(started.assistant_message)
+        placeholder = show_briefly(started.assistant_message)
         first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
             started.turn,
@@ -227,4 +227,4 @@ class Rooms(TurnWatcher):
             stored = await self._conversations.load_message(str(message["id"]))
         except ChatError:
             return payload
-        return {**payload, "message": show_message(stored)}
+        return {**payload, "message": show_briefly(stored)}

@@ -291,6 +291,14 @@ class InstanceStore(Protocol):
         """Say that a socket wants to see a turn."""
         ...
 
+    async def post_waiting(self, session_id: str) -> None:
+        """Leave it to whoever comes to answer what waits in a session: this process stops."""
+        ...
+
+    async def take_waiting(self) -> list[str]:
+        """The sessions that were left, once: who takes them answers."""
+        ...
+
     async def take_mail(self, instance_id: str) -> Mail:
         """Read and remove what others left, in one query when there is nothing."""
         ...

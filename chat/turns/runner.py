@@ -56,7 +56,7 @@ class TurnRunner:
         history: int,
         watcher: TurnWatcher | None = None,
     ) -> None:
-        self.waiting = WaitingMessages(conversations, start=self.start, cancel=self.cancel, clock=clock)
+        self.waiting = WaitingMessages(conversations, instances, self.start, self.cancel, clock)
         self._watcher = watcher or NoWatcher()
         self._conversations = conversations
         self._turns = turns
@@ -65,7 +65,7 @@ class TurnRunner:
         self._window = window
         self._turn_limit = turn_limit
         self._running: dict[str, RunningTurn] = {}
-        self._starting = 0
+        self._starting = self._leaving = 0
         self._draining = False
         self._tasks = TaskSet()
         self._lease = LeaseKeeper(
@@ -178,12 +178,15 @@ class TurnRunner:
         for run in self._running.values():
             run.stop(Interrupted())
         deadline = self._clock.monotonic() + STOPPING
-        while (self._running or self._starting) and self._clock.monotonic() < deadline:  # noqa: ASYNC110
+        while self._busy() and self._clock.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await self._remote.close()
         left = bool(self._running or self._starting or self._starter.unsure)
         await self._lease.close(give_back=not left)
         await self._tasks.close()
+
+    def _busy(self) -> bool:
+        return bool(self._running or self._starting or self._leaving)
 
     async def _start(self, request: TurnRequest) -> LiveTurn:
         if self._draining:
@@ -269,8 +272,17 @@ class TurnRunner:
             self._remote.adopt(turn, run.feed)
         else:
             _record_end(turn)
-            if not self._draining:
-                await self.waiting.answer(turn.session_id)
+            await self._go_on(turn.session_id)
+
+    async def _go_on(self, session_id: str) -> None:
+        """What waited for the end of a turn is answered, here or by another process."""
+        if not self._draining:
+            return await self.waiting.answer(session_id)
+        self._leaving += 1
+        try:
+            return await self.waiting.leave(session_id)
+        finally:
+            self._leaving -= 1
 
     async def _opened(self, turn: Turn) -> LiveTurn:
         run = self._running.get(turn.id)

@@ -7,7 +7,7 @@ from typing import Literal
 from chat.clock import Clock
 from chat.errors import ChatError, StoreError, TurnInProgress
 from chat.messages import Message, MessageDraft, WaitingMessage, message_id
-from chat.store.base import ConversationStore
+from chat.store.base import ConversationStore, InstanceStore
 from chat.telemetry import record
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
@@ -25,12 +25,12 @@ class WaitingMessages:
     def __init__(
         self,
         conversations: ConversationStore,
-        *,
+        instances: InstanceStore,
         start: Callable[[TurnRequest], Awaitable[LiveTurn]],
         cancel: Callable[[str, str], Awaitable[object]],
         clock: Clock,
     ) -> None:
-        self._conversations = conversations
+        self._conversations, self._instances = conversations, instances
         self._start, self._cancel = start, cancel
         self._clock = clock
 
@@ -63,6 +63,19 @@ class WaitingMessages:
                 record("waiting_not_answered", session_id=session_id, code=error.code)
                 return None
         return None
+
+    async def leave(self, session_id: str) -> None:
+        """Leave what waits to another process, because this one stops."""
+        try:
+            if (await self._conversations.load_session(session_id)).waiting:
+                await self._instances.post_waiting(session_id)
+        except ChatError as error:  # whoever looks at the session next finds it
+            record("waiting_not_left", session_id=session_id, code=error.code)
+
+    async def answer_left(self) -> None:
+        """Answer what other processes left. StoreError."""
+        for session_id in await self._instances.take_waiting():
+            await self.answer(session_id)
 
     async def answer_to(self, user_id: str, message: Message, *, patience: float) -> str:
         """The id of the turn that answers a message that waited, as soon as there is one. TurnInProgress after

@@ -14,7 +14,7 @@ from local.pubsub_service.connections import Connection
 from local.pubsub_service.filters import BadFilter, read_filter
 from local.pubsub_service.frames import DATA_TYPES, Message, Payload
 from local.pubsub_service.hubs import Hub, Hubs, deliver
-from local.pubsub_service.options import Options
+from local.pubsub_service.options import MAX_FRAME, Options
 from local.pubsub_service.permissions import DEEDS, Deed
 from local.pubsub_service.tokens import BadToken, check_rest_token, make_client_token
 
@@ -246,6 +246,8 @@ async def _payload(request: web.Request) -> Payload:
     if kind is None:
         raise Wrong(415, f"{request.content_type} cannot be sent.")
     raw = await request.read()
+    if len(raw) > MAX_FRAME:
+        raise Wrong(413, f"A message has at most {MAX_FRAME} bytes.")
     if kind == "json":
         try:
             raw = orjson.dumps(orjson.loads(raw))

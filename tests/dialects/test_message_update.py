@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
-from chat.messages import Turn
+from chat.messages import Message, Turn
 from tests.support.sockets import said
 
 TURN = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
@@ -191,6 +192,20 @@ def _rest(dialect: Dialect, events: list[NumberedEvent], cut: int) -> list[Any]:
     """As the group gets it: by an encoder that saw everything before."""
     before, whole = encoded(dialect, events[:cut]), encoded(dialect, events)
     return whole[len(before) :]
+
+
+def test_no_frame_is_longer_than_the_service_takes() -> None:
+    text = "\u0001🎉" * 200_000
+    deltas = [TextDelta("t0", text[start : start + 8192]) for start in range(0, len(text), 8192)]
+    events = numbered(STARTED, StepStarted(0, "P", "m"), TextStarted("t0"), *deltas)
+    for dialect in (MESSAGE_UPDATE, CHAT_CHUNK):
+        assert max(len(orjson.dumps(each)) for each in dialect.snapshot(TURN, events)) < 1_000_000
+    assert said(list(MESSAGE_UPDATE.snapshot(TURN, events))) == text
+    long = Message("m", "s", 1, "assistant", text, TURN.started_at, TURN.started_at)
+    [frame] = MESSAGE_UPDATE.message(long, "completed")
+    assert len(orjson.dumps(frame)) < 1_000_000
+    shown: Any = frame["message"]
+    assert text.startswith(shown["content"]) and shown["truncated"] is True
 
 
 def test_a_snapshot_of_nothing_is_nothing() -> None:

@@ -15,7 +15,7 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.slow
 
 ROUND = 4  # requests
-WARM_UP, ROUNDS, AT_ONCE = 100, 400, 8
+WARM_UP, ROUNDS, AT_ONCE = 250, 400, 8  # pools and caches grow over the first 1,000 requests
 PER_REQUEST_KB = 0.7  # the worker alone used to keep 2.2 KB of each
 
 PROBED_APP = f"""

@@ -389,6 +389,18 @@ async def test_letters_beyond_the_first_plane_are_counted_as_browsers_do(here: C
     assert "🎉" in said(socket.frames)
 
 
+async def test_a_message_that_fits_into_no_frame_is_shown_in_part(here: ChatClient) -> None:
+    session_id = await here.new_session()
+    text = "#chunks=2 " + "\u0001" * 150_000  # a byte each, and six in JSON
+    async with socket_of(here, room(session_id)) as socket, here.ask(session_id, text) as stream:
+        await stream.read()
+        shown = (await socket.of("message_update", action="new_message"))["message"]
+        assert shown["truncated"] is True
+        assert text.startswith(shown["content"])
+        await socket.of("message_update", action="completed")
+    assert (await here.messages(session_id))[0]["content"] == text
+
+
 async def test_a_flood_closes_only_the_one_who_floods(here: ChatClient) -> None:
     session_id = await here.new_session()
     async with socket_of(here, room(session_id)) as flooder, socket_of(here, room(session_id)) as other:

@@ -3,6 +3,9 @@
 import base64
 import hashlib
 import hmac
+import os
+import subprocess
+import sys
 from typing import Any
 
 import orjson
@@ -23,6 +26,7 @@ from chat.pubsub.frames import (
 from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return
+from tests.support.processes import ROOT
 
 GIVEN: dict[str, Any] = {"pois": [], "requirements": [], "plan": []}
 
@@ -99,19 +103,41 @@ def test_what_a_client_says_is_an_action(
         assert READERS[dialect](heard(data, name)) == action
 
 
-def test_there_is_a_trigger_for_every_name_of_a_frame() -> None:
-    import function_app
+SOCKETS = {"WebPubSubConnectionString": "Endpoint=http://127.0.0.1:9;AccessKey=x;Version=1.0;"}
+TRIGGERS = """
+import json, function_app
+triggers = [each.get_trigger().get_dict_repr() for each in function_app.app.get_functions()]
+found = [each for each in triggers if each["type"] == "webPubSubTrigger"]
+print(json.dumps([(each["hub"], each["eventType"], each["eventName"]) for each in found]))
+"""
 
-    functions = {
-        each.get_function_name(): each.get_trigger().get_dict_repr()
-        for each in function_app.app.get_functions()
-    }
-    names = {
-        (each["eventType"], each["eventName"])
-        for each in functions.values()
-        if each["type"] == "webPubSubTrigger"
-    }
-    assert names == {("user", name) for name in EVENTS} | {("system", name) for name in SYSTEM_EVENTS}
+
+@pytest.mark.parametrize(
+    ("settings", "hub"),
+    [
+        (SOCKETS, "chat"),
+        (SOCKETS | {"WebPubSubHub": "talk"}, "talk"),
+        ({"WebPubSubConnectionString__serviceUri": "https://x.test"}, "chat"),
+        (SOCKETS | {"CHAT_WEBPUBSUB_EVENTS": "http"}, ""),
+        ({}, ""),
+    ],
+)
+def test_there_is_a_trigger_for_every_name_of_a_frame_where_they_are_wanted(
+    settings: dict[str, str], hub: str
+) -> None:
+    """In a process of its own, since the app is indexed when it is imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRIGGERS],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = {tuple(each) for each in orjson.loads(done.stdout)}
+    names = [*(("user", name) for name in EVENTS), *(("system", name) for name in SYSTEM_EVENTS)]
+    assert found == ({(hub, *each) for each in names} if hub else set())
 
 
 STATES = {"session": "s", "user": "ann", "dialect": "chat", "turn": ""}
@@ -120,6 +146,7 @@ ACCEPTED = Accepted("ann", ("s.s.chat",), "json.webpubsub.azure.v1", STATES)
 
 def request(kind: str, name: str, **more: Any) -> str:
     context = {"eventType": kind, "eventName": name, "hub": "chat", "connectionId": "c1", "userId": "ann"}
+    context |= {"headers": {"Ce-Id": ["7"]}}
     context |= {"states": STATES} if name != "connect" else {"states": None}
     return orjson.dumps({"connectionContext": context, **more}).decode()
 
@@ -178,6 +205,7 @@ def headers(kind: str, name: str, **more: str) -> dict[str, str]:
         "ce-eventname": name,
         "ce-connectionid": "c1",
         "ce-userid": "ann",
+        "ce-id": "7",
         "content-type": "application/json",
     }
     return {key: value for key, value in (given | more).items() if value}

@@ -130,6 +130,15 @@ async def test_an_event_is_answered_before_its_turn_is_over(scene: Scene) -> Non
     assert scene.app.runner.running == 1
 
 
+async def test_an_event_that_comes_again_asks_once(scene: Scene) -> None:
+    data = '{"type":"send_message","content":"Hi","request_id":"r"}'
+    event = SocketEvent("user", "message", "c1", "ann", id="7", data=data, states=STATES)
+    first, again = await handle(scene.app, event), await handle(scene.app, event)
+    assert first == again
+    messages = await scene.store.list_messages("ann", SESSION, limit=9)
+    assert [each.content for each in messages if each.role == "user"] == ["Hi"]
+
+
 async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: Scene) -> None:
     scene.store.fail_next("get_session", StoreUnavailable())
     frame = await scene.say({"type": "send_message", "content": "Hi"})

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from chat.errors import PushError
+from chat.errors import PushError, PushRefused
 from chat.push.base import group_of
 from chat.push.web_pubsub import WebPubSub, read_connection_string
 from local.pubsub_service.options import Options
@@ -74,6 +74,12 @@ async def test_one_socket_is_sent_to_looked_for_and_closed(push: WebPubSub) -> N
     assert not await push.exists(socket.connection_id)
     await push.send_to_connection(socket.connection_id, {"n": 2})  # nobody is there: nothing happens
     await push.close(socket.connection_id, "again")
+
+
+async def test_a_frame_that_is_too_large_is_refused_for_good(push: WebPubSub) -> None:
+    with pytest.raises(PushRefused) as caught:
+        await push.send_to_group(GROUP, {"text": "x" * 1_100_000})
+    assert not caught.value.retryable
 
 
 async def test_a_service_that_is_away_or_refuses_is_a_push_error() -> None:

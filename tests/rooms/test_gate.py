@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
 from chat.dialects.message_update import MESSAGE_UPDATE
-from chat.errors import PushError
+from chat.errors import PushError, PushRefused
 from chat.events import (
     TERMINAL_NUMBER,
     JSONObject,
@@ -197,6 +197,32 @@ async def test_a_frame_that_cannot_be_sent_is_tried_again_before_any_other() -> 
     await here.end()
     assert text_of(here.push.seen["first"]) == "one two"
     assert here.push.seen["first"][0]["type"] == "chat_start"
+
+
+@virtual
+async def test_a_frame_that_the_service_will_never_take_is_left_out_at_once() -> None:
+    here = scene()
+    here.begin()
+    await asyncio.sleep(0.01)
+    here.push.fail_next("send_to_group", PushRefused())
+    here.say("too much")
+    here.say("and more")
+    await here.end()
+    assert text_of(here.push.seen["first"]) == "and more"
+
+
+@virtual
+async def test_a_joiner_that_cannot_be_shown_anything_does_not_hold_the_others() -> None:
+    here = scene()
+    here.begin()
+    here.say("one ")
+    await asyncio.sleep(0.01)
+    here.push.fail_next("send_to_connection", PushError(), times=1000)
+    here.gate.admit(Join(TURN.id, "late", "chat"))
+    here.say("two")
+    await asyncio.sleep(5)
+    assert text_of(here.push.seen["first"]) == "one two"
+    await here.end()
 
 
 @virtual

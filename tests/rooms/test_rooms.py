@@ -272,6 +272,21 @@ async def test_a_message_of_somebody_who_was_taken_out_is_still_answered() -> No
 
 
 @virtual
+async def test_an_instance_that_stops_leaves_what_waits_to_the_others() -> None:
+    here = await world()
+    stopping, other = here.instance(lines(100, 0.1)), here.instance(["second"])
+    await stopping.runner.start(ask("one", session_id=SESSION))
+    await stopping.runner.ask(ask("two", session_id=SESSION), "queue")
+    await stopping.runner.drain()
+    assert (await here.store.load_session(SESSION)).waiting
+    await other.runner.waiting.answer_left()
+    await asyncio.sleep(5)
+    said = await here.store.list_messages("ann", SESSION, limit=9)
+    assert [each.status for each in said] == ["complete", "interrupted", "complete", "complete"]
+    assert said[-1].content == "second"
+
+
+@virtual
 async def test_waiting_survives_a_store_that_is_away_for_a_moment() -> None:
     here = await world()
     instance = here.instance(lines(10, 0.1), ["second"])

@@ -153,6 +153,13 @@ class WaitingContract:
                     started.session.id, said("x"), WaitingMessage(0, user)
                 )
 
+    async def test_what_waits_can_be_left_to_another_process(self, store: Stores) -> None:
+        for session_id in ("s1", "s2", "s1"):
+            await store.instances.post_waiting(session_id)
+        assert set(await store.instances.take_waiting()) == {"s1", "s2"}
+        assert await store.instances.take_waiting() == []
+        assert await store.instances.list_leases() == []
+
 
 class PresenceContract:
     async def test_sockets_come_and_go(self, store: Stores) -> None:

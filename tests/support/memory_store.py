@@ -93,6 +93,7 @@ class MemoryStore(Faults):
         self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
         self._boxes: dict[str, _Box] = defaultdict(_Box)
         self._version = 0
+        self._left: list[str] = []
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
@@ -327,6 +328,15 @@ class MemoryStore(Faults):
     @port
     async def post_join(self, instance_id: str, join: Join) -> None:
         self._boxes[instance_id].joins.append(join)
+
+    @port
+    async def post_waiting(self, session_id: str) -> None:
+        self._left.append(session_id)
+
+    @port
+    async def take_waiting(self) -> list[str]:
+        left, self._left = self._left, []
+        return left
 
     @port
     async def take_mail(self, instance_id: str) -> Mail:

@@ -150,7 +150,7 @@ async def test_the_reply_of_a_handler_comes_to_the_one_who_sent_the_event(
         assert event.headers["ce-type"] == "azure.webpubsub.user.ask"
         assert event.headers["content-type"] == "application/json"
         assert event.headers["ce-userid"] == "ann"
-        assert event.headers["ce-subprotocol"] == RELIABLE
+        assert event.headers["ce-subprotocol"] == PLAIN
         assert event.signed
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.local.pubsub.clients import CLIENTS, connected, next_of
+from tests.local.pubsub.clients import CLIENTS, RELIABLE, connected, next_of
 from tests.local.pubsub.conftest import Service, running_service
 
 every_client = pytest.mark.parametrize("kind", CLIENTS)
@@ -18,7 +18,7 @@ def recovering(url: str, connection_id: str, token: str) -> str:
 
 @every_client
 async def test_who_is_cut_off_misses_nothing_and_hears_nothing_twice(service: Service, kind: str) -> None:
-    async with connected(kind, await service.client_url("ann", groups=["g"])) as client:
+    async with connected(kind, await service.client_url("ann", groups=["g"]), RELIABLE) as client:
         before = await next_of(client, "connected")
         for number in range(3):
             await service.sdk.send_to_group("g", {"n": number})
@@ -41,7 +41,7 @@ async def test_who_is_cut_off_misses_nothing_and_hears_nothing_twice(service: Se
 async def test_who_comes_back_too_late_is_a_new_client_and_joins_its_groups_again(kind: str) -> None:
     async with (
         running_service(recovery=0.1) as service,
-        connected(kind, await service.client_url("ann")) as client,
+        connected(kind, await service.client_url("ann"), RELIABLE) as client,
     ):
         before = await next_of(client, "connected")
         await client.join("g")
@@ -56,7 +56,7 @@ async def test_who_comes_back_too_late_is_a_new_client_and_joins_its_groups_agai
 
 @every_client
 async def test_messages_are_acknowledged(service: Service, kind: str) -> None:
-    async with connected(kind, await service.client_url(groups=["g"])) as client:
+    async with connected(kind, await service.client_url(groups=["g"]), RELIABLE) as client:
         for number in range(20):
             await service.sdk.send_to_group("g", {"n": number})
         for _ in range(20):
@@ -65,7 +65,7 @@ async def test_messages_are_acknowledged(service: Service, kind: str) -> None:
 
 
 async def test_five_hundred_messages_come_in_order_and_are_numbered(service: Service) -> None:
-    async with connected("js", await service.client_url(groups=["g"])) as client:
+    async with connected("js", await service.client_url(groups=["g"]), RELIABLE) as client:
         sends = (service.sdk.send_to_group("g", {"n": number}) for number in range(500))
         for send in sends:
             await send
@@ -77,7 +77,7 @@ async def test_five_hundred_messages_come_in_order_and_are_numbered(service: Ser
 async def test_a_client_that_is_away_for_too_many_messages_is_given_up() -> None:
     async with running_service(max_queued=20) as service:
         url = await service.client_url("ann", groups=["g"])
-        async with connected("aio", url) as client:
+        async with connected("aio", url, RELIABLE) as client:
             before = await next_of(client, "connected")
             await service.drop(before["id"])
             await service.until(lambda rows: not rows[0]["alive"])

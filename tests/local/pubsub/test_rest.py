@@ -257,7 +257,11 @@ async def test_what_cannot_be_sent_is_refused(service: Service) -> None:
 
     path = "/api/hubs/chat/:send"
     bearer = jwt.encode({"aud": service.url + path, "exp": 2_000_000_000}, KEY, "HS256")
-    for body, media, status in ((b"<x/>", "text/xml", 415), (b"{", "application/json", 400)):
+    for body, media, status in (
+        (b"<x/>", "text/xml", 415),
+        (b"{", "application/json", 400),
+        (b"x" * 1_048_577, "text/plain", 413),
+    ):
         headers = {"authorization": f"Bearer {bearer}", "content-type": media}
         async with service.http.post(service.url + path, data=body, headers=headers) as reply:
             assert reply.status == status

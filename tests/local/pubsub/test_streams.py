@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.local.pubsub.clients import JsClient, connected, next_of
+from tests.local.pubsub.clients import RELIABLE, JsClient, connected, next_of
 from tests.local.pubsub.conftest import JOIN, SEND, Service
 
 
@@ -50,7 +50,7 @@ async def test_a_stream_needs_the_right_to_send(service: Service) -> None:
 
 async def test_a_stream_survives_a_cut(service: Service) -> None:
     async with (
-        connected("js", await service.client_url("ann", roles=[SEND])) as writer,
+        connected("js", await service.client_url("ann", roles=[SEND]), RELIABLE) as writer,
         connected("js", await service.client_url("bob", groups=["g"])) as reader,
     ):
         assert isinstance(writer, JsClient)

@@ -276,8 +276,7 @@ CLIENTS: dict[str, Callable[..., Client]] = {"aio": AioClient, "sync": SyncClien
 
 @asynccontextmanager
 async def connected(kind: str, url: str, protocol: str = PLAIN, **options: Any) -> AsyncGenerator[Client]:
-    """A client of that kind, for as long as the block runs. The reliable protocol takes Python's aio client two
-    seconds to stop."""
+    """A client of that kind, for as long as the block runs."""
     client = CLIENTS[kind](url, protocol, **options)
     try:
         await client.start()

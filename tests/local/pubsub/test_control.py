@@ -6,20 +6,20 @@ from collections.abc import Generator
 import pytest
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 
-from tests.local.pubsub.clients import connected, next_of
+from tests.local.pubsub.clients import RELIABLE, connected, next_of
 from tests.local.pubsub.conftest import KEY, Service, running_service
 from tests.support.processes import Command
 
 
 async def test_every_connection_is_shown(service: Service) -> None:
-    async with connected("aio", await service.client_url("ann", groups=["g"])) as client:
+    async with connected("aio", await service.client_url("ann", groups=["g"]), RELIABLE) as client:
         connection = (await next_of(client, "connected"))["id"]
         assert await service.connections() == [
             {
                 "connectionId": connection,
                 "userId": "ann",
                 "hub": "chat",
-                "protocol": "json.reliable.webpubsub.azure.v1",
+                "protocol": RELIABLE,
                 "groups": ["g"],
                 "queued": 0,
                 "alive": True,
@@ -102,8 +102,6 @@ async def test_the_process_says_how_to_connect(command: Command) -> None:
 async def test_a_service_may_be_told_to_forget_sooner() -> None:
     async with running_service() as service:
         await service.do("settings", {"recovery": 0.05})
-        async with service.http.ws_connect(
-            await service.client_url(), protocols=["json.reliable.webpubsub.azure.v1"]
-        ) as socket:
+        async with service.http.ws_connect(await service.client_url(), protocols=[RELIABLE]) as socket:
             await service.drop((await socket.receive_json(timeout=5))["connectionId"])
             await service.until(lambda rows: rows == [])

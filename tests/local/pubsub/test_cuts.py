@@ -8,7 +8,7 @@ from aiohttp import web
 from azure.messaging.webpubsubservice.aio import WebPubSubServiceClient
 from yarl import URL
 
-from tests.local.pubsub.clients import CLIENTS, PLAIN, Refused, connected, next_of
+from tests.local.pubsub.clients import CLIENTS, PLAIN, RELIABLE, Refused, connected, next_of
 from tests.local.pubsub.conftest import JOIN, Event, Service, Upstream, running_service
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 
@@ -43,7 +43,7 @@ async def test_a_plain_client_that_is_cut_off_is_a_new_one_and_joins_its_groups_
 
 @every_client
 async def test_a_group_that_cannot_be_joined_again_is_told(service: Service, kind: str) -> None:
-    async with connected(kind, await service.client_url(roles=[])) as client:
+    async with connected(kind, await service.client_url(roles=[]), RELIABLE) as client:
         before = (await next_of(client, "connected"))["id"]
         await service.sdk.grant_permission("joinLeaveGroup", before, target_name="g")
         await client.join("g")
@@ -58,7 +58,7 @@ async def test_what_a_connection_holds_survives_a_cut(service: Service, kind: st
         return web.Response(status=204, headers={"ce-connectionState": "kept"})
 
     service.upstream.answers["connect"] = keep
-    async with connected(kind, await service.client_url(roles=[JOIN])) as client:
+    async with connected(kind, await service.client_url(roles=[JOIN]), RELIABLE) as client:
         connection = (await next_of(client, "connected"))["id"]
         await service.sdk.grant_permission("sendToGroup", connection, target_name="g")
         await client.join("g")
@@ -78,7 +78,7 @@ async def test_what_a_connection_holds_survives_a_cut(service: Service, kind: st
 
 @every_client
 async def test_who_is_cut_off_again_and_again_misses_nothing(service: Service, kind: str) -> None:
-    async with connected(kind, await service.client_url(groups=["g"])) as client:
+    async with connected(kind, await service.client_url(groups=["g"]), RELIABLE) as client:
         connection = (await next_of(client, "connected"))["id"]
         heard: list[int] = []
         for cut in range(2):
@@ -94,7 +94,7 @@ async def test_who_is_cut_off_again_and_again_misses_nothing(service: Service, k
 async def test_clients_come_back_once_they_can(service: Service, kind: str) -> None:
     async with (
         faulty_proxy(URL(service.url).port or 0) as proxy,
-        connected(kind, await url_through(proxy, service)) as client,
+        connected(kind, await url_through(proxy, service), RELIABLE) as client,
     ):
         before = await next_of(client, "connected")
         proxy.refuse()
@@ -108,9 +108,7 @@ async def test_clients_come_back_once_they_can(service: Service, kind: str) -> N
 
 async def test_a_client_that_has_gone_for_good_is_not_remembered_for_long() -> None:
     async with running_service(recovery=0.05) as service:
-        socket = await service.http.ws_connect(
-            await service.client_url(), protocols=["json.reliable.webpubsub.azure.v1"]
-        )
+        socket = await service.http.ws_connect(await service.client_url(), protocols=[RELIABLE])
         connection = (await socket.receive_json(timeout=5))["connectionId"]
         await service.drop(connection)
         await service.until(lambda rows: rows == [])
@@ -125,7 +123,7 @@ async def test_a_client_with_too_much_waiting_for_it_is_given_up_even_while_it_r
     """Clients acknowledge only once a second."""
     async with (
         running_service(**limit) as service,
-        connected("js", await service.client_url(groups=["g"])) as client,
+        connected("js", await service.client_url(groups=["g"]), RELIABLE) as client,
     ):
         before = (await next_of(client, "connected"))["id"]
         for _ in range(60):
@@ -140,7 +138,7 @@ async def test_pongs_keep_a_javascript_client_with_a_service_that_has_nothing_to
     service: Service,
 ) -> None:
     options = {"keepAliveIntervalInMs": 50, "keepAliveTimeoutInMs": 300}
-    async with connected("js", await service.client_url(), **options) as client:
+    async with connected("js", await service.client_url(), RELIABLE, **options) as client:
         first = await next_of(client, "connected")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.6):  # twice what it would wait for a sign of life
@@ -152,7 +150,7 @@ async def test_a_javascript_client_leaves_a_service_that_is_silent(service: Serv
     options = {"keepAliveIntervalInMs": 50, "keepAliveTimeoutInMs": 300}
     async with (
         faulty_proxy(URL(service.url).port or 0) as proxy,
-        connected("js", await url_through(proxy, service), **options) as client,
+        connected("js", await url_through(proxy, service), RELIABLE, **options) as client,
     ):
         first = await next_of(client, "connected")
         proxy.freeze()

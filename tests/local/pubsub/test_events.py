@@ -7,7 +7,7 @@ import orjson
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 
-from tests.local.pubsub.clients import CLIENTS, PLAIN, Refused, connected, next_of
+from tests.local.pubsub.clients import CLIENTS, PLAIN, RELIABLE, Refused, connected, next_of
 from tests.local.pubsub.conftest import Answer, Event, Service, Upstream, running_service
 
 every_client = pytest.mark.parametrize("kind", CLIENTS)
@@ -150,7 +150,7 @@ async def test_a_late_ack_is_waited_for(service: Service, kind: str) -> None:
 
 async def test_an_ack_that_never_came_is_made_good_by_a_repeat(service: Service) -> None:
     retrying = {"messageRetryOptions": {"maxRetries": 10, "retryDelayInMs": 50, "mode": "Fixed"}}
-    async with connected("js", await service.client_url(groups=["g"]), **retrying) as client:
+    async with connected("js", await service.client_url(groups=["g"]), RELIABLE, **retrying) as client:
         connection = (await next_of(client, "connected"))["id"]
         await service.do("settings", {"ack_delay": 0.5})
         sent = asyncio.create_task(client.send("g", "once", ack_id=7))

@@ -34,6 +34,8 @@ INTERNAL = 1011
 
 type Error = tuple[str, str]
 
+DUPLICATE: Error = ("Duplicate", "This was done before.")
+
 
 class Refused(Exception):
     """An operation that is not done: the name and the message of its ack."""
@@ -120,7 +122,7 @@ class Dialogue:
 
     def _send_to_group(self, frame: Mapping[str, Any]) -> None:
         if "stream" in frame:
-            return self._streams.start(frame, read_text(frame, "group"))
+            return self._streams.start(frame)
 
         def send() -> None:
             group = self._allowed(frame, "sendToGroup")
@@ -132,7 +134,7 @@ class Dialogue:
     def _event(self, frame: Mapping[str, Any]) -> None:
         ack_id = read_ack_id(frame)
         if ack_id is not None and self.connection.is_done(ack_id):
-            return self._ack(ack_id, ("Duplicate", "This was done before."))
+            return self._ack(ack_id, DUPLICATE)
         return self._enqueue(lambda: self._acked_event(frame, ack_id))
 
     def _invoke(self, frame: Mapping[str, Any]) -> None:
@@ -150,7 +152,7 @@ class Dialogue:
         """Do it once for each ack id: one that failed may be tried again under the same."""
         ack_id = read_ack_id(frame)
         if ack_id is not None and self.connection.is_done(ack_id):
-            return self._ack(ack_id, ("Duplicate", "This was done before."))
+            return self._ack(ack_id, DUPLICATE)
         try:
             operation()
         except Refused as refused:
@@ -198,6 +200,8 @@ class Dialogue:
         return self._reply(reply)
 
     async def _acked_event(self, frame: Mapping[str, Any], ack_id: int | None) -> None:
+        if ack_id is not None and self.connection.is_done(ack_id):  # by the one that it repeats, meanwhile
+            return self._ack(ack_id, DUPLICATE)
         try:
             name, payload = _event_name(frame), read_payload(frame)
             self._reply((await self._upstream.user_event(self.connection, name, payload)).payload())

@@ -209,11 +209,11 @@ class RestApi:
     async def _for_groups(
         self, request: web.Request, hub: Hub, deed: Callable[[Connection, str], None]
     ) -> web.Response:
-        body = orjson.loads(await request.read())
-        matches = read_filter(body.get("filter") or "")
+        groups, text = _groups(await request.read())
+        matches = read_filter(text)
         for connection in hub.all():
             if matches is None or matches(connection):
-                for group in body["groups"]:
+                for group in groups:
                     deed(connection, group)
         return web.Response()
 
@@ -262,6 +262,18 @@ async def _payload(request: web.Request) -> Payload:
         if name.lower().startswith(METADATA)
     }
     return Payload(kind, raw, metadata)
+
+
+def _groups(body: bytes) -> tuple[list[str], str]:
+    """The groups and the filter of a request for many of them. Wrong."""
+    try:
+        asked = orjson.loads(body)
+        groups, text = asked["groups"], asked.get("filter") or ""
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        raise Wrong(400, "The body is an object with groups.") from None
+    if not isinstance(groups, list) or not all(isinstance(each, str) and each for each in groups):
+        raise Wrong(400, "groups is a list of names.")
+    return groups, str(text)
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.pubsub_service.connections import Connection
-from local.pubsub_service.frames import BadRequest, Message, Payload, read_payload, stream_frame
+from local.pubsub_service.frames import (
+    BadFrame,
+    BadRequest,
+    Message,
+    Payload,
+    read_payload,
+    read_text,
+    stream_frame,
+)
 
 IDLE_MS = 300_000
 EMPTY = Payload("text", b"")  # clients cannot do without data, also at the end
@@ -34,21 +42,25 @@ class Streams:
         self._connection, self._publish = connection, publish
         self._open: dict[str, _Stream] = {}
 
-    def start(self, frame: Mapping[str, Any], group: str) -> None:
-        """A `sendToGroup` with a `stream`."""
+    def start(self, frame: Mapping[str, Any]) -> None:
+        """A `sendToGroup` with a `stream`. BadFrame without a streamId: no answer could say which is meant."""
         asked = frame["stream"]
         if not isinstance(asked, dict) or not isinstance(asked.get("streamId"), str) or not asked["streamId"]:
-            raise BadRequest("stream needs a streamId.")
+            raise BadFrame("stream needs a streamId.")
         stream_id = asked["streamId"]
+        try:
+            group, idle = read_text(frame, "group"), _idle(asked)
+        except BadRequest as error:
+            return self._closed(stream_id, "BadRequest", str(error))
         if not self._connection.permissions.allow("sendToGroup", group):
             self._closed(stream_id, "Forbidden", "The client may not send to this group.")
         elif stream_id in self._open:
             self._closed(stream_id, "BadRequest", "There is such a stream already.")
         else:
-            idle = asked.get("idleTimeoutMs") or IDLE_MS
-            stream = self._open[stream_id] = _Stream(stream_id, group, bool(frame.get("noEcho")), idle / 1000)
+            stream = self._open[stream_id] = _Stream(stream_id, group, bool(frame.get("noEcho")), idle)
             self._heard(stream)
             self._ack(stream)
+        return None
 
     def data(self, frame: Mapping[str, Any]) -> None:
         """`streamData`; without a number it only says that the stream lives."""
@@ -59,14 +71,11 @@ class Streams:
         number = frame.get("streamSequenceId")
         if number is None:
             return
-        if number == stream.expected:
-            self._send(stream, read_payload(frame), {})
-            stream.expected += 1
-        if number < stream.expected:
-            self._ack(stream)
-        else:
-            error = {"name": "InvalidSequenceId", "message": f"{stream.expected} was expected."}
-            self._put("streamNack", stream.id, **error, expectedSequenceId=stream.expected)
+        try:
+            self._take(stream, number, frame)
+        except BadRequest as error:
+            self._finish(stream, {"name": "Cancelled", "message": "The publisher sent what cannot be read."})
+            self._closed(stream.id, "BadRequest", str(error))
 
     def end(self, frame: Mapping[str, Any]) -> None:
         """`streamEnd`"""
@@ -82,6 +91,18 @@ class Streams:
         """The connection is gone for good."""
         for stream in list(self._open.values()):
             self._finish(stream, {"name": "Cancelled", "message": "The publisher is gone."})
+
+    def _take(self, stream: _Stream, number: object, frame: Mapping[str, Any]) -> None:
+        if not isinstance(number, int):
+            raise BadRequest("streamSequenceId must be a number.")
+        if number == stream.expected:
+            self._send(stream, read_payload(frame), {})
+            stream.expected += 1
+        if number < stream.expected:
+            self._ack(stream)
+        else:
+            error = {"name": "InvalidSequenceId", "message": f"{stream.expected} was expected."}
+            self._put("streamNack", stream.id, **error, expectedSequenceId=stream.expected)
 
     def _find(self, frame: Mapping[str, Any]) -> _Stream | None:
         stream_id = str(frame.get("streamId") or "")
@@ -118,3 +139,11 @@ class Streams:
 
     def _put(self, kind: str, stream_id: str, **more: Any) -> None:
         self._connection.put(stream_frame(kind, stream_id, **more))
+
+
+def _idle(asked: Mapping[str, Any]) -> float:
+    """The seconds after which a silent stream is closed. BadRequest."""
+    idle = asked.get("idleTimeoutMs") or IDLE_MS
+    if not isinstance(idle, int) or idle < 1:
+        raise BadRequest("idleTimeoutMs must be a number of milliseconds.")
+    return idle / 1000

@@ -1,7 +1,7 @@
 // Microsoft's own JavaScript clients, driven line by line from a test: a command is {"id", "do", "args"} on stdin, an
 // answer {"id", "ok", "result"} on stdout, and what a client hears {"event", ...}.
 import { createInterface } from "node:readline";
-import { WebPubSubServiceClient } from "@azure/web-pubsub";
+import { WebPubSubServiceClient, odata } from "@azure/web-pubsub";
 import { WebPubSubClient, WebPubSubJsonProtocol, WebPubSubJsonReliableProtocol } from "@azure/web-pubsub-client";
 
 const PROTOCOLS = {
@@ -14,6 +14,7 @@ const packed = (data) => (data?.base64 === undefined ? data : Uint8Array.from(Bu
 
 let client;
 let service;
+let invocation;
 const writers = new Map();
 
 const commands = {
@@ -39,9 +40,11 @@ const commands = {
   send: async ({ group, data, type, options }) => (await client.sendToGroup(group, packed(data), type, options)).isDuplicated,
   event: async ({ name, data, type }) => (await client.sendEvent(name, packed(data), type)).isDuplicated,
   invoke: async ({ name, data, type }) => {
-    const found = await client.invokeEvent(name, data, type);
+    invocation = new AbortController();
+    const found = await client.invokeEvent(name, packed(data), type, { abortSignal: invocation.signal });
     return { type: found.dataType, data: plain(found.data) };
   },
+  "invoke-abort": async () => invocation.abort(),
   "stream-listen": async () => {
     client.onGroupStream(async (stream) => {
       say({ event: "stream", id: stream.streamId, group: stream.groupName ?? stream.group });
@@ -53,8 +56,9 @@ const commands = {
       }
     });
   },
-  "stream-open": async ({ group }) => {
-    const writer = await client.openGroupStream(group);
+  "stream-open": async ({ group, options }) => {
+    const writer = await client.openGroupStream(group, options);
+    writer.onError?.((error) => say({ event: "writer-error", text: error.message }));
     writers.set(writer.streamId, writer);
     return writer.streamId;
   },
@@ -64,8 +68,9 @@ const commands = {
   service: async ({ connection, hub }) => {
     service = new WebPubSubServiceClient(connection, hub, { allowInsecureConnection: true });
   },
-  call: async ({ name, args }) => (await service[name](...args)) ?? null,
-  "group-call": async ({ group, name, args }) => (await service.group(group)[name](...args)) ?? null,
+  call: async ({ name, args }) => (await service[name](...args.map(packed))) ?? null,
+  "group-call": async ({ group, name, args }) => (await service.group(group)[name](...args.map(packed))) ?? null,
+  odata: async ({ user }) => odata`userId eq ${user}`,
   list: async ({ group, options }) => {
     const found = [];
     for await (const each of await service.group(group).listConnections(options)) found.push(each);

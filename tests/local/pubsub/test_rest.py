@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from tests.local.pubsub.clients import Node, Refused, connected, next_of
+from tests.local.pubsub.clients import CLIENTS, Node, Refused, connected, next_of
 from tests.local.pubsub.conftest import KEY, Service
 
 SENDS = {
@@ -148,8 +148,9 @@ async def test_permissions_are_granted_and_revoked(service: Service) -> None:
             await client.join("g")
 
 
-async def test_a_closed_client_is_told_why_and_may_come_again(service: Service) -> None:
-    async with connected("js", await service.client_url("ann")) as client:
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_a_closed_client_is_told_why_and_may_come_again(service: Service, kind: str) -> None:
+    async with connected(kind, await service.client_url("ann")) as client:
         before = await next_of(client, "connected")
         await service.sdk.close_connection(before["id"], reason="enough")
         assert (await next_of(client, "disconnected"))["reason"] == "enough"

@@ -192,7 +192,7 @@ class Settings:
         "bundled list of sights in 36 cities.",
     )
     auth: tuple[str, ...] = setting(
-        "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused in Azure).", read_names
+        "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused elsewhere).", read_names
     )
     http_auth_level: str = setting(
         "CHAT_HTTP_AUTH_LEVEL",

@@ -13,6 +13,12 @@ from chat.setting_values import read_duration, read_line
 
 __all__ = ["Setting", "Settings", "SettingsError", "load_settings", "read_setting"]
 
+DEPLOYED = (
+    *("WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID", "WEBSITE_SKU", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST"),
+    *("CONTAINER_NAME", "CONTAINER_APP_NAME", "KUBERNETES_SERVICE_HOST"),
+)
+"""Variables of which each platform that runs function apps sets at least one, and a laptop none."""
+
 NAME = re.compile(r"[\w.:-]{1,128}")
 
 
@@ -110,6 +116,11 @@ def storage_values(name: str, environ: Mapping[str, str] | None = None) -> dict[
     }
 
 
-def in_azure(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether the platform says that this process runs in Azure."""
-    return bool((os.environ if environ is None else environ).get("WEBSITE_INSTANCE_ID"))
+def on_laptop(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether it is certain that this is a laptop: a local host says so, and nothing speaks against it.
+
+    That a variable is missing proves nothing: Flex and Linux Consumption do not set WEBSITE_INSTANCE_ID.
+    """
+    environ = os.environ if environ is None else environ
+    development = environ.get("AZURE_FUNCTIONS_ENVIRONMENT", "").lower() == "development"
+    return development and not any(environ.get(name) for name in DEPLOYED)

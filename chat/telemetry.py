@@ -14,6 +14,11 @@ def record(name: str, **fields: object) -> None:
     logger.info("%s %s", name, json.dumps(fields, default=str))
 
 
+def record_warning(name: str, **fields: object) -> None:
+    """Log what somebody should look at."""
+    logger.warning("%s %s", name, json.dumps(fields, default=str))
+
+
 def record_error(name: str, error: BaseException, **fields: object) -> None:
     """Log what went wrong, with its stack."""
     logger.error("%s %s", name, json.dumps(fields, default=str), exc_info=error)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_PORT = 7071
+AROUND = ("CONTAINER_NAME", "CONTAINER_APP_NAME", "KUBERNETES_SERVICE_HOST")
+"""What a container has from where it runs. A laptop may be one (a dev container), and this host listens on loopback
+alone: the app is not to take itself for a deployed one."""
 
 
 class SettingsFileError(Exception):
@@ -64,10 +67,15 @@ def host_environment(
     values: Mapping[str, str], present: Mapping[str, str], app: Path, port: int
 ) -> dict[str, str]:
     """What to add to the environment `present`: the file's values where it has none, then what every host sets."""
-    return {name: value for name, value in values.items() if name not in present} | {
-        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
-        "FUNCTIONS_CORETOOLS_ENVIRONMENT": "true",
-        "FUNCTIONS_WORKER_RUNTIME": "python",
-        "AzureWebJobsScriptRoot": str(app),
-        "WEBSITE_HOSTNAME": f"localhost:{port}",
-    }
+    unset = {name: "" for name in AROUND if present.get(name)}
+    return (
+        {name: value for name, value in values.items() if name not in present}
+        | unset
+        | {
+            "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+            "FUNCTIONS_CORETOOLS_ENVIRONMENT": "true",
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "AzureWebJobsScriptRoot": str(app),
+            "WEBSITE_HOSTNAME": f"localhost:{port}",
+        }
+    )

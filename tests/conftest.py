@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import pytest
 
+from chat.settings import DEPLOYED
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
@@ -17,6 +18,11 @@ from tests.support.stack import Stack
 TOOLS = ("nginx", "faketime", "chromium")
 TOOL_PATH = os.environ.get("PATH", "") + ":/usr/sbin"
 MISSING = "missing tool:"
+
+# Tests run on a laptop, wherever they run: a runner may itself be a container of some platform.
+os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
+for _name in DEPLOYED:
+    os.environ.pop(_name, None)
 
 
 def find_tool(name: str) -> str | None:

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from chat.app import ChatApp, authenticators
 from chat.auth.base import Principal
 from chat.errors import Unauthenticated
+from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone
 from chat.settings import SettingsError
 from tests.support.apps import make_app
@@ -31,13 +32,45 @@ async def test_on_a_laptop_a_caller_is_who_they_say(monkeypatch: pytest.MonkeyPa
     assert (await answer(request(x_dev_user="ann"), hello)).body == b"ann"
 
 
+PLATFORMS = {
+    "premium": {"WEBSITE_SITE_NAME": "app", "WEBSITE_INSTANCE_ID": "one", "WEBSITE_SKU": "ElasticPremium"},
+    "flex": {"WEBSITE_SITE_NAME": "app", "WEBSITE_SKU": "FlexConsumption", "LEGION_SERVICE_HOST": "x"},
+    "linux consumption": {"CONTAINER_NAME": "x"},
+    "container apps": {"CONTAINER_APP_NAME": "x", "KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+    "kubernetes": {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+    "nothing is known": {"AZURE_FUNCTIONS_ENVIRONMENT": ""},
+    "said to be development": {"AZURE_FUNCTIONS_ENVIRONMENT": "Development", "WEBSITE_POD_NAME": "x"},
+}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("headers", [{}, {"x_dev_user": "ann"}, {"x_dev_roles": "admin"}])
-async def test_in_azure_dev_lets_nobody_in(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
-    monkeypatch.setenv("WEBSITE_INSTANCE_ID", "one")
+async def test_where_an_app_is_deployed_dev_lets_nobody_in(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], platform: str
+) -> None:
+    for name, value in PLATFORMS[platform].items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("chat.app._current", make_app().app)
     reply = await answer(request(**headers), hello)
     assert reply.status_code == Unauthenticated.status == 401
     assert body(reply)["error_code"] == "UNAUTHENTICATED"
+
+
+async def test_an_app_that_nobody_can_sign_in_to_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CONTAINER_NAME", "x")
+    app = make_app().app
+    for _ in range(2):
+        reply = body(await health(app, request()))
+    assert reply["status"] == "degraded"
+    assert reply["dependencies"]["auth"]["status"] == "unhealthy"
+    assert [each.levelname for each in caplog.records if "nobody_can_sign_in" in each.message] == ["WARNING"]
+
+
+async def test_an_app_that_people_can_sign_in_to_is_healthy() -> None:
+    reply = body(await health(make_app().app, request()))
+    assert (reply["status"], reply["dependencies"]["auth"]) == ("healthy", {"status": "healthy"})
 
 
 @pytest.mark.parametrize(("auth", "named"), [("devv", "devv"), ("dev,easyauth,jwt", "easyauth, jwt")])

@@ -6,15 +6,17 @@ import pytest
 
 from chat.model_services import SERVICES, ServiceSettings
 from chat.settings import (
+    DEPLOYED,
     SETTINGS,
     Settings,
     SettingsError,
-    in_azure,
     load_settings,
+    on_laptop,
     read_setting,
     storage_values,
 )
 
+LAPTOP = {"AZURE_FUNCTIONS_ENVIRONMENT": "Development"}
 LEAST = {"AZURE_AI_ENDPOINT": "https://x.services.ai.azure.com/openai/v1", "AzureWebJobsStorage": "a=b"}
 ACCOUNT = "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
 
@@ -148,11 +150,18 @@ def test_the_storage_account_can_be_another_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "azure"),
-    [({}, False), ({"WEBSITE_INSTANCE_ID": ""}, False), ({"WEBSITE_INSTANCE_ID": "1"}, True)],
+    ("environ", "laptop"),
+    [
+        ({}, False),
+        (LAPTOP, True),
+        ({"AZURE_FUNCTIONS_ENVIRONMENT": "development"}, True),
+        ({"AZURE_FUNCTIONS_ENVIRONMENT": "Production"}, False),
+        ({**LAPTOP, "WEBSITE_INSTANCE_ID": ""}, True),
+        *(({**LAPTOP, name: "x"}, False) for name in DEPLOYED),
+    ],
 )
-def test_the_platform_says_where_we_are(environ: dict[str, str], azure: bool) -> None:
-    assert in_azure(environ) is azure
+def test_a_laptop_is_one_by_proof_alone(environ: dict[str, str], laptop: bool) -> None:
+    assert on_laptop(environ) is laptop
 
 
 def test_names_stand_in_the_table_once() -> None:

@@ -15,16 +15,19 @@ async def health(app: ChatApp, _request: Request) -> Response:
     """`GET /api/v1/chat/health`: 503 only when no chat is possible."""
     store = await _check_store(app)
     healthy = store["status"] == "healthy"
+    auth: JSONObject = {"status": "healthy"}
+    if not app.authenticators:
+        auth = {"status": "unhealthy", "reason": "CHAT_AUTH lets nobody sign in here: every request gets 401"}
     models: JSONObject = {name: {"breaker": state} for name, state in app.model_states().items()}
     resting = any(state != "closed" for state in app.model_states().values())
     return json_reply(
         {
             "service": "chat",
-            "status": "unhealthy" if not healthy else "degraded" if resting else "healthy",
+            "status": "unhealthy" if not healthy else "degraded" if resting or not app.authenticators else "healthy",
             "timestamp": iso(app.clock.now()),
             "active_connections": app.connections,
             "running_turns": app.runner.running,
-            "dependencies": {"store": store, "models": models},
+            "dependencies": {"store": store, "models": models, "auth": auth},
             "version": VERSION,
         },
         status=200 if healthy else 503,

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
@@ -28,18 +29,22 @@ from chat.providers.base import ModelProvider
 from chat.providers.breaker import Breaker
 from chat.providers.failover import Failover
 from chat.providers.retry import RetryPolicy
-from chat.rooms.sockets import Sockets
+from chat.rooms.evictions import Evictions
+from chat.rooms.sockets import Sockets, StateKeys
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
-from chat.store.base import ConversationStore, InstanceStore, TurnStore
-from chat.store.presence_base import PresenceStore
+from chat.store.base import ConversationStore, TurnStore
 from chat.telemetry import record_warning
 from chat.tools.base import NoTools, ToolBox
 from chat.tools.places import PlaceFinder
 from chat.turns.base import TurnSource
 from chat.turns.engine import ToolLimits, TurnEngine
+from chat.turns.readers import Readers
 from chat.turns.runner import TurnRunner
 from chat.turns.tasks import TaskSet
 from chat.turns.window import ContextWindow
+
+if TYPE_CHECKING:
+    from chat.store.table_storage import TableStorage
 
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
@@ -57,6 +62,8 @@ class ChatApp:
     conversations: ConversationStore
     turns: TurnStore
     runner: TurnRunner
+    readers: Readers
+    evictions: Evictions
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
@@ -96,28 +103,16 @@ def build_app(settings: Settings) -> ChatApp:
     ids = UlidIds(clock)
     storage = TableStorage.open(settings)
     models = failover(settings, build_providers(settings), clock)
-    window = ContextWindow(
-        models,
-        storage.conversations,
-        system_prompt=settings.system_prompt,
-        limit=settings.context_tokens,
-        history=settings.history_messages,
-    )
+    window = context_window(settings, models, storage.conversations)
     places = place_finder(settings)
     tools = build_tools(settings, clock, places=places)
-    sockets = open_sockets(
-        settings,
-        clock,
-        presence=storage.presence,
-        conversations=storage.conversations,
-        turns=storage.turns,
-        instances=storage.instances,
-    )
+    sockets = open_sockets(settings, clock, storage)
     runner = TurnRunner(
         sources=turn_sources(settings, models, window, tools, places),
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
+        errands=storage.errands,
         clock=clock,
         ids=ids,
         window=settings.coalesce,
@@ -126,7 +121,15 @@ def build_app(settings: Settings) -> ChatApp:
         watcher=sockets.rooms if sockets is not None else None,
     )
     tasks = TaskSet()
-    closing = (runner.drain, tasks.close, *([sockets.aclose] if sockets is not None else []))
+    readers = Readers(storage.conversations, storage.errands)
+    evictions = Evictions(storage.conversations, storage.errands, sockets, DIALECTS)
+    closing = (
+        runner.drain,
+        tasks.close,
+        readers.aclose,
+        evictions.aclose,
+        *([sockets.aclose] if sockets is not None else []),
+    )
     return ChatApp(
         settings=settings,
         clock=clock,
@@ -134,6 +137,8 @@ def build_app(settings: Settings) -> ChatApp:
         conversations=storage.conversations,
         turns=storage.turns,
         runner=runner,
+        readers=readers,
+        evictions=evictions,
         dialects=DIALECTS,
         authenticators=authenticators(settings),
         check_store=storage.ping,
@@ -155,6 +160,19 @@ def in_turn(*closing: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[N
     return close
 
 
+def context_window(
+    settings: Settings, models: ModelProvider, conversations: ConversationStore
+) -> ContextWindow:
+    """What the models are shown of a conversation."""
+    return ContextWindow(
+        models,
+        conversations,
+        system_prompt=settings.system_prompt,
+        limit=settings.context_tokens,
+        history=settings.history_messages,
+    )
+
+
 def turn_sources(
     settings: Settings, models: ModelProvider, window: ContextWindow, tools: ToolBox, places: PlaceFinder
 ) -> Mapping[str, TurnSource]:
@@ -168,15 +186,7 @@ def turn_sources(
     }
 
 
-def open_sockets(
-    settings: Settings,
-    clock: Clock,
-    *,
-    presence: PresenceStore,
-    conversations: ConversationStore,
-    turns: TurnStore,
-    instances: InstanceStore,
-) -> Sockets | None:
+def open_sockets(settings: Settings, clock: Clock, storage: "TableStorage") -> Sockets | None:
     """What shows turns to sockets; None without a service that holds them."""
     if not (settings.web_pubsub or settings.web_pubsub_endpoint):
         return None
@@ -188,22 +198,30 @@ def open_sockets(
     push = WebPubSub(settings)
     rooms = Rooms(
         push=push,
-        presence=presence,
-        conversations=conversations,
-        turns=turns,
-        instances=instances,
+        presence=storage.presence,
+        conversations=storage.conversations,
+        turns=storage.turns,
+        instances=storage.instances,
         dialects=DIALECTS,
     )
     attendance = Attendance(
-        presence,
+        storage.presence,
         rooms,
         push,
         clock,
         per_session=settings.session_connections,
         per_user=settings.user_connections,
     )
-    flood = FloodGuard(clock.monotonic)
-    return Sockets(push, presence, rooms, attendance, flood, push.host, push.keys)
+    return Sockets(
+        push,
+        storage.presence,
+        rooms,
+        attendance,
+        FloodGuard(clock.monotonic),
+        StateKeys(push.keys, storage.errands),
+        push.host,
+        push.keys,
+    )
 
 
 def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: Clock) -> Failover:
@@ -223,7 +241,9 @@ def authenticators(settings: Settings) -> tuple[Authenticator, ...]:
         raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: dev")
     if "dev" in settings.auth and on_laptop():
         return (DevAuthenticator(),)
-    record_warning("nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401")
+    record_warning(
+        "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"
+    )
     return ()
 
 

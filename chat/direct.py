@@ -1,6 +1,6 @@
 """A turn on a socket that the application itself owns: `from chat import handle_chat_message`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,7 +10,7 @@ import orjson
 from chat.app import current_app
 from chat.dialects.base import Dialect
 from chat.errors import ChatError, ValidationError
-from chat.events import JSONObject
+from chat.events import JSONObject, NumberedEvent
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 
@@ -42,15 +42,17 @@ async def handle_chat_message(
     with suppress(TypeError):  # a socket that cannot be a key is not remembered
         _sessions[websocket] = live.turn.session_id
     try:
-        await _send_turn(live, app.dialects["chat"], send)
+        await _send_turn(app.readers.follow(live, user_id), live, app.dialects["chat"], send)
     except ChatError as error:
         await send(_error_frame(error))
     return live.turn.session_id
 
 
-async def _send_turn(live: LiveTurn, dialect: Dialect, send: Send) -> None:
+async def _send_turn(
+    batches: AsyncGenerator[Sequence[NumberedEvent]], live: LiveTurn, dialect: Dialect, send: Send
+) -> None:
     encoder = dialect.encoder(live.turn)
-    async with aclosing(live.feed.follow()) as batches:
+    async with aclosing(batches):
         async for batch in batches:
             for numbered in batch:
                 for payload in encoder.encode(numbered):

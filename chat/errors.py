@@ -4,7 +4,7 @@ ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, MethodNotAllowed 405
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
-  Conflict (409)            TurnInProgress (QueueFull), VersionConflict
+  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, VersionConflict
   ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
@@ -147,6 +147,22 @@ class QueueFull(TurnInProgress):
     """As many messages as may wait for the running turn wait already."""
 
     code = "QUEUE_FULL"
+
+
+class SessionInactive(Conflict):
+    """The session is not active: it takes no new turn."""
+
+    code = "SESSION_INACTIVE"
+    retryable = False
+
+
+class StillWaiting(Conflict):
+    """The message waits for its turn still."""
+
+    code = "STILL_WAITING"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(details={"message_id": message_id})
 
 
 class VersionConflict(Conflict):

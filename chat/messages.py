@@ -32,14 +32,22 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """A stored message that the next turn answers, and what its sender asked for."""
+    """A stored message that a later turn answers."""
 
     seq: int
     user_id: str
     dialect: str = "delta"
-    pipeline: str = ""
-    wire: JSONObject = field(default_factory=empty_object)
-    settings: JSONObject = field(default_factory=empty_object)
+    parts: int = 0  # rows in which the store keeps `request`
+    request: JSONObject = field(default_factory=empty_object)  # all else that its sender asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request became that may come again, or whose sender comes back for the answer."""
+
+    key: str  # of the request; "" when it had none
+    question: int  # the number of the message that is answered
+    turn: int = 0  # the number of the turn's answer; 0 while the message waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +69,18 @@ class Session:
     last_seq: int = 0  # of the newest message; the next one gets last_seq + 1
     running_turn: str = ""  # id, or "" when none runs
     waiting: tuple[WaitingMessage, ...] = ()  # what came while it ran
+    asked: tuple[Asked, ...] = ()  # the newest, and all that wait
     members: Mapping[str, MemberRole] = field(default_factory=dict[str, MemberRole])  # all but the owner
     start_nonce: str = ""  # of the newest turn, so that a repeated start can be recognised
     version: str = ""
+
+    def asked_by(self, key: str) -> Asked | None:
+        """What the request of that key became."""
+        return next((each for each in self.asked if key and each.key == key), None)
+
+    def asked_about(self, seq: int) -> Asked | None:
+        """What became of a message that waited."""
+        return next((each for each in reversed(self.asked) if each.question == seq), None)
 
     def role_of(self, user_id: str) -> MemberRole | None:
         """What this user may do here; None for a stranger."""

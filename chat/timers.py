@@ -8,11 +8,12 @@ from chat.telemetry import record
 
 
 async def sweep() -> None:
-    """End the turns of dead instances, answer what those that stopped left, and purge old events. A store that is away
-    is asked again next time."""
+    """End the turns of dead instances, go on with what processes that ended left, and purge old events. A store that is
+    away is asked again next time."""
     app = await current_app()
     try:
         await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
-        await app.runner.waiting.answer_left()
+        await app.runner.waiting.work_off()
+        await app.evictions.work_off()
     except StoreError as error:
         record("sweep_failed", code=error.code)

@@ -5,11 +5,11 @@ from typing import cast
 from chat.app import TRIP, ChatApp
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject
-from chat.messages import Message, MessageDraft
+from chat.messages import MessageDraft
 from chat.pubsub.frames import Action, Cancel, Echo, Ping, Resume, Say, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
-from chat.store.base import Join
+from chat.store.base import Join, Waits
 from chat.store.presence_base import Connection
 from chat.telemetry import record
 from chat.turns.base import TurnRequest
@@ -70,9 +70,10 @@ async def _say(
         ),
         cast("OnBusy", app.settings.busy or "queue"),
     )
-    if isinstance(asked, Message):
-        sockets.rooms.tell_message(asked)
-        return _ack(say, asked.id, None)
+    if isinstance(asked, Waits):
+        if asked.new:
+            sockets.rooms.tell_message(asked.message)
+        return _ack(say, asked.message.id, None)
     return _ack(say, asked.turn.user_message_id, asked.turn.id)
 
 

@@ -3,11 +3,21 @@
 from urllib.parse import quote
 
 from chat.app import ChatApp
-from chat.errors import ChatError, Forbidden, PushError, RateLimited, ShuttingDown, Unauthenticated
+from chat.errors import (
+    ChatError,
+    Forbidden,
+    NotFound,
+    PushError,
+    RateLimited,
+    SessionNotFound,
+    ShuttingDown,
+    Unauthenticated,
+)
 from chat.events import JSONObject
 from chat.pubsub.actions import act
 from chat.pubsub.frames import READERS
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
+from chat.pubsub.states import is_signed, sign
 from chat.push.base import group_of
 from chat.rooms.attendance import show_members
 from chat.rooms.flood import ENDURED
@@ -41,7 +51,7 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         raise ShuttingDown
     if event.kind == "connect":
         return await _connect(app, sockets, event)
-    connection = _connection(app, event)
+    connection = await _connection(app, sockets, event)
     if event.kind == "connected":
         await _connected(app, sockets, connection, event.states.get("turn", ""))
         return Said()
@@ -57,8 +67,18 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     ticket = await sockets.presence.take(session_id, ticket_id)
     if ticket is None or ticket.expires < app.clock.now() or not _is(ticket.user_id, event):
         raise Unauthenticated("Negotiate again: this address is not good any more.")
-    session = await app.conversations.get_session(ticket.user_id, session_id)
-    await sockets.attendance.admit(ticket, event.connection_id)
+    connection = await sockets.attendance.admit(ticket, event.connection_id)
+    try:  # asked once the socket stands in the list: who takes its user out finds it there, or we find them taken out
+        session = await app.conversations.get_session(ticket.user_id, session_id)
+    except NotFound:
+        await sockets.presence.leave(connection, connection.seen)
+        raise
+    states = {
+        "session": session_id,
+        "user": ticket.user_id,
+        "dialect": ticket.dialect,
+        "turn": session.running_turn,
+    }
     record(
         "socket_connected", session_id=session_id, connection_id=event.connection_id, dialect=ticket.dialect
     )
@@ -66,23 +86,15 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
         user_id=ticket.user_id,
         groups=(group_of(session_id, ticket.dialect),),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
-        states={
-            "session": session_id,
-            "user": ticket.user_id,
-            "dialect": ticket.dialect,
-            "turn": session.running_turn,
-        },
+        states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )
 
 
-def _connection(app: ChatApp, event: SocketEvent) -> Connection:
+async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Connection:
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
-    if (
-        not states.get("session")
-        or states.get("dialect") not in READERS
-        or not _is(states.get("user", ""), event)
-    ):
+    signed = is_signed(states, event.connection_id, await sockets.state_keys.key())
+    if not signed or states["dialect"] not in READERS or not _is(states["user"], event):
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 
@@ -99,8 +111,12 @@ def _is(user_id: str, event: SocketEvent) -> bool:
 
 async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:
     """Show a socket who is there, and what is being said. `ran` is the turn that ran when it asked to connect."""
+    try:
+        session = await app.conversations.get_session(connection.user_id, connection.session_id)
+    except NotFound:
+        app.evictions.expel(connection.session_id, connection.user_id)
+        raise
     present = await sockets.attendance.arrived(connection)
-    session = await app.conversations.get_session(connection.user_id, connection.session_id)
     turn = None
     if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
         app.tasks.spawn(app.runner.waiting.answer(session.id))
@@ -142,6 +158,9 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         sockets.attendance.heard(connection)
         action = READERS[connection.dialect](event)
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
+    except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed
+        app.evictions.expel(connection.session_id, connection.user_id)
+        return Said(dialect.error(error))
     except Forbidden:
         return Said(dialect.error(Forbidden("You may read this session, not write in it.")))
     except ChatError as error:

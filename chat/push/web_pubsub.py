@@ -77,6 +77,14 @@ class WebPubSub(PushService):
         with _Translated():
             await self._client.close_connection(connection_id, reason=reason)
 
+    async def remove_user(self, user_id: str, group: str) -> None:
+        with _Translated():
+            await self._client.remove_user_from_group(group, user_id)
+
+    async def close_group(self, group: str, reason: str) -> None:
+        with _Translated():
+            await self._client.close_group_connections(group, reason=reason)
+
     async def exists(self, connection_id: str) -> bool:
         with _Translated():
             return bool(await self._client.connection_exists(connection_id))

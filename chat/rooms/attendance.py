@@ -1,7 +1,6 @@
 """Who is in a room: sockets that come and go, and who types."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -111,18 +110,6 @@ class Attendance:
             )
         except PushError as error:
             record("notice_lost", connection_id=connection_id, code=error.code)
-
-    async def turn_out(
-        self, live: Sequence[Connection], text: str, *, whom: Callable[[Connection], bool] = lambda _: True
-    ) -> None:
-        """Close sockets, with a word why."""
-        for each in live:
-            if whom(each):
-                await self.notice(each.id, "warning", text)
-                try:
-                    await self._push.close(each.id, text)
-                except PushError as error:
-                    record("socket_not_closed", connection_id=each.id, code=error.code)
 
     async def tell_user(self, session_id: str, user_id: str, level: str, text: str) -> None:
         """A word to all sockets that a user has in a session."""

@@ -1,12 +1,29 @@
 """Everything of an app that has sockets."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 
 from chat.push.base import PushService
 from chat.rooms.attendance import Attendance
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
+from chat.store.errands_base import ErrandStore
 from chat.store.presence_base import PresenceStore
+
+
+class StateKeys:
+    """By what the state of a socket is signed: a key made from the service's, or where an identity leaves us none, from
+    a secret that all instances share."""
+
+    def __init__(self, keys: tuple[str, ...], errands: ErrandStore) -> None:
+        self._secret = keys[0] if keys else ""
+        self._errands = errands
+
+    async def key(self) -> bytes:
+        """StoreUnavailable."""
+        self._secret = self._secret or await self._errands.secret("socket-state")
+        return hmac.digest(self._secret.encode(), b"parley: the state of a socket, 1", hashlib.sha256)
 
 
 @dataclass(slots=True)
@@ -18,6 +35,7 @@ class Sockets:
     rooms: Rooms
     attendance: Attendance
     flood: FloodGuard
+    state_keys: StateKeys
     host: str = ""  # of the service, in lower case
     keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
     closing: bool = False  # events that still come are for another process

@@ -23,7 +23,11 @@ async def health(app: ChatApp, _request: Request) -> Response:
     return json_reply(
         {
             "service": "chat",
-            "status": "unhealthy" if not healthy else "degraded" if resting or not app.authenticators else "healthy",
+            "status": "unhealthy"
+            if not healthy
+            else "degraded"
+            if resting or not app.authenticators
+            else "healthy",
             "timestamp": iso(app.clock.now()),
             "active_connections": app.connections,
             "running_turns": app.runner.running,

@@ -5,7 +5,7 @@ from fastapi import Request, Response
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.auth.dev import MAX_USER_ID
-from chat.errors import NotFound, ValidationError
+from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Session
 from chat.rooms.attendance import show_members
@@ -40,11 +40,13 @@ async def delete_member(app: ChatApp, principal: Principal, request: Request) ->
     session = await app.conversations.get_session(principal.user_id, session_id)
     if session.role_of(user_id) is None:
         raise NotFound("There is no such member.")
-    session = await app.conversations.set_member(principal.user_id, session_id, user_id, None)
-    if app.sockets is not None:
-        text = "You are no longer a member of this session."
-        live = await app.sockets.presence.connections(session_id)
-        await app.sockets.attendance.turn_out(live, text, whom=lambda each: each.user_id == user_id)
+    if user_id != principal.user_id and not session.allows(principal.user_id, "owner"):
+        raise Forbidden
+    session = await app.evictions.during(
+        session_id,
+        user_id,
+        lambda: app.conversations.set_member(principal.user_id, session_id, user_id, None),
+    )
     await _changed(app, session)
     return json_reply({"message": "Member removed", "session_id": session_id, "user_id": user_id})
 

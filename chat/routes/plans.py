@@ -35,7 +35,7 @@ async def plan_whole(app: ChatApp, principal: Principal, request: Request) -> Re
             wire={"given": cast("JSONObject", body.model_dump(include={"pois", "requirements", "plan"}))},
         )
     )
-    return await _whole(live)
+    return await _whole(app, principal, live)
 
 
 async def rerun(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -48,7 +48,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
     if turn.running:
         raise Conflict("The turn still runs: stop it first.")
     live = await app.runner.open(principal.user_id, turn.id)
-    done = await _results(live)
+    done = await _results(app, principal, live)
     before = STAGES[: STAGES.index(body.from_stage)]
     if missing := [name for name in before if name not in done]:
         raise ValidationError("from_stage", f"The stage {missing[0]} has no result yet")
@@ -67,8 +67,8 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
     )
 
 
-async def _whole(live: LiveTurn) -> Response:
-    results = await _results(live)
+async def _whole(app: ChatApp, principal: Principal, live: LiveTurn) -> Response:
+    results = await _results(app, principal, live)
     last = live.feed.events[-1].event
     if isinstance(last, TurnFailed):
         return turn_problem(last, live.turn)
@@ -78,10 +78,10 @@ async def _whole(live: LiveTurn) -> Response:
     return json_reply({**found, "session_id": live.turn.session_id, "turn_id": live.turn.id})
 
 
-async def _results(live: LiveTurn) -> dict[str, JSON]:
+async def _results(app: ChatApp, principal: Principal, live: LiveTurn) -> dict[str, JSON]:
     """The results of the stages that were finished, when the turn is over."""
     results: dict[str, JSON] = {}
-    async with aclosing(live.feed.follow()) as batches:
+    async with aclosing(app.readers.follow(live, principal.user_id)) as batches:
         async for batch in batches:
             for _, event in batch:
                 if isinstance(event, StageFinished) and event.result is not None:

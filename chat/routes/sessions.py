@@ -1,13 +1,14 @@
 """Sessions over HTTP."""
 
 from dataclasses import replace
+from functools import partial
 
 from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.dialects.shapes import show_session
-from chat.errors import ValidationError
+from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Page, Session
 from chat.routes.replies import json_reply
@@ -79,10 +80,15 @@ async def update_session(app: ChatApp, principal: Principal, request: Request) -
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`DELETE /api/v1/chat/sessions/{id}`"""
     session_id = request.path_params["session_id"]
-    live = await app.sockets.presence.connections(session_id) if app.sockets is not None else ()
-    await app.runner.delete_session(principal.user_id, session_id)
-    if app.sockets is not None:
-        app.tasks.spawn(app.sockets.attendance.turn_out(live, "The session was deleted."))
+    delete = partial(app.runner.delete_session, principal.user_id, session_id)
+    try:
+        session = await app.conversations.get_session(principal.user_id, session_id)
+    except NotFound:
+        await delete()  # a removal that was cut off goes on
+        raise
+    if not session.allows(principal.user_id, "owner"):
+        raise Forbidden
+    await app.evictions.during(session_id, "", delete)
     return json_reply({"message": "Session deleted", "id": session_id})
 
 

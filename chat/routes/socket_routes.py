@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
-from chat.errors import PushError, TooLarge, Unauthenticated, ValidationError
+from chat.errors import NotFound, PushError, TooLarge, Unauthenticated, ValidationError
 from chat.messages import Session
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.frames import READERS
@@ -79,6 +79,8 @@ async def take_event(app: ChatApp, request: Request) -> Response:
     """`POST` and `OPTIONS /api/webpubsub/events`"""
     if app.sockets is None:
         raise PushError
+    if app.settings.web_pubsub_events != "http":
+        raise NotFound("The events of sockets come in by the trigger: see the setting CHAT_WEBPUBSUB_EVENTS.")
     headers = request.headers
     if request.method == "OPTIONS":
         _check_origin(app.sockets, headers.get(ORIGIN, ""))

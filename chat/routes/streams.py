@@ -11,9 +11,9 @@ from starlette.types import Receive, Scope, Send
 from chat.app import ChatApp
 from chat.dialects.base import Dialect
 from chat.errors import ValidationError
-from chat.messages import Message
 from chat.routes.replies import turn_problem
 from chat.routes.worker import UNWRAPPED_SEND
+from chat.store.base import Waits
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 from chat.turns.waiting import OnBusy
@@ -27,27 +27,28 @@ async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy |
     """Start a turn and answer with its stream, or with a problem when it fails before it says anything. Where the
     message has to wait, the stream is that of the turn that answers it."""
     asked = await app.runner.ask(request, on_busy or cast("OnBusy", app.settings.busy or "reject"))
-    if isinstance(asked, Message):
-        app.tell_message(asked)
-        turn_id = await app.runner.waiting.answer_to(request.user_id, asked, patience=QUEUED)
+    if isinstance(asked, Waits):
+        if asked.new:
+            app.tell_message(asked.message)
+        turn_id = await app.runner.waiting.answer_to(request.user_id, asked.message, patience=QUEUED)
         live = await app.runner.open(request.user_id, turn_id)
     else:
         live = asked
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return turn_problem(failed, live.turn)
-    return stream_turn(app, live, app.dialects[request.dialect], after=Cursor())
+    return stream_turn(app, request.user_id, live, app.dialects[request.dialect], after=Cursor())
 
 
-def stream_turn(app: ChatApp, live: LiveTurn, dialect: Dialect, *, after: Cursor) -> Response:
-    """A turn from the given place on."""
+def stream_turn(app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, *, after: Cursor) -> Response:
+    """A turn from the given place on, as long as this user may read it."""
     headers = {
         **HEADERS,
         **dialect.headers,
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return _FrameResponse(_body(app, live, dialect, after), headers=headers)
+    return _FrameResponse(_body(app, user_id, live, dialect, after), headers=headers)
 
 
 class _FrameResponse(StreamingResponse):
@@ -66,14 +67,16 @@ class _FrameResponse(StreamingResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _body(app: ChatApp, live: LiveTurn, dialect: Dialect, after: Cursor) -> AsyncGenerator[bytes]:
+async def _body(
+    app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, after: Cursor
+) -> AsyncGenerator[bytes]:
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
     app.connections += 1
     try:
         if not (live.feed.spoken or live.feed.ended):
             yield HEARTBEAT  # the model thinks: the caller sees at once that the turn is on its way
         idle = app.settings.heartbeat or None
-        batches = live.feed.follow(idle=idle)
+        batches = app.readers.follow(live, user_id, idle=idle)
         async with aclosing(sse_stream(batches, dialect, live.turn, after=after, idle=idle)) as frames:
             async for frame in frames:
                 yield frame

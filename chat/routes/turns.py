@@ -74,7 +74,7 @@ def _dialect_of(app: ChatApp, request: Request, body: TurnBody, default: str) ->
 async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOutput]) -> TurnRequest:
     """The turn as one that goes on from the answer that waits for these outputs, to the same question."""
     answer_id, answer = await find_continued(
-        app.conversations, turn.user_id, turn.session_id, outputs, nonce=turn.nonce
+        app.conversations, turn.user_id, turn.session_id, outputs, key=turn.key
     )
     question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
     return replace(turn, message_id=question, continued=answer)
@@ -112,7 +112,7 @@ async def follow_turn(app: ChatApp, principal: Principal, request: Request) -> R
     dialect = find_dialect(app, query.dialect)
     cursor = find_cursor(request, query.after)
     live = await app.runner.open(principal.user_id, request.path_params["turn_id"])
-    return stream_turn(app, live, app.dialects[dialect], after=cursor)
+    return stream_turn(app, principal.user_id, live, app.dialects[dialect], after=cursor)
 
 
 async def cancel_turn(app: ChatApp, principal: Principal, request: Request) -> Response:

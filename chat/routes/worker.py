@@ -1,12 +1,15 @@
-"""Three mends to the worker's own web app, which stands in front of every HTTP function.
+"""Four mends to the worker's own web app, which stands in front of every HTTP function.
 
 - It is a bare FastAPI app, so `/docs`, `/redoc`, `/openapi.json` and `/docs/oauth2-redirect` would be answered by it,
   and the invocation that belongs to the request would never end. They are turned off.
 - A path with a line feed would match no route, with the same end. It is shown to the route escaped.
 - The worker keeps a reference to every HTTP invocation for ever, about 2.2 KB each (azure-functions-runtime 1.3.0,
   `HttpCoordinator`). It is dropped when the response is done.
+- Its web server logs every request at level INFO with the query, in which function keys (`?code=`) and tickets stand.
+  The query is left out of the log.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -41,6 +44,9 @@ class ForgettingMiddleware:
 def mend_worker() -> None:
     """Have the worker make its web app our way. To be called before the worker starts, while it indexes the app."""
     extension.WebApp.__init__ = _make_web_app
+    access = logging.getLogger("uvicorn.access")
+    if _without_query not in access.filters:
+        access.addFilter(_without_query)
 
 
 class WorkerWebApp(FastAPI):
@@ -48,6 +54,13 @@ class WorkerWebApp(FastAPI):
 
     def build_middleware_stack(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         return ForgettingMiddleware(super().build_middleware_stack())
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """uvicorn's line has the client, the method, the path with its query, the version and the status."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
+    return True
 
 
 def _make_web_app(self: Any) -> None:

@@ -18,8 +18,11 @@ from chat.messages import MemberRole, Message, MessageDraft, Page, Session, Turn
 WAITING = 5
 """Messages that may wait for a running turn."""
 
-WAITING_SIZE = 30_000
-"""Bytes that what they ask for may have, as JSON."""
+WAITING_SIZE = 1_400_000
+"""Bytes that what one of them asks for may have, as JSON: more than a body may have."""
+
+ASKED = 64
+"""Requests of a session that are remembered, beside those that wait."""
 
 MEMBERS_SIZE = 30_000
 """Characters of the members of a session, as JSON: a property of the store holds 32,768."""
@@ -53,6 +56,14 @@ class SessionChanges:
         """Those that are to change."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A message that waits for its turn. One that is not `new` came before, under the same key."""
+
+    message: Message
+    new: bool = True
 
 
 class ConversationStore(Protocol):
@@ -107,10 +118,15 @@ class ConversationStore(Protocol):
         ...
 
     async def append_waiting(
-        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage
-    ) -> Message | None:
-        """Store a message for the turn after the running one; its `seq` is given here. None, and nothing stored, when
-        no turn runs. QueueFull when WAITING wait already. Editors may."""
+        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage, *, key: str = ""
+    ) -> Waits | None:
+        """Store a message, and all that its request asks for, for a turn after the running one; its `seq` and `parts`
+        are given here. None, and nothing stored, when no turn runs; what came under the same `key` is stored once.
+        QueueFull when WAITING wait already, TooLarge. Editors may."""
+        ...
+
+    async def load_waiting(self, session: Session) -> tuple[WaitingMessage, ...]:
+        """The messages that wait, with their requests. Asks nobody."""
         ...
 
     async def get_message(self, user_id: str, message_id: str) -> Message:
@@ -146,6 +162,8 @@ class TurnDraft:
     instance_id: str
     started_at: datetime
     nonce: str
+    key: str = ""  # of the caller's, by which the same request is known for longer than the newest turn
+    waited: bool = False  # the stored message must be one of those that wait
     message: MessageDraft | None = None
     message_id: str = ""  # of the stored message that is answered, when `message` is None
     new_session: SessionDraft | None = None  # create the session in the same batch
@@ -185,8 +203,10 @@ class TurnStore(Protocol):
     async def start_turn(self, draft: TurnDraft) -> StartedTurn:
         """Append the user message, the placeholder and the turn, and mark the session as busy, in one batch.
 
-        TurnInProgress when another turn runs. VersionConflict when messages were appended since `session` was
-        read. A repeat with the same nonce, after a reply that got lost, gives what landed.
+        What waits and is not newer than the message that is answered waits no more. TurnInProgress when another turn
+        runs, SessionInactive. VersionConflict when messages were appended since `session` was read, when the message
+        waits no more, or when the key has become a turn meanwhile. A repeat with the same nonce, after a
+        reply that got lost, gives what landed.
         """
         ...
 
@@ -289,14 +309,6 @@ class InstanceStore(Protocol):
 
     async def post_join(self, instance_id: str, join: Join) -> None:
         """Say that a socket wants to see a turn."""
-        ...
-
-    async def post_waiting(self, session_id: str) -> None:
-        """Leave it to whoever comes to answer what waits in a session: this process stops."""
-        ...
-
-    async def take_waiting(self) -> list[str]:
-        """The sessions that were left, once: who takes them answers."""
         ...
 
     async def take_mail(self, instance_id: str) -> Mail:

@@ -7,9 +7,18 @@ from datetime import datetime
 import orjson
 
 from chat.clock import ALPHABET
-from chat.errors import ValidationError
-from chat.messages import MemberRole, Message, MessageDraft, Session, Turn, message_id
-from chat.store.base import MEMBERS_SIZE, SessionDraft, TurnDraft
+from chat.errors import SessionInactive, TurnInProgress, ValidationError, VersionConflict
+from chat.messages import (
+    Asked,
+    MemberRole,
+    Message,
+    MessageDraft,
+    Session,
+    Turn,
+    WaitingMessage,
+    message_id,
+)
+from chat.store.base import ASKED, MEMBERS_SIZE, SessionDraft, TurnDraft
 
 TITLE_LENGTH = 80
 LAST_MILLISECOND = 10**13 - 1
@@ -84,6 +93,45 @@ def turn_from(draft: TurnDraft, user_message: Message, answer: Message) -> Turn:
         wire=draft.wire,
         nonce=draft.nonce,
     )
+
+
+def with_waiting(session: Session, waiting: WaitingMessage, key: str) -> Session:
+    """The head with one more message that waits."""
+    asked = (*session.asked, Asked(key, waiting.seq))
+    return replace(session, waiting=(*session.waiting, replace(waiting, request={})), asked=asked)
+
+
+def with_turn(session: Session, draft: TurnDraft, question: int, answer: Message) -> Session:
+    """The head with a turn that runs. It answers what waits up to its question; what is newer goes on waiting."""
+    taken = {each.seq for each in session.waiting if each.seq <= question}
+    asked = [
+        replace(each, turn=answer.seq) if each.turn == 0 and each.question in taken else each
+        for each in session.asked
+    ]
+    if draft.key and not draft.waited:
+        asked = [*(each for each in asked if each.key != draft.key), Asked(draft.key, question, answer.seq)]
+    excess = sum(each.turn > 0 for each in asked) - ASKED
+    for each in [each for each in asked if each.turn][: max(excess, 0)]:
+        asked.remove(each)
+    return replace(
+        session,
+        running_turn=answer.id,
+        start_nonce=draft.nonce,
+        waiting=tuple(each for each in session.waiting if each.seq > question),
+        asked=tuple(asked),
+    )
+
+
+def check_start(session: Session, draft: TurnDraft, question: int) -> None:
+    """TurnInProgress, SessionInactive; VersionConflict for what has been answered meanwhile."""
+    if session.running_turn:
+        raise TurnInProgress(session.running_turn)
+    if not session.is_active:
+        raise SessionInactive
+    if draft.waited and all(each.seq != question for each in session.waiting):
+        raise VersionConflict
+    if not draft.waited and (asked := session.asked_by(draft.key)) is not None and asked.turn:
+        raise VersionConflict
 
 
 def appended(session: Session, messages: Sequence[Message], now: datetime) -> Session:

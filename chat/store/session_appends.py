@@ -6,14 +6,23 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
-import orjson
-
-from chat.errors import QueueFull, TooLarge, TurnInProgress, VersionConflict
+from chat.errors import QueueFull, TooLarge, VersionConflict
 from chat.messages import Message, MessageDraft, Turn, WaitingMessage
-from chat.store.base import WAITING, WAITING_SIZE, TurnDraft
-from chat.store.drafts import appended, messages_from, placeholder_from, title_from, turn_from
+from chat.store.base import WAITING, TurnDraft
+from chat.store.drafts import (
+    appended,
+    check_start,
+    messages_from,
+    placeholder_from,
+    title_from,
+    turn_from,
+    with_turn,
+    with_waiting,
+)
 from chat.store.table_heads import Head, allowed
+from chat.store.table_keys import request_key
 from chat.store.table_properties import Entity, weight
+from chat.store.table_requests import request_to_rows
 from chat.store.table_rows import message_to_rows, turn_to_row
 
 # An append leaves room in its batch for the head, the owner and the turn.
@@ -28,11 +37,22 @@ class Change:
     head: Head
     messages: tuple[Message, ...]
     turn: Turn | None = None
+    waiting: WaitingMessage | None = None  # the one that is new
+    answered: tuple[WaitingMessage, ...] = ()  # those that wait no more
 
     def rows(self, marker: str) -> list[Entity]:
         """The rows to create."""
         rows = [row for each in self.messages for row in message_to_rows(each, marker)]
+        if self.waiting is not None:
+            rows += request_to_rows(self.head.session.id, self.waiting.seq, self.waiting.request)
         return rows if self.turn is None else [*rows, turn_to_row(self.turn, self.messages[-1].seq)]
+
+    def gone(self) -> list[tuple[str, str]]:
+        """The keys of the rows to delete."""
+        session_id = self.head.session.id
+        return [
+            (session_id, request_key(each.seq, part)) for each in self.answered for part in range(each.parts)
+        ]
 
 
 class Append(Protocol):
@@ -72,21 +92,20 @@ class AppendWaiting:
     draft: MessageDraft
     waiting: WaitingMessage
     now: datetime
+    key: str = ""
     marker: str = field(default_factory=lambda: uuid4().hex)
 
     def apply(self, head: Head) -> Change | None:
         session = allowed(self.user_id, head.session, "editor")
-        if not session.running_turn:
+        if not session.running_turn or session.asked_by(self.key):
             return None
         if len(session.waiting) >= WAITING:
             raise QueueFull(session.running_turn)
         messages = messages_from([self.draft], session.id, session.last_seq, self.now)
-        waiting = replace(self.waiting, seq=messages[0].seq)
-        after = appended(session, messages, self.now)
-        after = replace(after, waiting=(*session.waiting, waiting))
-        if len(orjson.dumps(after.waiting)) > WAITING_SIZE:
-            raise QueueFull(session.running_turn)
-        return Change(replace(head, session=after), tuple(messages))
+        rows = request_to_rows(session.id, messages[0].seq, self.waiting.request)
+        waiting = replace(self.waiting, seq=messages[0].seq, parts=len(rows))
+        after = with_waiting(appended(session, messages, self.now), waiting, self.key)
+        return Change(replace(head, session=after), tuple(messages), waiting=waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +123,7 @@ class StartTurn:
         draft, session = self.draft, allowed(self.draft.user_id, head.session, "editor")
         if draft.nonce and session.start_nonce == draft.nonce:
             return None
-        if session.running_turn:
-            raise TurnInProgress(session.running_turn)
+        check_start(session, draft, self.answered.seq if self.answered else 0)
         drafts = [*self._history(head), *([draft.message] if draft.message else [])]
         messages = messages_from(drafts, session.id, session.last_seq, draft.started_at)
         asked = self.answered or messages[-1]
@@ -113,8 +131,9 @@ class StartTurn:
         turn = turn_from(draft, asked, answer)
         session = replace(session, title=session.title or title_from([*messages, asked]))
         session = appended(session, [*messages, answer], draft.started_at)
-        session = replace(session, running_turn=turn.id, start_nonce=draft.nonce, waiting=())
-        return Change(Head(session, turn.id), (*messages, answer), turn)
+        after = with_turn(session, draft, asked.seq, answer)
+        answered = tuple(each for each in session.waiting if each not in after.waiting)
+        return Change(Head(after, turn.id), (*messages, answer), turn, answered=answered)
 
     def _history(self, head: Head) -> Sequence[MessageDraft]:
         """What is not stored yet of the messages before the turn's own. VersionConflict when others were."""

@@ -18,6 +18,7 @@ from chat.store.table_client import (
     Operation,
     Table,
     creating,
+    deleting,
     key_range,
     merging,
     pauses,
@@ -215,26 +216,30 @@ class _Batch:
     after: Head
     items: list[_Item] = field(default_factory=list[_Item])
     rows: list[Entity] = field(default_factory=list[Entity])
+    gone: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     size: int = 0
 
     def take(self, item: _Item, change: Change) -> bool:
         """Whether it fits; the first one is taken in any case."""
         rows = change.rows(item.append.marker)
         size = sum(weight(row) for row in rows)
-        full = len(self.rows) + len(rows) > BATCH_ROWS - 2 or self.size + size > BATCH_BYTES
+        gone = change.gone()
+        operations = len(self.rows) + len(self.gone) + len(rows) + len(gone)
+        full = operations > BATCH_ROWS - 2 or self.size + size > BATCH_BYTES
         if full and self.items:
             return False
         item.tried.append(change)
         self.items.append(item)
         self.rows += rows
+        self.gone += gone
         self.size += size
         self.after = change.head
         return True
 
     def operations(self) -> list[Operation]:
-        """The head first, then the rows to create."""
+        """The head first, then the rows to create, and those to delete."""
         session, last_turn = self.after.session, self.after.last_turn
-        creates = [creating(row) for row in self.rows]
+        creates = [*map(creating, self.rows), *(deleting(*keys, etag="*") for keys in self.gone)]
         if self.base.session.version:
             return [merging(head_to_row(session, last_turn=last_turn), self.base.session.version), *creates]
         head = creating(new_head_to_row(session, last_turn=last_turn))

@@ -18,7 +18,7 @@ def events_to_rows(
     """As few rows as the events fit into. TooLarge for an event that no row can hold. The last row of a turn says
     after which event the turn ended, `follows`, when that cannot be told from the numbers in it."""
     rows = [
-        {"PartitionKey": session_id, "RowKey": events_key(seq, last)} | _properties(data)
+        {"PartitionKey": session_id, "RowKey": events_key(seq, last)} | binary(data)
         for last, data in _batches(events)
     ]
     if len(events) == 1 and events[0].number == TERMINAL_NUMBER:
@@ -30,7 +30,7 @@ def events_from_rows(rows: Iterable[Stored], *, after: int) -> list[NumberedEven
     """The events above `after`, each once: a batch whose reply got lost may come again inside a longer one."""
     found: list[NumberedEvent] = []
     for row in rows:
-        events = [event_from_json(item) for item in cast(list[JSONObject], loaded(_data(row)))]
+        events = [event_from_json(item) for item in cast(list[JSONObject], loaded(bytes_of(row)))]
         follows = row.get("follows", events[0].number - 1 if events else 0)
         while found and found[-1].number > follows:
             found.pop()  # the later row counts: an end fences what a dead process wrote late
@@ -54,14 +54,16 @@ def _batches(events: Sequence[NumberedEvent]) -> Iterator[tuple[int, bytes]]:
         yield last, b"[" + b",".join(pieces) + b"]"
 
 
-def _properties(data: bytes) -> Entity:
+def binary(data: bytes) -> Entity:
+    """Bytes in as many properties as they need. TooLarge for more than a row has."""
     if len(data) > PROPERTY_BYTES * PROPERTIES:
         raise TooLarge("An event is larger than the store can keep")
     cuts = range(0, len(data), PROPERTY_BYTES)
     return {f"d{index}": data[at : at + PROPERTY_BYTES] for index, at in enumerate(cuts)}
 
 
-def _data(row: Stored) -> bytes:
+def bytes_of(row: Stored) -> bytes:
+    """The reverse of `binary`."""
     pieces: list[bytes] = []
     while (piece := row.get(f"d{len(pieces)}")) is not None:
         pieces.append(piece)

@@ -1,7 +1,7 @@
 """Leases and mailboxes of instances on the table `instances`: the port `InstanceStore`.
 
 Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `mail-join-{turn}-{connection}`,
-`mail-watch-{turn}`. The partition `waiting` has a row for each session whose waiting messages were left.
+`mail-watch-{turn}`.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from chat.store.table_keys import escaped, unescaped
 from chat.store.table_properties import Entity, chunked, joined
 
 BEAT, CANCEL, JOIN, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-join-", "mail-watch-", "mail."
-LEFT = "waiting"
 ATTEMPTS = 3
 
 logger = logging.getLogger(__name__)
@@ -79,14 +78,6 @@ class TableInstances:
         fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
         # -1 asks for what was said so far: a row has no null.
         await self._instances.upsert(row | fields | {"after": -1 if join.after is None else join.after})
-
-    async def post_waiting(self, session_id: str) -> None:
-        await self._instances.upsert({"PartitionKey": LEFT, "RowKey": session_id})
-
-    async def take_waiting(self) -> list[str]:
-        rows = await self._instances.rows(f"PartitionKey eq {quoted(LEFT)}")
-        await self._remove(rows)
-        return [row.key for row in rows]
 
     async def take_mail(self, instance_id: str) -> Mail:
         rows = await self._instances.rows(key_range(escaped(instance_id), BEAT, BEYOND_MAIL))

@@ -36,6 +36,11 @@ def message_key(seq: int, part: int = 0) -> str:
     return f"m-{seq:08d}-{part:03d}" if part else f"m-{seq:08d}"
 
 
+def request_key(seq: int, part: int) -> str:
+    """A part of what the waiting message `seq` asks for."""
+    return f"q-{seq:08d}-{part:03d}"
+
+
 def turn_key(seq: int) -> str:
     return f"t-{seq:08d}"
 

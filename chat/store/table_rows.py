@@ -7,7 +7,17 @@ from typing import Any, cast
 import orjson
 
 from chat.events import JSONObject
-from chat.messages import MemberRole, Message, Session, Turn, TurnError, Usage, WaitingMessage, message_id
+from chat.messages import (
+    Asked,
+    MemberRole,
+    Message,
+    Session,
+    Turn,
+    TurnError,
+    Usage,
+    WaitingMessage,
+    message_id,
+)
 from chat.store.table_keys import HEAD, message_key, seq_of, turn_key
 from chat.store.table_properties import (
     Entity,
@@ -43,8 +53,22 @@ def head_to_row(session: Session, *, last_turn: str = "") -> Entity:
         "start_nonce": session.start_nonce,
         "last_turn": last_turn,
         "updated_at": session.updated_at,
-        "waiting": orjson.dumps(session.waiting).decode() if session.waiting else "",
+        "waiting": orjson.dumps([_waiting(each) for each in session.waiting]).decode()
+        if session.waiting
+        else "",
+        "asked": orjson.dumps([[each.key, each.question, each.turn] for each in session.asked]).decode(),
     }
+
+
+def _waiting(each: WaitingMessage) -> JSONObject:
+    """Without the request, which has rows of its own."""
+    return {"seq": each.seq, "user_id": each.user_id, "dialect": each.dialect, "parts": each.parts}
+
+
+def _waiting_from(row: Stored) -> WaitingMessage:
+    """Before requests had rows, what they asked for stood here."""
+    request = {name: row[name] for name in ("pipeline", "wire", "settings") if row.get(name)}
+    return WaitingMessage(row["seq"], row["user_id"], row["dialect"], row.get("parts", 0), request)
 
 
 def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
@@ -92,7 +116,8 @@ def head_from_row(row: Stored, etag: str) -> Session:
         last_seq=row["last_seq"],
         running_turn=row["running_turn"],
         start_nonce=row["start_nonce"],
-        waiting=tuple(WaitingMessage(**each) for each in orjson.loads(row.get("waiting") or "[]")),
+        waiting=tuple(map(_waiting_from, orjson.loads(row.get("waiting") or "[]"))),
+        asked=tuple(Asked(*each) for each in orjson.loads(row.get("asked") or "[]")),
         members=cast("dict[str, MemberRole]", loaded(row.get("members") or "{}")),
         version=etag,
     )

@@ -20,8 +20,17 @@ from chat.errors import (
     TurnInProgress,
     ValidationError,
 )
-from chat.messages import MemberRole, Message, MessageDraft, Page, Session, WaitingMessage, split_message_id
-from chat.store.base import SessionChanges, SessionDraft, with_version
+from chat.messages import (
+    MemberRole,
+    Message,
+    MessageDraft,
+    Page,
+    Session,
+    WaitingMessage,
+    message_id,
+    split_message_id,
+)
+from chat.store.base import SessionChanges, SessionDraft, Waits, with_version
 from chat.store.drafts import members_after, session_from
 from chat.store.session_appends import AppendMessages, AppendWaiting, grouped
 from chat.store.session_writer import SessionWriters
@@ -29,6 +38,7 @@ from chat.store.table_client import Row, Table, key_range, quoted, together
 from chat.store.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.table_heads import Head, Heads, allowed
 from chat.store.table_keys import HEAD, escaped, is_id, message_key
+from chat.store.table_requests import requests_from_rows
 from chat.store.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
 
 ATTEMPTS = 8
@@ -161,11 +171,21 @@ class TableConversations:
         return stored
 
     async def append_waiting(
-        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage
-    ) -> Message | None:
-        append = AppendWaiting(waiting.user_id, draft, waiting, self._clock.now())
+        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage, *, key: str = ""
+    ) -> Waits | None:
+        append = AppendWaiting(waiting.user_id, draft, waiting, self._clock.now(), key)
         written = await self._writers.write(session_id, append)
-        return None if written is None else written.change.messages[0]
+        if written is not None:
+            return Waits(written.change.messages[0])
+        asked = (await self._heads.load(session_id)).asked_by(key)
+        if asked is None or asked.turn:
+            return None
+        return Waits(await self.load_message(message_id(session_id, asked.question)), new=False)
+
+    async def load_waiting(self, session: Session) -> tuple[WaitingMessage, ...]:
+        rows = await self._sessions.rows(key_range(session.id, "q-", "q."))
+        requests = requests_from_rows(row.values for row in rows)
+        return tuple(replace(each, request=requests.get(each.seq, each.request)) for each in session.waiting)
 
     async def get_message(self, user_id: str, message_id: str) -> Message:
         place = split_message_id(message_id)

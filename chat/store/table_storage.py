@@ -3,6 +3,7 @@
 from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
 from chat.store.session_writer import SessionWriters
+from chat.store.table_errands import TableErrands
 from chat.store.table_heads import Heads
 from chat.store.table_instances import TableInstances
 from chat.store.table_presence import TablePresence
@@ -25,6 +26,7 @@ class TableStorage:
         usage = UsageRows(service.usage, service.sessions)
         self.turns = TableTurns(service.sessions, usage, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
+        self.errands = TableErrands(service.instances)
         self.presence = TablePresence(service.sessions)
 
     @classmethod

@@ -1,5 +1,6 @@
 """What the core takes in: a request for a turn, and the source that produces its events."""
 
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ class TurnRequest:
     user_id: str
     content: str = ""  # the user's message, or
     message_id: str = ""  # the stored one to answer
+    waited: bool = False  # which waited for this turn
     session_id: str = ""  # "" makes a new session
     history: tuple[MessageDraft, ...] = ()  # what a new session begins with
     dialect: str = "delta"
@@ -30,6 +32,15 @@ class TurnRequest:
     continued: MessageDraft | None = (
         None  # the answer so far, whose calls the caller ran: the turn goes on from it
     )
+
+    @property
+    def key(self) -> str:
+        """By which the request is known when it comes again; "" without an Idempotency-Key. A key is its user's."""
+        if not self.nonce:
+            return ""
+        return (
+            "k-" + hashlib.sha256(f"{self.user_id}\n{self.nonce}".encode("utf-8", "replace")).hexdigest()[:32]
+        )
 
 
 @dataclass(frozen=True, slots=True)

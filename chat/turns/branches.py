@@ -21,6 +21,18 @@ def current(messages: Sequence[Message]) -> list[Message]:
     return kept
 
 
+def in_order(messages: Sequence[Message]) -> list[Message]:
+    """The messages with each answer behind its question: messages that waited stand before the answers to those
+    before them, since they came first."""
+    seqs = {message.id: message.seq for message in messages}
+
+    def place(message: Message) -> tuple[int, int]:
+        question = seqs.get(message.parent_message_id, 0) if _is_answer(message) else 0
+        return (question if 0 < question < message.seq else message.seq), message.seq
+
+    return sorted(messages, key=place)
+
+
 def _says(message: Message) -> bool:
     return bool(message.content or message.metadata.get("tool_calls"))
 

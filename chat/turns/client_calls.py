@@ -29,19 +29,19 @@ async def find_continued(
     session_id: str,
     outputs: Sequence[ClientOutput],
     *,
-    nonce: str = "",
+    key: str = "",
 ) -> tuple[str, MessageDraft]:
     """The id of the answer that waits for these outputs, and the answer with them.
 
     SessionNotFound. ValidationError names the output that no answer waits for, that came before or is missing. A
-    repeated request, which is known by its nonce, finds the answer again.
+    repeated request, which is known by its key, finds the answer again.
     """
     session = await conversations.get_session(user_id, session_id)
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, outputs[0].call_id)
     pending = {str(call["id"]) for call in stored_calls(waiting.metadata) if call["output"] is None}
     _check_outputs(outputs, pending)
-    repeated = bool(nonce) and session.start_nonce == nonce
+    repeated = session.asked_by(key) is not None
     if not repeated and _is_answered(waiting, messages):
         raise ValidationError(f"{FIELD}.0.call_id", "This call has been answered already")
     return waiting.id, _answered(waiting, {each.call_id: each for each in outputs})

@@ -94,17 +94,21 @@ class EventFeed:
         self._wake()
 
     async def follow(
-        self, *, after: int = 0, idle: float | None = None
+        self, *, after: int = 0, idle: float | None = None, follower: "Follower | None" = None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         """Events with a number above `after`, in batches as they come, up to the terminal one.
 
         With `idle`, an empty batch for every so many seconds of silence. Ends at once when `after` is the terminal
-        number. Raises what `fail` was given.
+        number. Raises what `fail` was given, or the `follower` when it was sent away.
         """
         self.followers += 1
         silence = _Silence(idle)
+        follower = follower or Follower()
+        follower.wake = self._wake
         try:
             while after < TERMINAL_NUMBER:
+                if follower.error is not None:
+                    raise follower.error
                 if batch := self.since(after):
                     after = batch[-1].number
                     silence.heard()
@@ -163,6 +167,20 @@ class LiveTurn:
 
     turn: Turn
     feed: EventFeed
+    owner: str = ""  # of its session, where that is known
+
+
+@dataclass(eq=False, slots=True)
+class Follower:
+    """One who follows a feed, and can be sent away."""
+
+    error: ChatError | None = None
+    wake: Callable[[], None] = lambda: None
+
+    def send_away(self, error: ChatError) -> None:
+        """It is shown nothing more, and `follow` raises the error."""
+        self.error = error
+        self.wake()
 
 
 class _Silence:

@@ -15,13 +15,15 @@ from chat.errors import (
     TurnInProgress,
     TurnNotFound,
 )
-from chat.messages import Message, Turn
+from chat.messages import Turn
 from chat.store.base import (
     ConversationStore,
     InstanceStore,
     Mail,
     TurnStore,
+    Waits,
 )
+from chat.store.errands_base import ErrandStore
 from chat.telemetry import record, record_error
 from chat.turns.base import NoWatcher, TurnRequest, TurnSource, TurnWatcher
 from chat.turns.feed import LiveTurn
@@ -49,6 +51,7 @@ class TurnRunner:
         conversations: ConversationStore,
         turns: TurnStore,
         instances: InstanceStore,
+        errands: ErrandStore,
         clock: Clock,
         ids: Ids,
         window: float,
@@ -56,7 +59,7 @@ class TurnRunner:
         history: int,
         watcher: TurnWatcher | None = None,
     ) -> None:
-        self.waiting = WaitingMessages(conversations, instances, self.start, self.cancel, clock)
+        self.waiting = WaitingMessages(conversations, errands, self.start, self.cancel, clock)
         self._watcher = watcher or NoWatcher()
         self._conversations = conversations
         self._turns = turns
@@ -65,7 +68,7 @@ class TurnRunner:
         self._window = window
         self._turn_limit = turn_limit
         self._running: dict[str, RunningTurn] = {}
-        self._starting = self._leaving = 0
+        self._starting = 0
         self._draining = False
         self._tasks = TaskSet()
         self._lease = LeaseKeeper(
@@ -115,7 +118,7 @@ class TurnRunner:
         """
         return await asyncio.shield(self._tasks.spawn(self._start(request)))
 
-    async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Message:
+    async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Waits:
         """The same where another turn may run: the message that waits for its end, or else as `on_busy` says.
         Raises QueueFull, too."""
         return await self.waiting.ask(request, on_busy)
@@ -178,15 +181,12 @@ class TurnRunner:
         for run in self._running.values():
             run.stop(Interrupted())
         deadline = self._clock.monotonic() + STOPPING
-        while self._busy() and self._clock.monotonic() < deadline:  # noqa: ASYNC110
+        while (self._running or self._starting) and self._clock.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await self._remote.close()
         left = bool(self._running or self._starting or self._starter.unsure)
         await self._lease.close(give_back=not left)
         await self._tasks.close()
-
-    def _busy(self) -> bool:
-        return bool(self._running or self._starting or self._leaving)
 
     async def _start(self, request: TurnRequest) -> LiveTurn:
         if self._draining:
@@ -250,7 +250,7 @@ class TurnRunner:
         self._watcher.started(start.started, run.feed, new=new, asked=asked, pace=run.pace)
         if self._draining:
             run.stop(Interrupted())
-        return LiveTurn(turn, run.feed)
+        return LiveTurn(turn, run.feed, owner=start.started.session.user_id)
 
     async def _finish(self, run: RunningTurn) -> None:
         """Run a turn to its end. What goes wrong here is a bug, and nobody must wait for ever because of it."""
@@ -272,17 +272,8 @@ class TurnRunner:
             self._remote.adopt(turn, run.feed)
         else:
             _record_end(turn)
-            await self._go_on(turn.session_id)
-
-    async def _go_on(self, session_id: str) -> None:
-        """What waited for the end of a turn is answered, here or by another process."""
-        if not self._draining:
-            return await self.waiting.answer(session_id)
-        self._leaving += 1
-        try:
-            return await self.waiting.leave(session_id)
-        finally:
-            self._leaving -= 1
+            if not self._draining:  # else the timer finds what waits: it is noted
+                await self.waiting.answer(turn.session_id)
 
     async def _opened(self, turn: Turn) -> LiveTurn:
         run = self._running.get(turn.id)

@@ -3,30 +3,34 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
 from chat.errors import (
     Conflict,
+    Forbidden,
     NotFound,
+    SessionInactive,
     StoreConflict,
     StoreError,
     TurnInProgress,
     ValidationError,
     VersionConflict,
 )
-from chat.messages import Message, MessageDraft, Session, Turn, message_id
+from chat.messages import Asked, Message, MessageDraft, Session, Turn, message_id, split_message_id
 from chat.store.base import ConversationStore, SessionDraft, StartedTurn, TurnDraft, TurnStore
 from chat.telemetry import record
 from chat.turns.base import TurnContext, TurnRequest, TurnSource
-from chat.turns.branches import current
+from chat.turns.branches import current, in_order
 from chat.turns.lease import LeaseKeeper
 from chat.turns.production import Production
 from chat.turns.tasks import TaskSet
 from chat.turns.tool_history import continued_metadata
 
 ATTEMPTS = 8  # starts that may meet another writer
+PATIENCE = 3.0  # seconds that a start waits for another one in its session and process
 SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each look for a start whose reply did not come
 
 
@@ -63,6 +67,7 @@ class TurnStarter:
         self._history = history
         self._tasks = tasks
         self._abandon = abandon
+        self._turnstile = _Turnstile()
         self.unsure: set[str] = set()  # turns that may be stored although their start failed
 
     async def start(self, request: TurnRequest) -> NewTurn | Turn:
@@ -70,12 +75,13 @@ class TurnStarter:
         new_id = self._ids.new()
         if request.nonce and not request.session_id:
             new_id, request = await self._repeated(request, new_id)
-        request = replace(request, nonce=request.nonce or self._ids.new())
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._try_start(request, new_id)
-            except VersionConflict:
-                await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+        nonce = request.key or self._ids.new()
+        async with self._turnstile.one_at_a_time(request.session_id or new_id):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return await self._try_start(request, new_id, nonce)
+                except VersionConflict:
+                    await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
         raise StoreConflict
 
     async def _repeated(self, request: TurnRequest, new_id: str) -> tuple[str, TurnRequest]:
@@ -86,20 +92,27 @@ class TurnStarter:
             session = await self._conversations.get_session(request.user_id, new_id)
         except NotFound:
             return new_id, request
-        if session.start_nonce not in ("", request.nonce):
+        if session.start_nonce and session.asked_by(request.key) is None:
             raise Conflict("This Idempotency-Key belongs to an older turn.")
         return new_id, replace(request, session_id=new_id, history=())
 
-    async def _try_start(self, request: TurnRequest, new_id: str) -> NewTurn | Turn:
+    async def _try_start(self, request: TurnRequest, new_id: str, nonce: str) -> NewTurn | Turn:
+        """Whether the caller may is asked first: no request that is refused costs a model call."""
         leasing = self._tasks.spawn(self._lease.ensure())
-        session, messages = await self._conversation(request, new_id)
-        if session.start_nonce == request.nonce:  # a repeated request: its turn is there already
-            return (await self._turns.start_turn(self._draft(request, session, await leasing))).turn
+        session = await self._session(request, new_id)
+        if (asked := _became(session, request)) is not None and asked.turn:
+            return await self._turns.load_turn(message_id(session.id, asked.turn))
+        if session.start_nonce == nonce:  # a repeated request: its turn is there already
+            return (await self._turns.start_turn(self._draft(request, session, await leasing, nonce))).turn
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
+        if asked is not None:  # its message waits still
+            waits = message_id(session.id, asked.question)
+            request = replace(request, content="", message_id=waits, waited=True)
+        messages = await self._messages(request, session)
         production = Production(self._sources[request.pipeline], TurnContext(session, messages, request))
         try:
-            draft = self._draft(request, session, await leasing)
+            draft = self._draft(request, session, await leasing, nonce)
             started = await self._store(draft)
         except BaseException:
             await production.stop()
@@ -143,36 +156,52 @@ class TurnStarter:
                 return turn if turn.running and _made_by(draft, turn) else None
         return None
 
-    async def _conversation(
-        self, request: TurnRequest, new_id: str
-    ) -> tuple[Session, tuple[Message | MessageDraft, ...]]:
-        """The session, and the messages that the model is shown: up to the one that is answered."""
-        asked = _question(request)
+    async def _session(self, request: TurnRequest, new_id: str) -> Session:
+        """The session, for one who may ask in it. SessionNotFound, Forbidden, SessionInactive."""
         if not request.session_id:
             now = self._clock.now()
-            session = Session(new_id, request.user_id, "", now, now)
-            return session, (*request.history[-self._history :], asked)
+            return Session(new_id, request.user_id, "", now, now)
         session = await self._conversations.get_session(request.user_id, request.session_id)
-        before = session.last_seq + 1
+        if not session.allows(request.user_id, "editor"):
+            raise Forbidden
+        if not session.is_active:
+            raise SessionInactive
+        return session
+
+    async def _messages(self, request: TurnRequest, session: Session) -> tuple[Message | MessageDraft, ...]:
+        """The messages that the model is shown: up to the one that is answered."""
+        if not request.session_id:
+            return (*request.history[-self._history :], _question(request))
+        beyond = session.last_seq + 1
         if request.message_id:
             message = await self._conversations.get_message(request.user_id, request.message_id)
             if message.session_id != session.id or message.role != "user":
                 raise ValidationError("message_id", "Only a user's message in this session can be answered")
-            before = message.seq + 1
-        messages = await self._conversations.list_messages(
-            request.user_id, session.id, limit=self._history, before=before, newest=True
+            if request.waited and (messages := _up_to(await self._listed(request, session, beyond), message)):
+                return tuple(messages)
+            beyond = message.seq + 1
+        messages = await self._listed(request, session, beyond)
+        new = (
+            (request.continued,) if request.continued else () if request.message_id else (_question(request),)
         )
-        new = (request.continued,) if request.continued else () if request.message_id else (asked,)
-        return session, (*current(messages), *new)
+        return (*messages, *new)
 
-    def _draft(self, request: TurnRequest, session: Session, instance_id: str) -> TurnDraft:
+    async def _listed(self, request: TurnRequest, session: Session, beyond: int) -> list[Message]:
+        found = await self._conversations.list_messages(
+            request.user_id, session.id, limit=self._history, before=beyond, newest=True
+        )
+        return current(in_order(found))
+
+    def _draft(self, request: TurnRequest, session: Session, instance_id: str, nonce: str) -> TurnDraft:
         message = _question(request)
         return TurnDraft(
             session=session,
             user_id=request.user_id,
             instance_id=instance_id,
             started_at=self._clock.now(),
-            nonce=request.nonce,
+            nonce=nonce,
+            key=request.key,
+            waited=request.waited,
             message=None if request.message_id else message,
             message_id=request.message_id,
             new_session=None if request.session_id else SessionDraft(session.id),
@@ -184,6 +213,45 @@ class TurnStarter:
             llm_model=session.llm_model,
             metadata=continued_metadata(request.continued) if request.continued else {},
         )
+
+
+class _Turnstile:
+    """Of several starts in a session only one can be: here the others learn so before they ask the model."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, asyncio.Future[None]] = {}
+
+    @asynccontextmanager
+    async def one_at_a_time(self, session_id: str) -> AsyncGenerator[None]:
+        """Wait for the start before this one, but not for one that hangs."""
+        before, this = self._newest.get(session_id), asyncio.get_running_loop().create_future()
+        self._newest[session_id] = this
+        try:
+            if before is not None:
+                await asyncio.wait([before], timeout=PATIENCE)
+            yield
+        finally:
+            this.set_result(None)
+            if self._newest[session_id] is this:
+                del self._newest[session_id]
+
+
+def _up_to(messages: list[Message], last: Message) -> list[Message]:
+    """Those up to the one that is answered, though answers to earlier ones were written after it; [] when it is too far
+    back to be among them."""
+    places = [each.id for each in messages]
+    return messages[: places.index(last.id) + 1] if last.id in places else []
+
+
+def _became(session: Session, request: TurnRequest) -> Asked | None:
+    """What the same request became earlier. For a message that waited, what became of that."""
+    if not request.waited:
+        return session.asked_by(request.key)
+    place = split_message_id(request.message_id)
+    asked = session.asked_about(place[1]) if place else None
+    if asked is None:
+        raise Conflict("This message waits no more.")
+    return asked
 
 
 def _question(request: TurnRequest) -> MessageDraft:

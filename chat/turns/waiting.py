@@ -1,22 +1,26 @@
 """What becomes of a message to a session that is busy (docs/protocol.md, section 8)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from chat.clock import Clock
-from chat.errors import ChatError, StoreError, TurnInProgress
+from chat.errors import ChatError, NotFound, QueueFull, StillWaiting, StoreError, TurnInProgress
 from chat.messages import Message, MessageDraft, WaitingMessage, message_id
-from chat.store.base import ConversationStore, InstanceStore
+from chat.store.base import ConversationStore, Waits
+from chat.store.errands_base import Errand, ErrandStore
 from chat.telemetry import record
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
+from chat.turns.request_json import request_from_json, request_to_json
 
 type OnBusy = Literal["reject", "queue", "interrupt"]
 
 TRIES = 20  # a session may be freed and taken again between two looks
 AGAIN = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to answer what waits, while the store is away
 LOOK = 0.2  # seconds between two looks for the turn that answers
+SETTLED = 60.0  # seconds after which a message that was announced has been stored, or never will be
 
 
 class WaitingMessages:
@@ -25,97 +29,110 @@ class WaitingMessages:
     def __init__(
         self,
         conversations: ConversationStore,
-        instances: InstanceStore,
+        errands: ErrandStore,
         start: Callable[[TurnRequest], Awaitable[LiveTurn]],
         cancel: Callable[[str, str], Awaitable[object]],
         clock: Clock,
     ) -> None:
-        self._conversations, self._instances = conversations, instances
+        self._conversations, self._errands = conversations, errands
         self._start, self._cancel = start, cancel
         self._clock = clock
 
-    async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Message:
+    async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Waits:
         """The turn that began, or the message that waits for one. Raises as `TurnRunner.start`, and QueueFull."""
+        queues = on_busy != "reject" and bool(request.session_id and request.content)
+        met = ""  # an interrupt is meant for the turn that its caller met, and for none that began since
         for attempt in range(TRIES):
             try:
                 return await self._start(request)
             except TurnInProgress as error:
-                if on_busy == "reject" or attempt == TRIES - 1 or not request.session_id:
+                met = met or error.turn_id
+                interrupts = on_busy == "interrupt" and error.turn_id == met
+                # What is stored already has its place before the running turn: it cannot wait for its end.
+                if not (queues or interrupts) or attempt == TRIES - 1:
                     raise
-                if on_busy == "interrupt":
-                    await self._cancel(request.user_id, error.turn_id)
-                elif not request.content:
-                    raise  # what is stored already has its place before the running turn
-                elif (message := await self._wait(request)) is not None:
-                    return message
+                waits = await self._queued(request, interrupts) if queues else None
+                if interrupts:
+                    with contextlib.suppress(ChatError):  # gone already, or it is tried again
+                        await self._cancel(request.user_id, met)
+                if waits is not None:
+                    return waits
             await asyncio.sleep(0.02 * attempt)
         raise AssertionError("the last try raises")
 
-    async def answer(self, session_id: str) -> None:
-        """Start the turn that answers what waits in a session, when a turn of it has ended."""
+    async def answer(self, session_id: str) -> bool:
+        """Start the turn that answers what waits in a session, when none runs. Whether nothing waits any more."""
         for pause in AGAIN:
             await asyncio.sleep(pause)
             try:
                 return await self._answer(session_id)
             except StoreError:
                 continue
-            except ChatError as error:  # another turn runs, or there is nothing to answer any more
+            except NotFound:  # the session was deleted
+                return True
+            except ChatError as error:  # another turn runs, or none may
                 record("waiting_not_answered", session_id=session_id, code=error.code)
-                return None
-        return None
+                return False
+        return False
 
-    async def leave(self, session_id: str) -> None:
-        """Leave what waits to another process, because this one stops."""
-        try:
-            if (await self._conversations.load_session(session_id)).waiting:
-                await self._instances.post_waiting(session_id)
-        except ChatError as error:  # whoever looks at the session next finds it
-            record("waiting_not_left", session_id=session_id, code=error.code)
-
-    async def answer_left(self) -> None:
-        """Answer what other processes left. StoreError."""
-        for session_id in await self._instances.take_waiting():
-            await self.answer(session_id)
+    async def work_off(self) -> None:
+        """Answer what was left by processes that ended. StoreError."""
+        for errand in await self._errands.list_errands("answer"):
+            if await self.answer(errand.session_id) and errand.age > SETTLED:
+                await self._errands.end_errand(errand)
 
     async def answer_to(self, user_id: str, message: Message, *, patience: float) -> str:
-        """The id of the turn that answers a message that waited, as soon as there is one. TurnInProgress after
+        """The id of the turn that answers a message that waited, as soon as there is one. StillWaiting after
         `patience` seconds."""
         deadline = self._clock.monotonic() + patience
         while True:
-            later = await self._conversations.list_messages(
-                user_id, message.session_id, limit=20, after=message.seq
-            )
-            answer = next((each for each in later if each.role == "assistant"), None)
-            if answer is not None:
-                return answer.id
+            session = await self._conversations.get_session(user_id, message.session_id)
+            asked = session.asked_about(message.seq)
+            if asked is not None and asked.turn:
+                return message_id(session.id, asked.turn)
             if self._clock.monotonic() > deadline:
-                session = await self._conversations.get_session(user_id, message.session_id)
-                raise TurnInProgress(session.running_turn)
+                raise StillWaiting(message.id)
             await asyncio.sleep(LOOK)
 
-    async def _wait(self, request: TurnRequest) -> Message | None:
-        waiting = WaitingMessage(
-            0, request.user_id, request.dialect, request.pipeline, request.wire, request.settings
-        )
+    async def _queued(self, request: TurnRequest, interrupts: bool) -> Waits | None:
+        """None when no turn runs any more. An interrupt goes on where no more may wait: its turn ends at once."""
+        waiting = WaitingMessage(0, request.user_id, request.dialect, request=request_to_json(request))
         draft = MessageDraft(
             "user", request.content, author=request.user_id, parent_message_id=request.parent_message_id
         )
-        return await self._conversations.append_waiting(request.session_id, draft, waiting)
+        # Noted first: should every process that knows of the message end, the timer finds it.
+        await self._errands.note_errand(Errand("answer", request.session_id))
+        try:
+            return await self._conversations.append_waiting(
+                request.session_id, draft, waiting, key=request.key
+            )
+        except QueueFull:
+            if not interrupts:
+                raise
+            return None
 
-    async def _answer(self, session_id: str) -> None:
+    async def _answer(self, session_id: str) -> bool:
         session = await self._conversations.load_session(session_id)
         if not session.waiting or session.running_turn:
-            return
-        last = session.waiting[-1]
-        await self._start(
-            TurnRequest(
-                # Who wrote it may have been taken out meanwhile; the others' messages are answered all the same.
-                last.user_id if session.allows(last.user_id, "editor") else session.user_id,
-                message_id=message_id(session_id, last.seq),
-                session_id=session_id,
-                dialect=last.dialect,
-                pipeline=last.pipeline,
-                wire=last.wire,
-                settings=last.settings,
-            )
+            return not session.waiting
+        together = _answered_together(await self._conversations.load_waiting(session))
+        last = together[-1]
+        # Who wrote it may have been taken out meanwhile; the others' messages are answered all the same.
+        user_id = last.user_id if session.allows(last.user_id, "editor") else session.user_id
+        request = TurnRequest(
+            user_id,
+            message_id=message_id(session_id, last.seq),
+            session_id=session_id,
+            dialect=last.dialect,
+            waited=True,
         )
+        await self._start(request_from_json(last.request, request))
+        return len(together) == len(session.waiting)
+
+
+def _answered_together(waiting: Sequence[WaitingMessage]) -> list[WaitingMessage]:
+    """The oldest messages that ask for the same: one turn cannot have two sets of tools, or two settings."""
+    different = next(
+        (n for n, each in enumerate(waiting) if each.request != waiting[0].request), len(waiting)
+    )
+    return list(waiting[:different])

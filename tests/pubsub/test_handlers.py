@@ -1,5 +1,6 @@
 """Who is let in, and what becomes of what a socket says, over a store in memory and sockets in memory."""
 
+import hmac
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,10 +20,12 @@ from chat.errors import (
 )
 from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
+from chat.pubsub.states import sign
 from chat.rooms.attendance import Attendance
+from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
-from chat.rooms.sockets import Sockets
+from chat.rooms.sockets import Sockets, StateKeys
 from chat.store.base import SessionDraft
 from chat.store.presence_base import Ticket
 from tests.support.apps import make_app
@@ -31,6 +34,13 @@ from tests.support.memory_store import MemoryStore
 
 SESSION = "0" * 25 + "A"
 STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": ""}
+
+
+KEY = hmac.digest(b"secret of socket-state", b"parley: the state of a socket, 1", "sha256")
+
+
+def signed(states: dict[str, str], connection: str = "c1") -> dict[str, str]:
+    return sign(states, connection, KEY)
 
 
 @dataclass
@@ -51,7 +61,7 @@ class Scene:
 
     async def say(self, frame: Any, *, dialect: str = "session", user: str = "ann") -> Any:
         data = frame if isinstance(frame, str) else orjson.dumps(frame).decode()
-        states = STATES | {"dialect": dialect, "user": user}
+        states = signed(STATES | {"dialect": dialect, "user": user})
         reply = await handle(self.app, SocketEvent("user", "message", "c1", user, data=data, states=states))
         assert isinstance(reply, Said)
         return reply.frame
@@ -65,7 +75,9 @@ async def scene() -> AsyncGenerator[Scene]:
         push=push, presence=store, conversations=store, turns=store, instances=store, dialects=DIALECTS
     )
     attendance = Attendance(store, rooms, push, app.clock, per_session=5, per_user=2)
-    app.sockets = Sockets(push, store, rooms, attendance, FloodGuard(app.clock.monotonic))
+    keys = StateKeys((), store)
+    app.sockets = Sockets(push, store, rooms, attendance, FloodGuard(app.clock.monotonic), keys)
+    app.evictions = Evictions(store, store, app.sockets, DIALECTS)
     await store.create_session("ann", SessionDraft(SESSION))
     yield Scene(app, store, push, app.sockets)
     await made.wait_for_turns()
@@ -77,7 +89,9 @@ async def scene() -> AsyncGenerator[Scene]:
 async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
     offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
     accepted = await scene.connect(await scene.ticket(), offers=offers)
-    assert accepted == Accepted("ann", (f"s.{SESSION}.session",), "json.reliable.webpubsub.azure.v1", STATES)
+    assert accepted == Accepted(
+        "ann", (f"s.{SESSION}.session",), "json.reliable.webpubsub.azure.v1", signed(STATES)
+    )
     assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
     assert (await scene.connect(await scene.ticket())).subprotocol == ""
 
@@ -109,7 +123,17 @@ async def test_a_full_session_lets_nobody_in(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "states", [{}, {"session": ""}, {**STATES, "dialect": "delta"}, {**STATES, "user": "eve"}]
+    "states",
+    [
+        {},
+        {"session": ""},
+        STATES,
+        signed({**STATES, "dialect": "delta"}),
+        signed({**STATES, "user": "eve"}),
+        signed(STATES, "c2"),
+        *({**signed(STATES), name: "x"} for name in (*STATES, "signature")),
+        {**signed(STATES), "signature": "é"},
+    ],
 )
 async def test_a_socket_that_did_not_connect_through_here_is_refused(
     scene: Scene, states: dict[str, str]
@@ -132,7 +156,7 @@ async def test_an_event_is_answered_before_its_turn_is_over(scene: Scene) -> Non
 
 async def test_an_event_that_comes_again_asks_once(scene: Scene) -> None:
     data = '{"type":"send_message","content":"Hi","request_id":"r"}'
-    event = SocketEvent("user", "message", "c1", "ann", id="7", data=data, states=STATES)
+    event = SocketEvent("user", "message", "c1", "ann", id="7", data=data, states=signed(STATES))
     first, again = await handle(scene.app, event), await handle(scene.app, event)
     assert first == again
     messages = await scene.store.list_messages("ann", SESSION, limit=9)

@@ -8,12 +8,11 @@ import pytest
 
 from chat.app import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
-from chat.messages import WaitingMessage
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of
 from chat.rooms.attendance import STALE, TYPING, Attendance, show_members
 from chat.rooms.rooms import Rooms
-from chat.store.base import Join, SessionDraft
+from chat.store.base import Join, SessionDraft, Waits
 from chat.store.presence_base import Connection, Ticket
 from chat.turns.base import TurnRequest
 from chat.turns.engine import TurnEngine
@@ -50,6 +49,7 @@ class World:
         )
         engine: TurnEngine = make_engine(ScriptedProvider(*scripts), self.store)
         runner = TurnRunner(
+            errands=self.store,
             sources={"": engine},
             conversations=self.store,
             turns=self.store,
@@ -250,7 +250,7 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     three = await instance.runner.ask(
         TurnRequest("ann", content="three", session_id=SESSION, dialect="chat"), "queue"
     )
-    assert [getattr(each, "content", None) for each in (two, three)] == ["two", "three"]
+    assert [each.message.content for each in (two, three) if isinstance(each, Waits)] == ["two", "three"]
     await asyncio.sleep(10)
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.content for each in said] == ["one", words(10), "two", "three", "second"]
@@ -279,7 +279,7 @@ async def test_an_instance_that_stops_leaves_what_waits_to_the_others() -> None:
     await stopping.runner.ask(ask("two", session_id=SESSION), "queue")
     await stopping.runner.drain()
     assert (await here.store.load_session(SESSION)).waiting
-    await other.runner.waiting.answer_left()
+    await other.runner.waiting.work_off()
     await asyncio.sleep(5)
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.status for each in said] == ["complete", "interrupted", "complete", "complete"]
@@ -296,7 +296,7 @@ async def test_waiting_survives_a_store_that_is_away_for_a_moment() -> None:
     here.store.fail_next("load_session", StoreUnavailable(), times=2)
     await asyncio.sleep(20)
     assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
-    assert WaitingMessage not in map(type, (await here.store.load_session(SESSION)).waiting)
+    assert (await here.store.load_session(SESSION)).waiting == ()
 
 
 @virtual

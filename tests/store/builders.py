@@ -16,6 +16,7 @@ from chat.store.base import (
     TurnEnding,
     TurnStore,
 )
+from chat.store.errands_base import ErrandStore
 from chat.store.presence_base import PresenceStore
 
 IDS = UlidIds(SystemClock())
@@ -30,6 +31,7 @@ class Stores:
     turns: TurnStore
     instances: InstanceStore
     presence: PresenceStore
+    errands: ErrandStore
 
 
 # Controls, quotes, both ends of the BMP, private letters, and a letter of each plane above.
@@ -68,11 +70,11 @@ async def new_session_at(store: Stores, seconds: int) -> Session:
 
 def turn_draft(session: Session, text: str = "Hello", *, nonce: str = "n1", **fields: Any) -> TurnDraft:
     message = None if "message_id" in fields else said(text)
-    return TurnDraft(session, session.user_id, "i1", NOW, nonce, message, **fields)
+    return TurnDraft(session, session.user_id, "i1", NOW, nonce, message=message, **fields)
 
 
-async def new_turn(store: Stores) -> StartedTurn:
-    return await store.turns.start_turn(turn_draft(await new_session(store)))
+async def new_turn(store: Stores, **fields: Any) -> StartedTurn:
+    return await store.turns.start_turn(turn_draft(await new_session(store), **fields))
 
 
 def ending(started: StartedTurn, text: str = "Hi", **fields: Any) -> TurnEnding:

@@ -6,9 +6,19 @@ from datetime import timedelta
 
 import pytest
 
-from chat.errors import Forbidden, QueueFull, SessionNotFound, TurnNotFound, ValidationError
-from chat.messages import MemberRole, Session, WaitingMessage
-from chat.store.base import WAITING, Join, SessionChanges
+from chat.errors import (
+    Forbidden,
+    QueueFull,
+    SessionInactive,
+    SessionNotFound,
+    TurnNotFound,
+    ValidationError,
+    VersionConflict,
+)
+from chat.events import JSONObject
+from chat.messages import MemberRole, Session, WaitingMessage, message_id
+from chat.store.base import ASKED, WAITING, Join, SessionChanges, Waits
+from chat.store.errands_base import Errand
 from chat.store.presence_base import Connection, Ticket
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
 
@@ -111,25 +121,115 @@ class MembersContract:
         assert (await store.conversations.load_message(f"{session.id}-00000001")).content == "Hello"
 
 
+async def wait_in(store: Stores, session_id: str, text: str, waiting: WaitingMessage, key: str = "") -> Waits:
+    waits = await store.conversations.append_waiting(session_id, said(text), waiting, key=key)
+    assert waits is not None
+    return waits
+
+
 class WaitingContract:
     async def test_a_message_waits_for_the_running_turn_and_the_next_one_takes_all(
         self, store: Stores
     ) -> None:
         started = await new_turn(store)
         session_id = started.session.id
-        wait = WaitingMessage(0, "ann", "plan", "trip", {"given": {"pois": []}}, {"temperature": 1})
-        first = await store.conversations.append_waiting(session_id, said("one"), wait)
-        second = await store.conversations.append_waiting(session_id, said("two"), wait)
-        assert first is not None and second is not None
+        asked: JSONObject = {"pipeline": "trip", "wire": {"given": {"pois": []}}}
+        wait = WaitingMessage(0, "ann", "plan", request=asked)
+        first = (await wait_in(store, session_id, "one", wait)).message
+        second = (await wait_in(store, session_id, "two", wait)).message
         session = await store.conversations.get_session("ann", session_id)
         assert [each.seq for each in session.waiting] == [first.seq, second.seq] == [3, 4]
-        assert session.waiting[0] == replace(wait, seq=3)
+        assert session.waiting[0].request == {}  # a head stays small
+        assert await store.conversations.load_waiting(session) == tuple(
+            replace(wait, seq=seq, parts=1) for seq in (3, 4)
+        )
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
         assert len(session.waiting) == 2
-        again = await store.turns.start_turn(turn_draft(session, nonce="n2", message_id=second.id))
+        again = await store.turns.start_turn(
+            turn_draft(session, nonce="n2", message_id=second.id, waited=True)
+        )
         assert again.session.waiting == ()
+        assert [each.turn for each in again.session.asked] == [5, 5]
         assert (await store.conversations.get_session("ann", session_id)).waiting == ()
+
+    async def test_large_requests_wait_and_go_with_their_turn(self, store: Stores) -> None:
+        started = await new_turn(store)
+        session_id = started.session.id
+        tools = [{"name": f"t{n}", "description": "d", "parameters": {"x": "é" * 7500}} for n in range(64)]
+        for number in range(WAITING):
+            request: JSONObject = {"tools": tools, "settings": {"number": number}}
+            await wait_in(store, session_id, "x", WaitingMessage(0, "ann", request=request))
+        session = await store.conversations.get_session("ann", session_id)
+        waiting = await store.conversations.load_waiting(session)
+        assert [each.request["settings"] for each in waiting] == [{"number": n} for n in range(WAITING)]
+        assert all(each.request["tools"] == tools and each.parts > 1 for each in waiting)
+        await store.turns.end_turn(ending(started))
+        session = await store.conversations.get_session("ann", session_id)
+        second = message_id(session_id, session.waiting[1].seq)
+        again = await store.turns.start_turn(turn_draft(session, nonce="n2", message_id=second, waited=True))
+        left = await store.conversations.load_waiting(again.session)
+        assert [each.request["settings"] for each in left] == [{"number": n} for n in (2, 3, 4)]
+
+    async def test_a_turn_to_an_older_question_leaves_what_waits(self, store: Stores) -> None:
+        started = await new_turn(store)
+        session_id, question = started.session.id, started.user_message.id
+        waits = (await wait_in(store, session_id, "two", WaitingMessage(0, "ann"))).message
+        await store.turns.end_turn(ending(started))
+        session = await store.conversations.get_session("ann", session_id)
+        again = await store.turns.start_turn(turn_draft(session, nonce="n2", message_id=question))
+        assert [each.seq for each in again.session.waiting] == [waits.seq]
+
+    async def test_a_message_that_waits_no_more_starts_no_turn(self, store: Stores) -> None:
+        started = await new_turn(store)
+        session_id = started.session.id
+        waits = (await wait_in(store, session_id, "two", WaitingMessage(0, "ann"))).message
+        for number in range(2):
+            await store.turns.end_turn(ending(started))
+            session = await store.conversations.get_session("ann", session_id)
+            draft = turn_draft(session, nonce=f"n{number}", message_id=waits.id, waited=True)
+            if number:
+                with pytest.raises(VersionConflict):
+                    await store.turns.start_turn(draft)
+            else:
+                started = await store.turns.start_turn(draft)
+
+    async def test_what_comes_under_one_key_waits_once(self, store: Stores) -> None:
+        session_id = (await new_turn(store)).session.id
+        first = await wait_in(store, session_id, "two", WaitingMessage(0, "ann"), key="k")
+        again = await wait_in(store, session_id, "two", WaitingMessage(0, "ann"), key="k")
+        assert (first.new, again.new, again.message) == (True, False, first.message)
+        assert len((await store.conversations.get_session("ann", session_id)).waiting) == 1
+
+    async def test_a_key_that_became_a_turn_starts_and_waits_no_more(self, store: Stores) -> None:
+        started = await new_turn(store, key="k")
+        wait = WaitingMessage(0, "ann")
+        session_id = started.session.id
+        assert await store.conversations.append_waiting(session_id, said("x"), wait, key="k") is None
+        await store.turns.end_turn(ending(started))
+        session = await store.conversations.get_session("ann", session_id)
+        asked = session.asked_by("k")
+        assert asked is not None
+        assert message_id(session_id, asked.turn) == started.turn.id
+        with pytest.raises(VersionConflict):
+            await store.turns.start_turn(turn_draft(session, nonce="n2", key="k"))
+
+    async def test_only_so_many_keys_are_remembered(self, store: Stores) -> None:
+        started = await new_turn(store, key="k")
+        for number in range(ASKED + 2):
+            await store.turns.end_turn(ending(started))
+            session = await store.conversations.get_session("ann", started.session.id)
+            started = await store.turns.start_turn(turn_draft(session, nonce=f"n{number}", key=f"k{number}"))
+        assert len(started.session.asked) == ASKED
+        assert started.session.asked_by("k") is None
+        assert started.session.asked_by(f"k{ASKED + 1}") is not None
+
+    async def test_a_session_that_is_not_active_takes_no_turn(self, store: Stores) -> None:
+        session = await new_session(store, "Hello")
+        changes = SessionChanges(is_active=False)
+        session = await store.conversations.update_session("ann", session.id, changes)
+        with pytest.raises(SessionInactive):
+            await store.turns.start_turn(turn_draft(session))
 
     async def test_nothing_waits_where_no_turn_runs(self, store: Stores) -> None:
         session = await new_session(store, "Hello")
@@ -155,10 +255,33 @@ class WaitingContract:
 
     async def test_what_waits_can_be_left_to_another_process(self, store: Stores) -> None:
         for session_id in ("s1", "s2", "s1"):
-            await store.instances.post_waiting(session_id)
-        assert set(await store.instances.take_waiting()) == {"s1", "s2"}
-        assert await store.instances.take_waiting() == []
+            await store.errands.note_errand(Errand("answer", session_id))
+        await store.errands.note_errand(Errand("evict", "s1", "bob/é"))
+        found = await store.errands.list_errands("answer")
+        assert [(each.session_id, each.user_id, each.age < 60) for each in found] == [
+            ("s1", "", True),
+            ("s2", "", True),
+        ]
+        [evict] = await store.errands.list_errands("evict")
+        assert (evict.session_id, evict.user_id) == ("s1", "bob/é")
         assert await store.instances.list_leases() == []
+
+    async def test_an_errand_that_is_done_is_gone_unless_it_was_noted_again(self, store: Stores) -> None:
+        errand = Errand("evict", "s1", "x" * 255)
+        await store.errands.note_errand(errand)
+        [listed] = await store.errands.list_errands("evict")
+        await store.errands.note_errand(errand)
+        await store.errands.end_errand(listed)
+        [listed] = await store.errands.list_errands("evict")
+        for _ in range(2):
+            await store.errands.end_errand(listed)
+        assert await store.errands.list_errands("evict") == []
+
+    async def test_a_secret_is_made_once(self, store: Stores) -> None:
+        first = await store.errands.secret("x")
+        assert len(first) > 8
+        assert await store.errands.secret("x") == first
+        assert await store.errands.secret("y") != first
 
 
 class PresenceContract:

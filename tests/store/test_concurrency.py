@@ -15,7 +15,7 @@ from tests.support.azurite import ROOT, Azurite
 
 
 def ports_of(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
+    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
 
 
 async def test_a_thousand_appends_from_two_processes_lose_nothing_and_leave_no_gap(

@@ -46,7 +46,7 @@ async def storage(proxy: FaultyProxy, open_storage: OpenStorage) -> TableStorage
 
 @pytest.fixture
 async def store(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
+    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
 
 
 async def contents(store: Stores, session: Session) -> list[str]:

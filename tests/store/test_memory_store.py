@@ -16,7 +16,7 @@ class MemoryStoreFixture:
     @pytest.fixture
     def store(self) -> Stores:
         memory = MemoryStore()
-        return Stores(memory, memory, memory, memory)
+        return Stores(memory, memory, memory, memory, memory)
 
 
 class TestMemoryConversations(MemoryStoreFixture, ConversationStoreContract):
@@ -45,7 +45,7 @@ class TestMemoryPresence(MemoryStoreFixture, PresenceContract):
 
 async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:
     memory = MemoryStore()
-    session = await new_session(Stores(memory, memory, memory, memory))
+    session = await new_session(Stores(memory, memory, memory, memory, memory))
     memory.fail_next("start_turn", StoreUnavailable())
     with pytest.raises(StoreUnavailable):
         await memory.start_turn(turn_draft(session))
@@ -54,7 +54,7 @@ async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:
 
 async def test_a_fault_after_the_effect_loses_only_the_reply() -> None:
     memory = MemoryStore()
-    session = await new_session(Stores(memory, memory, memory, memory))
+    session = await new_session(Stores(memory, memory, memory, memory, memory))
     memory.fail_next("start_turn", StoreUnavailable(), after_effect=True, times=2)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):

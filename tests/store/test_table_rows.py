@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chat.errors import TooLarge
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TextDelta, ToolOutput, TurnFinished
-from chat.messages import Message, Session, Turn, TurnError, Usage, WaitingMessage
+from chat.messages import Asked, Message, Session, Turn, TurnError, Usage, WaitingMessage
 from chat.store.drafts import directory_key, title_from
 from chat.store.table_events import events_from_rows, events_to_rows
 from chat.store.table_keys import escaped, events_key, events_range, message_key, unescaped, user_key
@@ -170,11 +170,30 @@ def test_any_head_survives(title: str, settings: JSONObject, is_active: bool) ->
     session = Session(
         "s", "ann", title, NOW, NOW, "AZURE", "m", settings, "sum", 2, is_active, 3, 4, "s-00000004"
     )
-    waiting = (WaitingMessage(5, "bob", "plan", "trip", settings, settings),)
+    waiting = (WaitingMessage(5, "bob", "plan", 2),)
     session = replace(
-        session, start_nonce="n", version="v", waiting=waiting, members={"bob": "editor", title: "viewer"}
+        session,
+        start_nonce="n",
+        version="v",
+        waiting=waiting,
+        asked=(Asked("k", 5), Asked("", 3, 4)),
+        members={"bob": "editor", title: "viewer"},
     )
     assert head_from_row(as_stored(new_head_to_row(session)), "v") == session
+
+
+def test_messages_that_waited_before_requests_had_rows_keep_what_they_asked_for() -> None:
+    row = as_stored(new_head_to_row(Session("s", "ann", "", NOW, NOW)))
+    old = {
+        "seq": 3,
+        "user_id": "bob",
+        "dialect": "plan",
+        "pipeline": "trip",
+        "wire": {"given": {}},
+        "settings": {},
+    }
+    [waits] = head_from_row({**row, "waiting": json.dumps([old])}, "v").waiting
+    assert waits == WaitingMessage(3, "bob", "plan", 0, {"pipeline": "trip", "wire": {"given": {}}})
 
 
 @given(st.lists(st.dictionaries(texts, json_values, max_size=2), max_size=3), st.booleans(), texts)

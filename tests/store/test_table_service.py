@@ -65,7 +65,7 @@ async def test_tables_that_were_deleted_are_made_again(
     open_storage: OpenStorage, azurite: Azurite, prefix: str
 ) -> None:
     storage = open_storage()
-    store = Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
+    store = Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
     await new_session(store, "one")
     for name in ("sessions", "directory", "instances"):
         async with TableClient.from_connection_string(azurite.connection_string, prefix + name) as table:

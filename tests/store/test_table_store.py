@@ -17,7 +17,9 @@ class TableStoreFixture:
     @pytest.fixture
     async def store(self, open_storage: OpenStorage) -> Stores:
         storage = open_storage()
-        return Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
+        return Stores(
+            storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands
+        )
 
 
 class TestTableConversations(TableStoreFixture, ConversationStoreContract):
@@ -45,7 +47,7 @@ class TestTablePresence(TableStoreFixture, PresenceContract):
 
 
 def ports_of(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence)
+    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
 
 
 async def test_the_head_carries_the_version_of_the_schema(open_storage: OpenStorage) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from chat.app import DIALECTS, ChatApp, authenticators
 from chat.clock import SystemClock
 from chat.providers.scripted import Script, ScriptedProvider
+from chat.rooms.evictions import Evictions
+from chat.turns.readers import Readers
 from tests.support.memory_store import MemoryStore
 from tests.support.provider_settings import settings_for
 from tests.support.turns import CountingIds, make_runner
@@ -44,6 +46,8 @@ def make_app(*scripts: Script, settings: Mapping[str, str] | None = None) -> Tes
         conversations=store,
         turns=store,
         runner=runner,
+        readers=Readers(store, store),
+        evictions=Evictions(store, store, None, DIALECTS),
         dialects=DIALECTS,
         authenticators=authenticators(loaded),
         check_store=check_store,

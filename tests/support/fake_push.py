@@ -45,6 +45,14 @@ class FakePush(Faults, PushService):
         self.closed.append(connection_id)
 
     @port
+    async def remove_user(self, user_id: str, group: str) -> None:
+        self.groups[group] = [each for each in self.groups[group] if self.users.get(each) != user_id]
+
+    @port
+    async def close_group(self, group: str, reason: str) -> None:
+        self.closed += self.groups.pop(group, [])
+
+    @port
     async def exists(self, connection_id: str) -> bool:
         return connection_id not in self.gone
 

@@ -23,7 +23,7 @@ from chat.errors import (
     ValidationError,
     VersionConflict,
 )
-from chat.events import NumberedEvent
+from chat.events import JSONObject, NumberedEvent
 from chat.messages import (
     MemberRole,
     Message,
@@ -45,9 +45,11 @@ from chat.store.base import (
     StartedTurn,
     TurnDraft,
     TurnEnding,
+    Waits,
 )
 from chat.store.drafts import (
     appended,
+    check_start,
     directory_key,
     members_after,
     messages_from,
@@ -55,8 +57,12 @@ from chat.store.drafts import (
     session_from,
     title_from,
     turn_from,
+    with_turn,
+    with_waiting,
 )
+from chat.store.errands_base import Errand, ErrandKind
 from chat.store.presence_base import Connection, Presence, Ticket
+from chat.store.table_requests import request_to_rows
 from tests.support.faults import Faults, port
 
 
@@ -71,6 +77,7 @@ class _Stored:
         default_factory=lambda: defaultdict[str, dict[int, NumberedEvent]](dict)
     )
     last_started: str = ""
+    requests: dict[int, JSONObject] = field(default_factory=dict[int, JSONObject])  # of what waits
 
 
 @dataclass
@@ -93,7 +100,8 @@ class MemoryStore(Faults):
         self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
         self._boxes: dict[str, _Box] = defaultdict(_Box)
         self._version = 0
-        self._left: list[str] = []
+        self._errands: dict[tuple[str, str, str], Errand] = {}  # their `age` is when they were noted
+        self._secrets: dict[str, str] = {}
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
@@ -172,18 +180,28 @@ class MemoryStore(Faults):
 
     @port
     async def append_waiting(
-        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage
-    ) -> Message | None:
+        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage, *, key: str = ""
+    ) -> Waits | None:
         stored = self._owned(waiting.user_id, session_id, "editor")
         head = stored.head
-        if not head.running_turn:
+        asked = head.asked_by(key)
+        if asked is not None and not asked.turn:
+            return Waits(stored.messages[asked.question], new=False)
+        if asked is not None or not head.running_turn:
             return None
         if len(head.waiting) >= WAITING:
             raise QueueFull(head.running_turn)
+        parts = len(request_to_rows(session_id, 1, waiting.request))
         [message] = self._append(stored, [draft], self.clock.now())
-        waits = (*head.waiting, replace(waiting, seq=message.seq))
-        self._set_head(stored, replace(stored.head, waiting=waits))
-        return message
+        waits = replace(waiting, seq=message.seq, parts=parts)
+        stored.requests[message.seq] = waiting.request
+        self._set_head(stored, with_waiting(stored.head, waits, key))
+        return Waits(message)
+
+    @port
+    async def load_waiting(self, session: Session) -> tuple[WaitingMessage, ...]:
+        requests = self._known(session.id).requests
+        return tuple(replace(each, request=requests.get(each.seq, {})) for each in session.waiting)
 
     @port
     async def get_message(self, user_id: str, message_id: str) -> Message:
@@ -222,8 +240,8 @@ class MemoryStore(Faults):
         stored = self._opened(draft)
         if draft.nonce and stored.head.start_nonce == draft.nonce:
             return self._started(stored)
-        if stored.head.running_turn:
-            raise TurnInProgress(stored.head.running_turn)
+        place = split_message_id(draft.message_id)
+        check_start(stored.head, draft, place[1] if place else 0)
         if draft.new_session is None and stored.head.last_seq != draft.session.last_seq:
             raise VersionConflict
         if draft.message is None:
@@ -330,13 +348,24 @@ class MemoryStore(Faults):
         self._boxes[instance_id].joins.append(join)
 
     @port
-    async def post_waiting(self, session_id: str) -> None:
-        self._left.append(session_id)
+    async def note_errand(self, errand: Errand) -> None:
+        noted = replace(errand, age=self.clock.monotonic(), version=self._next_version())
+        self._errands[errand.kind, errand.session_id, errand.user_id] = noted
 
     @port
-    async def take_waiting(self) -> list[str]:
-        left, self._left = self._left, []
-        return left
+    async def list_errands(self, kind: ErrandKind) -> list[Errand]:
+        now = self.clock.monotonic()
+        return [replace(each, age=now - each.age) for each in self._errands.values() if each.kind == kind]
+
+    @port
+    async def end_errand(self, errand: Errand) -> None:
+        key = errand.kind, errand.session_id, errand.user_id
+        if key in self._errands and self._errands[key].version == errand.version:
+            del self._errands[key]
+
+    @port
+    async def secret(self, name: str) -> str:
+        return self._secrets.setdefault(name, f"secret of {name}")
 
     @port
     async def take_mail(self, instance_id: str) -> Mail:
@@ -452,7 +481,9 @@ class MemoryStore(Faults):
         stored.turns[turn.id] = turn
         stored.last_started = turn.id
         head = appended(stored.head, [answer], draft.started_at)
-        self._set_head(stored, replace(head, running_turn=turn.id, start_nonce=draft.nonce, waiting=()))
+        self._set_head(stored, with_turn(head, draft, user_message.seq, answer))
+        for seq in set(stored.requests) - {each.seq for each in stored.head.waiting}:
+            del stored.requests[seq]
         return StartedTurn(turn, stored.head, user_message, answer)
 
     def _started(self, stored: _Stored) -> StartedTurn:

@@ -71,6 +71,7 @@ def make_runner(
         conversations=store,
         turns=store,
         instances=store,
+        errands=store,
         clock=clock or VirtualClock(),
         ids=CountingIds(),
         window=window,

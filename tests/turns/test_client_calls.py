@@ -42,8 +42,9 @@ class Chat:
         return live
 
     async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> tuple[str, Any]:
+        key = TurnRequest(user, nonce=nonce).key
         given = [ClientOutput(*each) for each in outputs]
-        return await find_continued(self.store, user, self.session_id, given, nonce=nonce)
+        return await find_continued(self.store, user, self.session_id, given, key=key)
 
     async def give(self, *outputs: tuple[str, str], nonce: str = "") -> LiveTurn:
         answer_id, answer = await self.find(*outputs, nonce=nonce)

@@ -1,0 +1,30 @@
+"""What a socket is given when it connects, and brings with each of its events: whose it is, signed by us.
+
+The state travels through the service, and where an identity is used its events are not signed. So whoever may call the
+route of the events could speak as anybody, were it not for this signature.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+import orjson
+
+SIGNATURE = "signature"
+SIGNED = ("session", "user", "dialect", "turn")
+
+
+def sign(states: Mapping[str, str], connection_id: str, key: bytes) -> dict[str, str]:
+    """The states with their signature."""
+    return {**states, SIGNATURE: _signature(states, connection_id, key)}
+
+
+def is_signed(states: Mapping[str, str], connection_id: str, key: bytes) -> bool:
+    """Whether it is ours, and given to this connection."""
+    given, right = states.get(SIGNATURE, ""), _signature(states, connection_id, key)
+    return hmac.compare_digest(given.encode("utf-8", "replace"), right.encode())
+
+
+def _signature(states: Mapping[str, str], connection_id: str, key: bytes) -> str:
+    signed = [connection_id, *(states.get(name, "") for name in SIGNED)]
+    return hmac.digest(key, orjson.dumps(signed), hashlib.sha256).hex()

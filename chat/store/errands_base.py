@@ -1,0 +1,37 @@
+"""The port of what all instances share: errands, which somebody has to do, and secrets."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+type ErrandKind = Literal["answer", "evict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be done although the process that began it may end, noted before anything depends on it:
+    `answer` what waits in a session, `evict` from it the sockets of a user who was taken out ("" is everybody: the
+    session is deleted)."""
+
+    kind: ErrandKind
+    session_id: str
+    user_id: str = ""
+    age: float = 0.0  # seconds since it was noted last, by the service's clock
+    version: str = ""
+
+
+class ErrandStore(Protocol):
+    """What is to be done, and what nobody else may know. Who may ask is checked before."""
+
+    async def note_errand(self, errand: Errand) -> None:
+        """Note it, or that it is to be done once more."""
+        ...
+
+    async def list_errands(self, kind: ErrandKind) -> list[Errand]: ...
+
+    async def end_errand(self, errand: Errand) -> None:
+        """It is done, unless it was noted again since it was listed."""
+        ...
+
+    async def secret(self, name: str) -> str:
+        """A random text that all instances share, made by whoever asks first."""
+        ...

@@ -1,0 +1,218 @@
+"""Who is taken out of a session hears no further word of it: sockets and HTTP readers, while services fail and
+processes end."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from chat.app import DIALECTS
+from chat.errors import Forbidden, PushError, StoreUnavailable
+from chat.push.base import group_of
+from chat.rooms.attendance import Attendance
+from chat.rooms.evictions import Evictions
+from chat.rooms.flood import FloodGuard
+from chat.rooms.rooms import Rooms
+from chat.rooms.sockets import Sockets, StateKeys
+from chat.store.base import SessionDraft
+from chat.store.errands_base import Errand
+from chat.store.presence_base import Connection
+from chat.turns.readers import Readers
+from tests.support.fake_push import FakePush
+from tests.support.memory_store import MemoryStore
+from tests.support.turns import ask, lines, make_runner
+from tests.support.virtual_time import VirtualClock, virtual
+
+SESSION = "0" * 25 + "A"
+
+
+class House:
+    """A session of ann's with bob in it, and a socket of each that is open."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.store, self.push = MemoryStore(self.clock), FakePush()
+
+    async def open(self) -> "House":
+        await self.store.create_session("ann", SessionDraft(SESSION))
+        await self.store.set_member("ann", SESSION, "bob", "editor")
+        await self.socket("a", "ann")
+        await self.socket("b", "bob")
+        return self
+
+    async def socket(self, name: str, user: str, dialect: str = "session", *, noted: bool = True) -> None:
+        now = self.clock.now()
+        if noted:
+            await self.store.enter(Connection(name, SESSION, user, dialect, now, now))
+        self.push.users[name] = user
+        self.push.groups[group_of(SESSION, dialect)].append(name)
+
+    def instance(self) -> Evictions:
+        store = self.store
+        rooms = Rooms(
+            push=self.push,
+            presence=store,
+            conversations=store,
+            turns=store,
+            instances=store,
+            dialects=DIALECTS,
+        )
+        attendance = Attendance(store, rooms, self.push, self.clock, per_session=9, per_user=9)
+        keys = StateKeys((), store)
+        sockets = Sockets(self.push, store, rooms, attendance, FloodGuard(self.clock.monotonic), keys)
+        return Evictions(store, store, sockets, DIALECTS)
+
+    async def take_out(self, evictions: Evictions, user: str = "bob") -> None:
+        await evictions.during(SESSION, user, lambda: self.store.set_member("ann", SESSION, user, None))
+
+    def hears(self, name: str) -> bool:
+        return any(name in group for group in self.push.groups.values())
+
+
+@virtual
+async def test_a_removed_members_sockets_are_closed_and_the_others_are_not() -> None:
+    house = await House().open()
+    await house.socket("b2", "bob", "chat")
+    await house.take_out(house.instance())
+    assert [house.hears(name) for name in ("a", "b", "b2")] == [True, False, False]
+    assert set(house.push.closed) == {"b", "b2"}
+    assert [each.id for each in (await house.store.present(SESSION)).connections] == ["a"]
+    assert house.push.seen["b"][-1]["text"] == "You are no longer a member of this session."
+
+
+@virtual
+@pytest.mark.parametrize("call", ["remove_user", "close", "send_to_connection"])
+@pytest.mark.parametrize("times", [1, 5])
+async def test_what_failed_is_tried_again(call: str, times: int) -> None:
+    house = await House().open()
+    house.push.fail_next(call, PushError(), times=times)
+    await house.take_out(house.instance())
+    await asyncio.sleep(60)
+    assert not house.hears("b")
+    assert "b" in house.push.closed
+
+
+@virtual
+async def test_the_timer_of_another_process_goes_on_when_this_one_ends() -> None:
+    house = await House().open()
+    first, second = house.instance(), house.instance()
+    house.push.fail_next("remove_user", PushError(), times=999)
+    await house.take_out(first)
+    await first.aclose()
+    assert house.hears("b")
+    house.push.failures.clear()
+    await second.work_off()
+    assert not house.hears("b")
+
+
+@virtual
+async def test_a_socket_that_opens_just_then_is_found_though_it_has_no_row() -> None:
+    """Let in before the removal, open after it, and its event `connected` got lost."""
+    house = await House().open()
+    await house.take_out(house.instance())
+    await house.socket("late", "bob", noted=False)
+    await asyncio.sleep(1)
+    assert not house.hears("late")
+
+
+@virtual
+async def test_an_eviction_is_struck_out_when_nothing_can_be_on_its_way_any_more() -> None:
+    house = await House().open()
+    evictions = house.instance()
+    await house.take_out(evictions)
+    await evictions.work_off()
+    assert len(await house.store.list_errands("evict")) == 1
+    await asyncio.sleep(61)
+    await evictions.work_off()
+    assert await house.store.list_errands("evict") == []
+
+
+@virtual
+async def test_who_is_let_in_again_stays() -> None:
+    house = await House().open()
+    evictions = house.instance()
+    await house.take_out(evictions)
+    await house.store.set_member("ann", SESSION, "bob", "viewer")
+    await house.socket("again", "bob")
+    await asyncio.sleep(60)
+    await evictions.work_off()
+    assert house.hears("again")
+
+
+@virtual
+async def test_an_eviction_that_was_noted_but_not_made_evicts_nobody() -> None:
+    house = await House().open()
+    for user in ("bob", "ann", ""):
+        await house.store.note_errand(Errand("evict", SESSION, user))
+    await house.instance().work_off()
+    assert [house.hears(name) for name in ("a", "b")] == [True, True]
+
+
+@virtual
+async def test_a_deleted_session_has_no_sockets() -> None:
+    house = await House().open()
+    await house.socket("chat", "bob", "chat")
+    evictions = house.instance()
+    house.push.fail_next("close_group", PushError())
+    await evictions.during(SESSION, "", lambda: house.store.delete_session("ann", SESSION))
+    await house.socket("late", "bob", noted=False)
+    await asyncio.sleep(2)
+    assert not any(house.hears(name) for name in ("a", "b", "chat", "late"))
+
+
+class Reader:
+    """One who follows a turn as a stream does, and when a word came last."""
+
+    def __init__(self, readers: Readers, clock: VirtualClock) -> None:
+        self._readers, self._clock = readers, clock
+        self.last = 0.0
+        self.error: Exception | None = None
+
+    async def read(self, live: object, user: str) -> None:
+        try:
+            async with aclosing(self._readers.follow(live, user, idle=5.0)) as batches:  # type: ignore[arg-type]
+                async for batch in batches:
+                    self.last = self._clock.monotonic() if batch else self.last
+        except Forbidden as error:
+            self.error = error
+
+
+@virtual
+@pytest.mark.parametrize("away", [0.0, 20.0])
+async def test_readers_over_http_are_cut_off_on_every_instance(away: float) -> None:
+    house = await House().open()
+    here, there = make_runner(lines(600, 0.1), store=house.store), make_runner(store=house.store)
+    live = await here.start(ask("Hi", session_id=SESSION))
+    remote = await there.open("bob", live.turn.id)
+    readers = Readers(house.store, house.store), Readers(house.store, house.store)
+    people = {
+        name: Reader(readers[number], house.clock)
+        for name, number in (("ann", 0), ("bob", 0), ("bob there", 1))
+    }
+    tasks = [
+        asyncio.create_task(people["ann"].read(live, "ann")),
+        asyncio.create_task(people["bob"].read(live, "bob")),
+        asyncio.create_task(people["bob there"].read(remote, "bob")),
+    ]
+    await asyncio.sleep(5)
+    await house.take_out(house.instance())
+    removed = house.clock.monotonic()
+    if away:
+        house.store.fail_next("list_errands", StoreUnavailable(), times=2 * round(away / 0.4))
+    await asyncio.sleep(60)
+    for name in ("bob", "bob there"):
+        assert people[name].error is not None, name
+        assert people[name].last - removed < away + 1
+    assert people["ann"].error is None
+    assert people["ann"].last - removed > 50
+    await asyncio.gather(*tasks)
+    assert all(not each._watching for each in readers)  # pyright: ignore[reportPrivateUsage]
+
+
+@virtual
+async def test_an_owner_costs_no_look() -> None:
+    house = await House().open()
+    runner, readers = make_runner(lines(50, 0.1), store=house.store), Readers(house.store, house.store)
+    live = await runner.start(ask("Hi", session_id=SESSION))
+    await Reader(readers, house.clock).read(live, "ann")
+    assert house.store.calls["list_errands"] == 0

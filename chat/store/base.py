@@ -4,7 +4,8 @@ Who asks comes first in the calls of `ConversationStore`; to a stranger a sessio
 not exist, and to a member whose role is too low what they ask for is `Forbidden`. What begins with `load` is for the
 app itself and asks nobody. The calls of `TurnStore` that the runner makes take the `Turn` itself, which only
 `start_turn` and `get_turn` give out. All raise `StoreUnavailable` when the service does not answer in time,
-`StoreConflict` when too many writers met. `tests/store/contract.py` holds these rules as tests.
+`StoreConflict` when too many writers met, `StoreRefused` for what it will never keep, however often it is asked.
+`tests/store/contract.py` holds these rules as tests.
 """
 
 from collections.abc import Sequence

@@ -22,6 +22,7 @@ from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
 from chat.store.table_errors import RowMissing, TableMissing, translated
+from chat.store.table_limits import check_batch, check_entity
 from chat.store.table_properties import Entity
 from chat.store.table_writes import Connection, Operation, send_batch, send_write
 
@@ -142,7 +143,8 @@ class Table:
 
     async def batch(self, operations: Sequence[Operation], *, again: bool = False) -> list[str]:
         """All of them or none; the new etags. StoreUnavailable leaves open which, so only what may be written
-        twice is tried `again`. RowExists, RowChanged, RowMissing."""
+        twice is tried `again`. RowExists, RowChanged, RowMissing, StoreRefused."""
+        check_batch([entity for _, entity, _ in operations])
         attempt = functools.partial(send_batch, self._connection, self._client, operations)
         return await self._retried(attempt, tries=10 if again else 1)
 
@@ -191,6 +193,7 @@ class Table:
         return [_row(entity, dates[-1]) for entity in entities], getattr(pages, "continuation_token", None)
 
     async def _write(self, operation: Operation) -> str:
+        check_entity(operation[1])
         return await self._retried(functools.partial(send_write, self._connection, self._client, operation))
 
     async def _retried[T](self, attempt: Callable[[], Awaitable[T]], *, tries: int = 10) -> T:

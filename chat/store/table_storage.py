@@ -3,9 +3,11 @@
 from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
 from chat.store.session_writer import SessionWriters
+from chat.store.table_due import DueRows
 from chat.store.table_heads import Heads
 from chat.store.table_instances import TableInstances
 from chat.store.table_presence import TablePresence
+from chat.store.table_purge import EventPurge
 from chat.store.table_service import TableService
 from chat.store.table_sessions import TableConversations
 from chat.store.table_turns import TableTurns
@@ -22,8 +24,9 @@ class TableStorage:
         self.conversations = TableConversations(
             service.sessions, service.directory, heads, self.writers, clock
         )
-        usage = UsageRows(service.usage, service.sessions)
-        self.turns = TableTurns(service.sessions, usage, heads, self.writers, self.conversations)
+        due = DueRows(service.usage)
+        usage, purge = UsageRows(service.usage), EventPurge(service.sessions, due)
+        self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
         self.presence = TablePresence(service.sessions)
 

@@ -101,6 +101,11 @@ class ConversationStore(Protocol):
         second time; a removal that was cut off goes on when it is asked for again."""
         ...
 
+    async def tidy(self, *, before: datetime) -> None:
+        """Remove what was begun before then and came to nothing: aliases that stand for no session, and what is left
+        of sessions whose removal was cut off."""
+        ...
+
     async def append_messages(
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
     ) -> list[Message]:
@@ -280,6 +285,10 @@ class InstanceStore(Protocol):
 
     async def list_leases(self) -> list[InstanceLease]:
         """Every instance that has a row."""
+        ...
+
+    async def forget_strays(self) -> None:
+        """Remove mail that came after its instance had ended, once it is an hour old."""
         ...
 
     async def post_cancel(self, instance_id: str, turn_id: str) -> None: ...

@@ -22,7 +22,7 @@ from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
 from chat.store.table_errors import RowMissing, TableMissing, translated
-from chat.store.table_limits import check_batch, check_entity
+from chat.store.table_limits import can_be_key, check_batch, check_entity
 from chat.store.table_properties import Entity
 from chat.store.table_writes import Connection, Operation, send_batch, send_write
 
@@ -114,7 +114,9 @@ class Table:
         self._prepare = prepare
 
     async def get(self, partition: str, key: str) -> Row | None:
-        """The row; None when it is not there."""
+        """The row; None when it is not there, as it is for a key that no row can have."""
+        if not (can_be_key(partition) and can_be_key(key)):
+            return None
         dates: list[str] = []
         try:
             entity = await self._retried(

@@ -19,6 +19,7 @@ from chat.store.table_properties import Entity, chunked, joined
 BEAT, CANCEL, JOIN, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-join-", "mail-watch-", "mail."
 LEFT = "waiting"
 ATTEMPTS = 3
+STRAY = 3600.0  # seconds after which mail for an instance that has no lease is for nobody
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,15 @@ class TableInstances:
         await self._instances.delete_all(f"PartitionKey eq {quoted(escaped(instance_id))}")
 
     async def list_leases(self) -> list[InstanceLease]:
-        return [_lease(row) for row in await self._instances.rows(f"RowKey eq {quoted(BEAT)}")]
+        rows = await self._instances.rows(f"RowKey eq {quoted(BEAT)}", patient=True)
+        return [_lease(row) for row in rows]
+
+    async def forget_strays(self) -> None:
+        rows = await self._instances.rows(
+            f"PartitionKey ne {quoted(LEFT)}", select=("PartitionKey", "RowKey", "Timestamp"), patient=True
+        )
+        alive = {row.partition for row in rows if row.key == BEAT}
+        await self._remove([row for row in rows if row.partition not in alive and row.age > STRAY])
 
     async def post_cancel(self, instance_id: str, turn_id: str) -> None:
         await self._instances.upsert(_keys(instance_id, CANCEL + turn_id))

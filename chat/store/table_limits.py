@@ -59,6 +59,11 @@ def _broken(name: str, value: Value) -> str:
             return ""
 
 
+def can_be_key(text: str) -> bool:
+    """Whether there can be a row of that key."""
+    return not _broken_key(text)
+
+
 def _broken_key(key: str) -> str:
     if utf16_units(key) > KEY_UNITS:
         return f"{KEY_UNITS} UTF-16 units in a key"

@@ -21,14 +21,14 @@ class TableStorage:
         self.service = service
         heads = Heads(service.sessions, service.directory)
         self.writers = SessionWriters(service.sessions, heads)
-        self.conversations = TableConversations(
-            service.sessions, service.directory, heads, self.writers, clock
-        )
         due = DueRows(service.usage)
+        self.conversations = TableConversations(
+            service.sessions, service.directory, heads, self.writers, due, clock
+        )
         usage, purge = UsageRows(service.usage), EventPurge(service.sessions, due)
         self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
-        self.presence = TablePresence(service.sessions)
+        self.presence = TablePresence(service.sessions, due)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

@@ -18,6 +18,8 @@ from chat.turns.grammar import Grammar, IllegalEvent
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
 from chat.turns.running import failure
 
+UNUSED = timedelta(days=1)  # for which a repeated request finds the session that the first one was to make
+
 
 class TurnSweeper:
     """What is left to do for the dead."""
@@ -67,16 +69,19 @@ class TurnSweeper:
         self._on_ended(ended)
 
     async def sweep(self, *, events_ttl: timedelta) -> None:
-        """One round: end the turns of dead instances, forget those instances, purge old events."""
+        """One round: end the turns of dead instances, forget those instances, remove what is due."""
         for lease in await self._instances.list_leases():
             self._observer.observe(lease.instance_id, lease)
         await asyncio.sleep(BEAT)
         for lease in await self._instances.list_leases():
             if self._observer.observe(lease.instance_id, lease):
                 await self._bury(lease)
-        purged = await self._turns.purge_events(ended_before=self._clock.now() - events_ttl)
+        await self._instances.forget_strays()
+        now = self._clock.now()
+        purged = await self._turns.purge_events(ended_before=now - events_ttl)
         if purged:
             record("events_purged", turns=purged)
+        await self._conversations.tidy(before=now - UNUSED)
 
     async def _bury(self, lease: InstanceLease) -> None:
         """End the turns of a dead instance and forget it. When something goes wrong the rest goes on, and the lease

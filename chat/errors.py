@@ -7,7 +7,7 @@ ChatError (500)
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, VersionConflict
   ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
-  StoreError (503)          StoreUnavailable 503, StoreConflict 503
+  StoreError (503)          StoreUnavailable 503, StoreConflict 503, StoreRefused 500
   PushError (503)           PushRefused, TooManyConnections 429, RateLimited 429
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
@@ -271,6 +271,14 @@ class StoreConflict(StoreError):
     """Too many writers at once in this session."""
 
     code = "STORE_BUSY"
+
+
+class StoreRefused(StoreError):
+    """The conversation store cannot keep this: a part of it is too large, or of a form that it does not take."""
+
+    status = 500
+    code = "STORE_REFUSED"
+    retryable = False
 
 
 class PushError(ChatError):

@@ -12,8 +12,10 @@ async def sweep() -> None:
     away is asked again next time."""
     app = await current_app()
     try:
-        await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
         await app.runner.waiting.work_off()
         await app.evictions.work_off()
+        await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
+        if app.sockets is not None:
+            await app.sockets.presence.purge_tickets(expired_before=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)

@@ -4,7 +4,8 @@ Who asks comes first in the calls of `ConversationStore`; to a stranger a sessio
 not exist, and to a member whose role is too low what they ask for is `Forbidden`. What begins with `load` is for the
 app itself and asks nobody. The calls of `TurnStore` that the runner makes take the `Turn` itself, which only
 `start_turn` and `get_turn` give out. All raise `StoreUnavailable` when the service does not answer in time,
-`StoreConflict` when too many writers met. `tests/store/contract.py` holds these rules as tests.
+`StoreConflict` when too many writers met, `StoreRefused` for what it will never keep, however often it is asked.
+`tests/store/contract.py` holds these rules as tests.
 """
 
 from collections.abc import Sequence
@@ -109,6 +110,11 @@ class ConversationStore(Protocol):
     async def delete_session(self, user_id: str, session_id: str) -> None:
         """Hide the session at once, then remove its rows. TurnInProgress while a turn runs in it. SessionNotFound the
         second time; a removal that was cut off goes on when it is asked for again."""
+        ...
+
+    async def tidy(self, *, before: datetime) -> None:
+        """Remove what was begun before then and came to nothing: aliases that stand for no session, and what is left
+        of sessions whose removal was cut off."""
         ...
 
     async def append_messages(
@@ -299,6 +305,10 @@ class InstanceStore(Protocol):
 
     async def list_leases(self) -> list[InstanceLease]:
         """Every instance that has a row."""
+        ...
+
+    async def forget_strays(self) -> None:
+        """Remove mail that came after its instance had ended, once it is an hour old."""
         ...
 
     async def post_cancel(self, instance_id: str, turn_id: str) -> None: ...

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 
-from chat.errors import ChatError, SessionNotFound, StoreConflict, StoreUnavailable
+from chat.errors import ChatError, SessionNotFound, StoreConflict, StoreError, StoreRefused, StoreUnavailable
 from chat.store.session_appends import Append, Change
 from chat.store.table_client import (
     BATCH_BYTES,
@@ -26,6 +26,7 @@ from chat.store.table_client import (
 from chat.store.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.table_heads import Head, Heads
 from chat.store.table_keys import message_key, seq_of, turn_key
+from chat.store.table_limits import check_batch
 from chat.store.table_properties import Entity, weight
 from chat.store.table_rows import head_to_row, new_head_to_row
 
@@ -72,7 +73,7 @@ class SessionWriters:
 
     async def write(self, session_id: str, append: Append, new: Head | None = None) -> Written | None:
         """Append, in turn; None when it was stored already. `new` is the head to create when there is none.
-        SessionNotFound, StoreConflict, StoreUnavailable, and what `apply` raises.
+        SessionNotFound, StoreConflict, StoreUnavailable, StoreRefused, and what `apply` raises.
         """
         item = _Item(append, asyncio.get_running_loop().create_future())
         writer = self._writers.get(session_id)
@@ -113,14 +114,26 @@ class _Writer:
         self._heads = heads
 
     async def drain(self) -> None:
+        most = APPENDS_PER_BATCH
         while self.queue:
-            count = min(len(self.queue), APPENDS_PER_BATCH)
+            count = min(len(self.queue), most)
             items = [self.queue.popleft() for _ in range(count)]
+            most = min(APPENDS_PER_BATCH, most * 2)
             try:
                 await self._write(items)
             except Exception as error:
-                for item in items:
-                    item.fail(error)
+                most = self._take_apart(items, error) or most
+
+    def _take_apart(self, items: Sequence[_Item], error: Exception) -> int:
+        """After a batch that failed. What is wrong with the session or with the store fails all that were in it. What
+        can be the fault of one is tried again in halves, so that in the end the one alone fails: how many at once."""
+        tried = [item for item in items if not item.future.done() and item not in self.queue]
+        if len(tried) > 1 and _can_be_ones_own(error):
+            self.queue.extendleft(reversed(tried))
+            return len(tried) // 2
+        for item in tried:
+            item.fail(error)
+        return 0
 
     async def _write(self, items: Sequence[_Item]) -> None:
         """Settles the items: those that do not fit into the batch go back to the queue."""
@@ -160,15 +173,17 @@ class _Writer:
                 continue  # the caller has left
             try:
                 change = item.append.apply(batch.after)
+                rows = change.rows(item.append.marker) if change else []
+                check_batch(rows)
             except ChatError as error:
                 if not batch.items:
                     item.fail(error)
                     continue
-                change = None
+                change, rows = None, []
             # What a head that is not stored yet refuses, or has already, is judged again by the one that will be.
             if change is None and not batch.items:
                 item.settle(None)
-            elif change is None or not batch.take(item, change):
+            elif change is None or not batch.take(item, change, rows):
                 self.queue.extendleft(reversed(items[index:]))
                 break
         return batch if batch.items else None
@@ -208,6 +223,11 @@ class _Writer:
                 item.settle(Written(change, head, ""))
 
 
+def _can_be_ones_own(error: Exception) -> bool:
+    """Whether one append alone may be why a batch of many failed."""
+    return isinstance(error, StoreRefused) or not isinstance(error, StoreError | SessionNotFound)
+
+
 @dataclass(slots=True)
 class _Batch:
     """The appends that go into one batch: `base` is the head before them, `after` the one that they make."""
@@ -219,9 +239,8 @@ class _Batch:
     gone: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     size: int = 0
 
-    def take(self, item: _Item, change: Change) -> bool:
+    def take(self, item: _Item, change: Change, rows: Sequence[Entity]) -> bool:
         """Whether it fits; the first one is taken in any case."""
-        rows = change.rows(item.append.marker)
         size = sum(weight(row) for row in rows)
         gone = change.gone()
         operations = len(self.rows) + len(self.gone) + len(rows) + len(gone)

@@ -22,11 +22,16 @@ from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
 from chat.store.table_errors import RowMissing, TableMissing, translated
+from chat.store.table_limits import can_be_key, check_batch, check_entity
 from chat.store.table_properties import Entity
 from chat.store.table_writes import Connection, Operation, send_batch, send_write
 
 ATTEMPT_TIMEOUT = 2.5  # above the 2 s that the sockets have, for replies that trickle
 OPERATION_TIMEOUT = 5.0
+SCAN_TIMEOUT = (
+    6.0  # for one page of a scan: the service itself gives up after 5 s, and gives a token to go on with
+)
+SCANNING = 9.0  # for one page with all its tries
 BATCH_ROWS = 100
 BATCH_BYTES = 3_500_000  # of the 4 MiB that a request may have
 
@@ -109,7 +114,9 @@ class Table:
         self._prepare = prepare
 
     async def get(self, partition: str, key: str) -> Row | None:
-        """The row; None when it is not there."""
+        """The row; None when it is not there, as it is for a key that no row can have."""
+        if not (can_be_key(partition) and can_be_key(key)):
+            return None
         dates: list[str] = []
         try:
             entity = await self._retried(
@@ -142,7 +149,8 @@ class Table:
 
     async def batch(self, operations: Sequence[Operation], *, again: bool = False) -> list[str]:
         """All of them or none; the new etags. StoreUnavailable leaves open which, so only what may be written
-        twice is tried `again`. RowExists, RowChanged, RowMissing."""
+        twice is tried `again`. RowExists, RowChanged, RowMissing, StoreRefused."""
+        check_batch([entity for _, entity, _ in operations])
         attempt = functools.partial(send_batch, self._connection, self._client, operations)
         return await self._retried(attempt, tries=10 if again else 1)
 
@@ -159,29 +167,41 @@ class Table:
                 continue
         raise StoreConflict
 
-    async def rows(self, query: str, *, select: Sequence[str] = (), top: int = 1000) -> list[Row]:
+    async def rows(
+        self, query: str, *, select: Sequence[str] = (), top: int = 1000, patient: bool = False
+    ) -> list[Row]:
         """All rows that match, in the order of their keys."""
         found: list[Row] = []
-        async with aclosing(self.pages(query, select=select, top=top)) as pages:
+        async with aclosing(self.pages(query, select=select, top=top, patient=patient)) as pages:
             async for page in pages:
                 found += page
         return found
 
     async def pages(
-        self, query: str, *, select: Sequence[str] = (), top: int = 1000
+        self, query: str, *, select: Sequence[str] = (), top: int = 1000, patient: bool = False
     ) -> AsyncGenerator[list[Row]]:
-        """The rows page by page; a page may be empty although more follow."""
+        """The rows page by page; a page may be empty although more follow. `patient` is for work in the background
+        that reads past many rows to find some."""
         token: Any = None
+        limit, within = (SCAN_TIMEOUT, SCANNING) if patient else (ATTEMPT_TIMEOUT, OPERATION_TIMEOUT)
         while True:
-            page, token = await self._retried(functools.partial(self._page, query, select, top, token))
+            attempt = functools.partial(self._page, query, select, top, patient, token)
+            page, token = await self._retried(attempt, limit=limit, within=within)
             yield page
             if not token:
                 return
 
-    async def _page(self, query: str, select: Sequence[str], top: int, token: Any) -> tuple[list[Row], Any]:
+    async def _page(
+        self, query: str, select: Sequence[str], top: int, patient: bool, token: Any
+    ) -> tuple[list[Row], Any]:
         dates: list[str] = []
+        options: dict[str, Any] = {"read_timeout": SCAN_TIMEOUT} if patient else {}
         items = self._client.query_entities(
-            query, select=list(select) or None, results_per_page=top, raw_response_hook=_date_into(dates)
+            query,
+            select=list(select) or None,
+            results_per_page=top,
+            raw_response_hook=_date_into(dates),
+            **options,
         )
         pages = items.by_page(continuation_token=token)
         try:
@@ -191,34 +211,42 @@ class Table:
         return [_row(entity, dates[-1]) for entity in entities], getattr(pages, "continuation_token", None)
 
     async def _write(self, operation: Operation) -> str:
+        check_entity(operation[1])
         return await self._retried(functools.partial(send_write, self._connection, self._client, operation))
 
-    async def _retried[T](self, attempt: Callable[[], Awaitable[T]], *, tries: int = 10) -> T:
-        until = time.monotonic() + OPERATION_TIMEOUT
+    async def _retried[T](
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        tries: int = 10,
+        limit: float = ATTEMPT_TIMEOUT,
+        within: float = OPERATION_TIMEOUT,
+    ) -> T:
+        until = time.monotonic() + within
         for pause in pauses():
             tries -= 1
             try:
-                return await self._attempt(attempt, until)
+                return await self._attempt(attempt, until, limit)
             except StoreUnavailable:
                 if tries <= 0 or time.monotonic() + pause >= until:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
-    async def _attempt[T](self, attempt: Callable[[], Awaitable[T]], until: float) -> T:
+    async def _attempt[T](self, attempt: Callable[[], Awaitable[T]], until: float, limit: float) -> T:
         await self._prepare(False)
         try:
-            return await self._limited(attempt, until)
+            return await self._limited(attempt, until, limit)
         except TableMissing:
             await self._prepare(True)
         try:
-            return await self._limited(attempt, until)
+            return await self._limited(attempt, until, limit)
         except TableMissing:
             raise StoreUnavailable from None
 
-    async def _limited[T](self, attempt: Callable[[], Awaitable[T]], until: float) -> T:
+    async def _limited[T](self, attempt: Callable[[], Awaitable[T]], until: float, limit: float) -> T:
         with translated():
-            async with asyncio.timeout(min(ATTEMPT_TIMEOUT, max(0.1, until - time.monotonic()))):
+            async with asyncio.timeout(min(limit, max(0.1, until - time.monotonic()))):
                 return await attempt()
 
 

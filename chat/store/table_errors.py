@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import aiohttp
 from azure.core import exceptions as sdk
 
-from chat.errors import ChatError, StoreError, StoreUnavailable, TooLarge
+from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -55,19 +55,23 @@ ERRORS: dict[type[Exception], type[ChatError] | None] = {
     sdk.ResourceModifiedError: RowChanged,
     sdk.ResourceNotModifiedError: None,
     sdk.ResourceNotFoundError: RowMissing,
-    sdk.SerializationError: StoreError,
+    sdk.SerializationError: StoreRefused,
     sdk.DeserializationError: StoreUnavailable,
     aiohttp.ClientError: StoreUnavailable,
     TimeoutError: StoreUnavailable,
     OSError: StoreUnavailable,
 }
 
+# What is refused for its own sake would be refused again, however often it came. 403 is none of these: a key that was
+# changed, a firewall or a wrong clock passes.
 STATUSES: dict[int, type[ChatError]] = {
+    400: StoreRefused,
     404: RowMissing,
     408: StoreUnavailable,
     409: RowExists,
     412: RowChanged,
-    413: TooLarge,
+    413: StoreRefused,
+    414: StoreRefused,
     429: StoreUnavailable,
 }
 
@@ -86,7 +90,7 @@ def translated() -> Generator[None]:
 def translate(error: Exception) -> ChatError:
     """Our error for one of the SDK's."""
     kind = _kind(error)
-    if kind in (StoreUnavailable, StoreError):
+    if kind in (StoreUnavailable, StoreError, StoreRefused):
         logger.warning("The table service failed: %s: %s", type(error).__name__, _first_line(error))
         return kind()
     if issubclass(kind, RowError) and any(name in str(error) for name in NOT_THERE):

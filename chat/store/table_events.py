@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-from chat.errors import TooLarge
+from chat.errors import StoreRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, event_from_json, event_to_json
 from chat.store.table_keys import events_key
 from chat.store.table_properties import Entity, Stored, dumped, loaded
@@ -15,7 +15,7 @@ PROPERTIES = 12  # 720 KiB; in base 64, as Azurite measures an entity, 960 KiB o
 def events_to_rows(
     session_id: str, seq: int, events: Sequence[NumberedEvent], *, follows: int = 0
 ) -> list[Entity]:
-    """As few rows as the events fit into. TooLarge for an event that no row can hold. The last row of a turn says
+    """As few rows as the events fit into. StoreRefused for an event that no row can hold. The last row of a turn says
     after which event the turn ended, `follows`, when that cannot be told from the numbers in it."""
     rows = [
         {"PartitionKey": session_id, "RowKey": events_key(seq, last)} | binary(data)
@@ -57,7 +57,7 @@ def _batches(events: Sequence[NumberedEvent]) -> Iterator[tuple[int, bytes]]:
 def binary(data: bytes) -> Entity:
     """Bytes in as many properties as they need. TooLarge for more than a row has."""
     if len(data) > PROPERTY_BYTES * PROPERTIES:
-        raise TooLarge("An event is larger than the store can keep")
+        raise StoreRefused("An event is larger than the store can keep")
     cuts = range(0, len(data), PROPERTY_BYTES)
     return {f"d{index}": data[at : at + PROPERTY_BYTES] for index, at in enumerate(cuts)}
 

@@ -6,18 +6,22 @@ Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `m
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from chat.errors import StoreConflict, StoreError
+from chat.events import TERMINAL_NUMBER
 from chat.store.base import InstanceLease, Join, LeaseLost, Mail
 from chat.store.table_client import Row, Table, key_range, quoted
 from chat.store.table_errors import RowChanged, RowMissing
 from chat.store.table_keys import escaped, unescaped
 from chat.store.table_properties import Entity, chunked, joined
+from chat.telemetry import record_error
 
-BEAT, CANCEL, JOIN, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-join-", "mail-watch-", "mail."
+BEAT, MAIL, BEYOND_MAIL = "beat", "mail-", "mail."
+CANCEL, JOIN, WATCH = "mail-cancel-", "mail-join-", "mail-watch-"
 ATTEMPTS = 3
+STRAY = 3600.0  # seconds after which mail for an instance that has no lease is for nobody
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +69,16 @@ class TableInstances:
         await self._instances.delete_all(f"PartitionKey eq {quoted(escaped(instance_id))}")
 
     async def list_leases(self) -> list[InstanceLease]:
-        return [_lease(row) for row in await self._instances.rows(f"RowKey eq {quoted(BEAT)}")]
+        rows = await self._instances.rows(f"RowKey eq {quoted(BEAT)}", patient=True)
+        return [_lease(row) for row in rows]
+
+    async def forget_strays(self) -> None:
+        query = f"RowKey eq {quoted(BEAT)} or (RowKey ge {quoted(MAIL)} and RowKey lt {quoted(BEYOND_MAIL)})"
+        rows = await self._instances.rows(query, select=("PartitionKey", "RowKey", "Timestamp"), patient=True)
+        alive = {row.partition for row in rows if row.key == BEAT}
+        await self._remove(
+            [row for row in rows if row.key != BEAT and row.partition not in alive and row.age > STRAY]
+        )
 
     async def post_cancel(self, instance_id: str, turn_id: str) -> None:
         await self._instances.upsert(_keys(instance_id, CANCEL + turn_id))
@@ -76,17 +89,19 @@ class TableInstances:
     async def post_join(self, instance_id: str, join: Join) -> None:
         row = _keys(instance_id, f"{JOIN}{join.turn_id}-{escaped(join.connection_id)}")
         fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
-        # -1 asks for what was said so far: a row has no null.
-        await self._instances.upsert(row | fields | {"after": -1 if join.after is None else join.after})
+        # -1 asks for what was said so far: a row has no null. No event has a higher number than the last.
+        after = -1 if join.after is None else min(join.after, TERMINAL_NUMBER)
+        await self._instances.upsert(row | fields | {"after": after})
 
     async def take_mail(self, instance_id: str) -> Mail:
         rows = await self._instances.rows(key_range(escaped(instance_id), BEAT, BEYOND_MAIL))
         beats = [row for row in rows if row.key == BEAT]
         mail = [row for row in rows if row.key != BEAT]
-        await self._remove(mail)
-        joins = tuple(_join(row) for row in mail if row.key.startswith(JOIN))
+        joins = tuple(_joins(row for row in mail if row.key.startswith(JOIN)))
         lease = _lease(beats[0]) if beats else None
-        return Mail(_named(mail, CANCEL), _named(mail, WATCH), joins, lease)
+        read = Mail(_named(mail, CANCEL), _named(mail, WATCH), joins, lease)
+        await self._remove(mail)
+        return read
 
     async def _remove(self, mail: Sequence[Row]) -> None:
         """What cannot be removed comes again, which does no harm; what was removed must not get lost."""
@@ -104,6 +119,15 @@ def _keys(instance_id: str, key: str) -> Entity:
 
 def _named(mail: Sequence[Row], prefix: str) -> frozenset[str]:
     return frozenset(row.key.removeprefix(prefix) for row in mail if row.key.startswith(prefix))
+
+
+def _joins(rows: Iterable[Row]) -> Iterator[Join]:
+    """One that cannot be read costs no other."""
+    for row in rows:
+        try:
+            yield _join(row)
+        except (KeyError, TypeError, ValueError) as error:
+            record_error("mail_not_read", error, key=row.key)
 
 
 def _join(row: Row) -> Join:

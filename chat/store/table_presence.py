@@ -7,17 +7,21 @@ from datetime import datetime
 
 from chat.store.presence_base import Connection, Presence, Ticket
 from chat.store.table_client import Row, Table, key_range, together
-from chat.store.table_keys import connection_key, is_id, ticket_key, user_key
+from chat.store.table_due import DueRows
+from chat.store.table_keys import connection_key, escaped, is_id, ticket_key, user_key
 from chat.store.table_properties import Entity, moment
 
 
 class TablePresence:
     """Presence on tables."""
 
-    def __init__(self, sessions: Table) -> None:
+    def __init__(self, sessions: Table, due: DueRows) -> None:
         self._sessions = sessions
+        self._due = due
 
     async def issue(self, ticket: Ticket) -> None:
+        fields = {"session_id": ticket.session_id, "ticket_id": ticket.id}
+        await self._due.note("due-tickets", ticket.expires, escaped(ticket.id), **fields)
         await self._sessions.upsert(
             _keys(ticket.session_id, ticket_key(ticket.id))
             | {"user_id": ticket.user_id, "dialect": ticket.dialect, "expires": ticket.expires}
@@ -69,6 +73,13 @@ class TablePresence:
         for row in rows:
             if moment(row.values["expires"]) < expired_before:
                 await self._sessions.delete(row.partition, row.key)
+
+    async def purge_tickets(self, *, expired_before: datetime) -> int:
+        async def remove(due: Row) -> bool:
+            await self._sessions.delete(due.values["session_id"], ticket_key(due.values["ticket_id"]))
+            return True
+
+        return await self._due.work_off("due-tickets", expired_before, remove)
 
 
 def _keys(session_id: str, key: str) -> Entity:

@@ -5,21 +5,16 @@ import base64
 import binascii
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from chat.clock import Clock
-from chat.errors import (
-    Forbidden,
-    MessageNotFound,
-    SessionNotFound,
-    StoreConflict,
-    TurnInProgress,
-    ValidationError,
-)
+from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
 from chat.messages import (
     MemberRole,
     Message,
@@ -34,16 +29,21 @@ from chat.store.base import SessionChanges, SessionDraft, Waits, with_version
 from chat.store.drafts import members_after, session_from
 from chat.store.session_appends import AppendMessages, AppendWaiting, grouped
 from chat.store.session_writer import SessionWriters
-from chat.store.table_client import Row, Table, key_range, quoted, together
-from chat.store.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.table_aliases import Aliases
+from chat.store.table_client import Row, Table, key_range, together
+from chat.store.table_deletion import Deletions
+from chat.store.table_due import DueRows
+from chat.store.table_errors import RowChanged, RowMissing
 from chat.store.table_heads import Head, Heads, allowed
-from chat.store.table_keys import HEAD, escaped, is_id, message_key
+from chat.store.table_keys import escaped, is_id, message_key
 from chat.store.table_requests import requests_from_rows
 from chat.store.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
 
 ATTEMPTS = 8
 READS = 32  # heads that the lists of one process read at once: each needs a connection
-ALIAS = "a-"
+ABANDONED = (
+    86_400.0  # seconds after which a line of a list that leads nowhere is removed by who comes upon it
+)
 DIRECTORY_KEY = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")
 
 
@@ -51,13 +51,21 @@ class TableConversations:
     """Conversations on the tables `sessions` and `directory`."""
 
     def __init__(
-        self, sessions: Table, directory: Table, heads: Heads, writers: SessionWriters, clock: Clock
+        self,
+        sessions: Table,
+        directory: Table,
+        heads: Heads,
+        writers: SessionWriters,
+        due: DueRows,
+        clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._directory = directory
         self._heads = heads
         self._writers = writers
         self._clock = clock
+        self._aliases = Aliases(directory, heads, due, clock)
+        self._deletions = Deletions(sessions, heads, due, clock)
         self._reads = asyncio.Semaphore(READS)
 
     async def create_session(
@@ -78,13 +86,7 @@ class TableConversations:
         return session
 
     async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
-        keys = {"PartitionKey": escaped(user_id), "RowKey": ALIAS + escaped(alias)}
-        try:
-            await self._directory.create({**keys, "session_id": session_id})
-        except RowExists:
-            row = await self._directory.get(keys["PartitionKey"], keys["RowKey"])
-            return session_id if row is None else row.values["session_id"]
-        return session_id
+        return await self._aliases.claim(user_id, alias, session_id)
 
     async def get_session(self, user_id: str, session_id: str) -> Session:
         return await self._heads.read(user_id, session_id)
@@ -145,17 +147,11 @@ class TableConversations:
         return Page(tuple(found[:limit]), _cursor(keys[limit - 1]))
 
     async def delete_session(self, user_id: str, session_id: str) -> None:
-        row = await self._heads.row(session_id)
-        if row is None or (row.values["user_id"] != user_id and user_id not in _members(row)):
-            raise SessionNotFound
-        if row.values["user_id"] != user_id:
-            raise Forbidden
-        buried = bool(row.values.get("deleted"))
-        if not buried:
-            await self._bury(row)
-        await self._remove((user_id, *_members(row)), session_id)
-        if buried:
-            raise SessionNotFound
+        await self._deletions.delete(user_id, session_id)
+
+    async def tidy(self, *, before: datetime) -> None:
+        await self._deletions.go_on(before)
+        await self._aliases.forget(before)
 
     async def append_messages(
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
@@ -244,48 +240,11 @@ class TableConversations:
         try:
             async with self._reads:
                 return await self._heads.read(user_id, row.values["session_id"])
-        except SessionNotFound:
-            return None  # deleted, or its first batch did not land
-
-    async def _bury(self, row: Row | None) -> None:
-        """Leave a tombstone in place of the head. TurnInProgress while a turn runs: it would go on writing."""
-        for _ in range(ATTEMPTS):
-            if row is None:
-                raise SessionNotFound
-            if row.values.get("deleted"):
-                return
-            if row.values["running_turn"]:
-                raise TurnInProgress(row.values["running_turn"])
-            kept = {name: row.values.get(name, "") for name in ("user_id", "members")}
-            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, **kept}
-            try:
-                await self._sessions.replace({**tombstone, "deleted": True}, row.etag)
-                return
-            except RowChanged:
-                row = await self._heads.row(row.partition)
-        raise StoreConflict
-
-    async def _remove(self, user_ids: Iterable[str], session_id: str) -> None:
-        """Remove all rows; the tombstone last, and only when nothing was written beside it meanwhile."""
-        for _ in range(ATTEMPTS):
-            row = await self._heads.row(session_id)
-            if row is None:
-                return None
-            await self._sessions.delete_all(
-                f"PartitionKey eq {quoted(session_id)} and RowKey ne {quoted(HEAD)}"
-            )
-            for user_id in user_ids:
-                await self._heads.strike(user_id, session_id)
-            try:
-                return await self._sessions.delete(session_id, HEAD, row.etag)
-            except RowChanged:
-                continue
-        raise StoreConflict
-
-
-def _members(row: Row) -> dict[str, MemberRole]:
-    """Of a head, or of what is left of one."""
-    return orjson.loads(row.values.get("members") or "{}")
+        except SessionNotFound:  # deleted, left, or its first batch did not land
+            if row.age > ABANDONED:
+                with suppress(RowChanged):
+                    await self._directory.delete(row.partition, row.key, row.etag)
+            return None
 
 
 def _cursor(key: str) -> str:

@@ -3,10 +3,12 @@
 from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
 from chat.store.session_writer import SessionWriters
+from chat.store.table_due import DueRows
 from chat.store.table_errands import TableErrands
 from chat.store.table_heads import Heads
 from chat.store.table_instances import TableInstances
 from chat.store.table_presence import TablePresence
+from chat.store.table_purge import EventPurge
 from chat.store.table_service import TableService
 from chat.store.table_sessions import TableConversations
 from chat.store.table_turns import TableTurns
@@ -20,14 +22,15 @@ class TableStorage:
         self.service = service
         heads = Heads(service.sessions, service.directory)
         self.writers = SessionWriters(service.sessions, heads)
+        due = DueRows(service.usage)
         self.conversations = TableConversations(
-            service.sessions, service.directory, heads, self.writers, clock
+            service.sessions, service.directory, heads, self.writers, due, clock
         )
-        usage = UsageRows(service.usage, service.sessions)
-        self.turns = TableTurns(service.sessions, usage, heads, self.writers, self.conversations)
+        usage, purge = UsageRows(service.usage), EventPurge(service.sessions, due)
+        self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)
-        self.presence = TablePresence(service.sessions)
+        self.presence = TablePresence(service.sessions, due)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

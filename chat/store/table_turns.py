@@ -28,6 +28,7 @@ from chat.store.table_events import events_from_rows, events_to_rows
 from chat.store.table_heads import Head, Heads
 from chat.store.table_keys import HEAD, events_range, is_id, turn_key
 from chat.store.table_properties import Entity, weight
+from chat.store.table_purge import EventPurge
 from chat.store.table_rows import message_to_rows, turn_from_row, turn_to_row
 from chat.store.table_usage import UsageRows
 
@@ -39,12 +40,14 @@ class TableTurns:
         self,
         sessions: Table,
         usage: UsageRows,
+        purge: EventPurge,
         heads: Heads,
         writers: SessionWriters,
         conversations: ConversationStore,
     ) -> None:
         self._sessions = sessions
         self._usage = usage
+        self._purge = purge
         self._heads = heads
         self._writers = writers
         self._conversations = conversations
@@ -75,6 +78,7 @@ class TableTurns:
     async def append_events(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
         session_id, seq = _place(turn.id)
         rows = events_to_rows(session_id, seq, events)
+        await self._purge.note(turn, events)
         if len(rows) != 1:
             # Upserts: an earlier try may have written some of the same rows, cut at another place.
             await self._write_ahead([upserting(row) for row in rows])
@@ -89,13 +93,14 @@ class TableTurns:
         return events_from_rows((row.values for row in rows), after=after)
 
     async def end_turn(self, ending: TurnEnding) -> Turn:
+        await self._purge.note(ending.turn, ending.events)
         stored, _ = await together(self._end(ending), self._usage.note(ending.ended, ending.message))
         if (stored.state, stored.ended_at) != (ending.ended.state, ending.ended.ended_at):
             await self._usage.correct(ending.ended, stored, ending.message)
         return stored
 
     async def purge_events(self, *, ended_before: datetime) -> int:
-        return await self._usage.purge(ended_before)
+        return await self._purge.purge(ended_before)
 
     async def _start_with_session(self, draft: TurnDraft) -> StartedTurn:
         assert draft.new_session is not None

@@ -22,6 +22,7 @@ from azure.data.tables import EdmType, UpdateMode
 from azure.data.tables.aio import TableClient
 from yarl import URL
 
+from chat.store.table_limits import REQUEST_BYTES
 from chat.store.table_properties import Entity, Value
 from chat.store.table_signing import Signer
 
@@ -98,6 +99,8 @@ async def send_batch(
     boundary = uuid4().hex
     kind = {"Accept": "application/json", "Content-Type": f"multipart/mixed; boundary=batch_{boundary}"}
     content = write_batch(_table_url(client), boundary, operations)
+    if len(content) > REQUEST_BYTES:
+        raise WriteRefused(413, b"The batch is larger than the service takes")
     status, _, body = await connection.send(client, "POST", _account_url(client) + "/$batch", kind, content)
     if status != 202:
         raise WriteRefused(status, body)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from chat.errors import ChatError, StoreRefused
 from chat.events import NumberedEvent, TurnCancelled, TurnFailed, TurnFinished
 from chat.messages import Message, Turn
-from chat.store.base import TurnEnding
+from chat.store.base import TurnEnding, TurnStore
+from chat.telemetry import record
 from chat.turns.tool_history import with_calls
 from chat.turns.transcript import message_status, transcribe, turn_error, turn_state
 
@@ -48,3 +50,53 @@ def make_ending(
     )
     follows = len(events) - len(unflushed)  # events are numbered from 1, without a hole
     return TurnEnding(turn=turn, ended=ended, events=tuple(unflushed), follows=follows, message=message)
+
+
+async def end_storably(store: TurnStore, ending: TurnEnding, placeholder: Message) -> tuple[TurnEnding, Turn]:
+    """`TurnStore.end_turn`, with the ending that was stored. One that the store will never take would block its session
+    for ever: it is written in another way, as a failure with the text and without what else was said of it; and without
+    even that, should it be refused again."""
+    try:
+        return ending, await store.end_turn(ending)
+    except StoreRefused as refused:
+        record("ending_refused", turn_id=ending.turn.id, **refused.details)
+        reduced = _reduced(ending, placeholder, refused)
+    try:
+        return reduced, await store.end_turn(reduced)
+    except StoreRefused:
+        least = replace(
+            reduced, message=replace(reduced.message, content=""), events=reduced.events[-1:], follows=0
+        )
+        return least, await store.end_turn(least)
+
+
+def _reduced(ending: TurnEnding, placeholder: Message, refused: StoreRefused) -> TurnEnding:
+    last = ending.events[-1]
+    failed = last.event if isinstance(last.event, TurnFailed) else failure(refused)
+    error = turn_error(failed)
+    ended = replace(
+        ending.turn,
+        state="failed",
+        error=error,
+        ended_at=ending.ended.ended_at,
+        last_event=last.number,
+        usage=ending.ended.usage,
+    )
+    message = replace(
+        placeholder,
+        content=ending.message.content,
+        status=message_status(failed),
+        updated_at=ending.message.updated_at,
+        response_time_ms=ending.message.response_time_ms,
+        error_message=error.message if error else "",
+    )
+    events = (*ending.events[:-1], last._replace(event=failed))
+    return replace(ending, ended=ended, message=message, events=events)
+
+
+def failure(error: BaseException) -> TurnFailed:
+    """An error as the last event of a turn. The text of what is not ours to show goes to the log alone."""
+    if not isinstance(error, ChatError):
+        error = ChatError("Something went wrong on our side.")
+    retry_after = getattr(error, "retry_after", None)
+    return TurnFailed(error.code, error.message, error.retryable, error.status, retry_after)

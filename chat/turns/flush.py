@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 
 from chat.clock import Clock
-from chat.errors import StoreError
+from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
 from chat.events import NumberedEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolOutput
 from chat.messages import Turn
 from chat.store.base import LeaseLost, TurnStore
@@ -35,7 +35,7 @@ class EventFlusher:
         lease: LeaseKeeper,
         clock: Clock,
         running: Callable[[], int],
-        on_hopeless: Callable[[], None],
+        on_hopeless: Callable[[ChatError], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._turn = turn
@@ -92,11 +92,13 @@ class EventFlusher:
 
     async def _flush(self) -> None:
         if self._giving_up is None:
-            self._giving_up = self._loop.call_later(PATIENCE, self._give_up)
+            self._giving_up = self._loop.call_later(PATIENCE, self._give_up, StoreUnavailable())
         self._batch = self._batch or self._feed.since(self._flushed)
         try:
             await self._lease.confirm(self._turn.instance_id)
             await self._store.append_events(self._turn, self._batch)
+        except StoreRefused as error:  # it would be refused for ever
+            self._give_up(error)
         except StoreError:
             self._failed()
         except LeaseLost:
@@ -115,12 +117,12 @@ class EventFlusher:
 
     def _failed(self) -> None:
         if not self._closed and self._unflushed_size() > MAX_UNFLUSHED:
-            self._give_up()
+            self._give_up(StoreUnavailable())
 
-    def _give_up(self) -> None:
+    def _give_up(self, error: ChatError) -> None:
         self._closed = True
         self._recovered()
-        self._on_hopeless()
+        self._on_hopeless(error)
 
     def _recovered(self) -> None:
         if self._giving_up is not None:

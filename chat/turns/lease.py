@@ -165,15 +165,18 @@ class LeaseKeeper:
         try:
             mail = await self._store.take_mail(lease.instance_id)
         except StoreError:
-            return
+            return None
         except Exception as error:
             record_error("mail_failed", error)
-            return
-        if self._lease is not None and self._lease.instance_id == lease.instance_id:
-            if mail.lease is None or mail.lease.fenced:
-                self._lose()
-            else:
-                self._on_mail(mail)
+            return None
+        if self._lease is None or self._lease.instance_id != lease.instance_id:
+            return None
+        if mail.lease is None or mail.lease.fenced:
+            return self._lose()
+        try:
+            self._on_mail(mail)
+        except Exception as error:  # the beat must go on, whatever was in the mail
+            record_error("mail_failed", error)
 
     async def _retire(self) -> None:
         lease, self._lease = self._lease, None

@@ -292,16 +292,22 @@ class TurnRunner:
             self._tasks.spawn(self.waiting.answer(turn.session_id))
 
     def _read_mail(self, mail: Mail) -> None:
-        for join in mail.joins:
-            self._watcher.joined(join)
         for turn_id in mail.cancels | mail.watches:
-            run = self._running.get(turn_id)
-            if run is None:
-                self._orphans.heal(turn_id, cancelled=turn_id in mail.cancels)
-            elif turn_id in mail.cancels:
-                run.stop(Stop.CANCELLED)
-            else:
-                run.watch()
+            self._read_about(turn_id, cancelled=turn_id in mail.cancels)
+        for join in mail.joins:
+            try:
+                self._watcher.joined(join)
+            except Exception as error:  # one bad piece costs that piece
+                record_error("join_failed", error, turn_id=join.turn_id)
+
+    def _read_about(self, turn_id: str, *, cancelled: bool) -> None:
+        run = self._running.get(turn_id)
+        if run is None:
+            self._orphans.heal(turn_id, cancelled=cancelled)
+        elif cancelled:
+            run.stop(Stop.CANCELLED)
+        else:
+            run.watch()
 
     def _drop_turns(self, instance_id: str) -> None:
         for run in self._running.values():

@@ -11,7 +11,7 @@ from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed,
 from chat.messages import Turn
 from chat.store.base import LeaseLost, StartedTurn, TurnEnding, TurnStore
 from chat.telemetry import record, record_error
-from chat.turns.ending import make_ending
+from chat.turns.ending import end_storably, failure, make_ending
 from chat.turns.feed import EventFeed
 from chat.turns.flush import PATIENCE, EventFlusher
 from chat.turns.lease import LeaseKeeper
@@ -62,7 +62,7 @@ class RunningTurn:
             lease=lease,
             clock=clock,
             running=running,
-            on_hopeless=lambda: self.stop(StoreUnavailable()),
+            on_hopeless=lambda error: self.stop(error),
             on_lost=lambda: self.stop(Stop.LOST),
         )
         self.feed.listen(self._flusher.poke)
@@ -145,7 +145,7 @@ class RunningTurn:
         while True:
             try:
                 await self._lease.confirm(self.turn.instance_id)
-                ended = await self._store.end_turn(ending)
+                ending, ended = await end_storably(self._store, ending, self._placeholder)
             except LeaseLost:
                 return await self._drop()
             except NotFound:
@@ -167,14 +167,6 @@ class RunningTurn:
             return ending
         unflushed = [*ending.events[:-1], self.feed.events[-1]]
         return self._ending(self.feed.events, unflushed, ending.message.response_time_ms)
-
-
-def failure(error: BaseException) -> TurnFailed:
-    """An error as the last event of a turn. The text of what is not ours to show goes to the log alone."""
-    if not isinstance(error, ChatError):
-        error = ChatError("Something went wrong on our side.")
-    retry_after = getattr(error, "retry_after", None)
-    return TurnFailed(error.code, error.message, error.retryable, error.status, retry_after)
 
 
 def _terminal(reason: Stop | BaseException | None) -> TerminalEvent:

@@ -13,10 +13,11 @@ from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed, TurnStarted
 from chat.messages import Turn
 from chat.store.base import ConversationStore, InstanceLease, InstanceStore, TurnStore
 from chat.telemetry import record, record_error
-from chat.turns.ending import make_ending
+from chat.turns.ending import end_storably, failure, make_ending
 from chat.turns.grammar import Grammar, IllegalEvent
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
-from chat.turns.running import failure
+
+UNUSED = timedelta(days=1)  # for which a repeated request finds the session that the first one was to make
 
 
 class TurnSweeper:
@@ -50,6 +51,8 @@ class TurnSweeper:
         """Write the end of a turn that nobody makes any more: interrupted, or failed by `error`."""
         try:
             events = await self._turns.read_events(turn)
+            if events and events[-1].number == TERMINAL_NUMBER:
+                return  # it had ended when it was taken for dead
             placeholder = await self._conversations.load_message(turn.id)
             tail = _tail(turn, events, failure(error or Interrupted()))
             ending = make_ending(
@@ -60,23 +63,28 @@ class TurnSweeper:
                 ended_at=self._clock.now(),
                 response_time_ms=None,
             )
-            ended = await self._turns.end_turn(ending)
+            ending, ended = await end_storably(self._turns, ending, placeholder)
         except NotFound:
             return  # deleted meanwhile
+        if _outcome(ended) != _outcome(ending.ended):
+            return  # somebody else wrote its end, and tells whoever has to know
         record("turn_abandoned", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
         self._on_ended(ended)
 
     async def sweep(self, *, events_ttl: timedelta) -> None:
-        """One round: end the turns of dead instances, forget those instances, purge old events."""
+        """One round: end the turns of dead instances, forget those instances, remove what is due."""
         for lease in await self._instances.list_leases():
             self._observer.observe(lease.instance_id, lease)
         await asyncio.sleep(BEAT)
         for lease in await self._instances.list_leases():
             if self._observer.observe(lease.instance_id, lease):
                 await self._bury(lease)
-        purged = await self._turns.purge_events(ended_before=self._clock.now() - events_ttl)
+        await self._instances.forget_strays()
+        now = self._clock.now()
+        purged = await self._turns.purge_events(ended_before=now - events_ttl)
         if purged:
             record("events_purged", turns=purged)
+        await self._conversations.tidy(before=now - UNUSED)
 
     async def _bury(self, lease: InstanceLease) -> None:
         """End the turns of a dead instance and forget it. When something goes wrong the rest goes on, and the lease
@@ -107,6 +115,11 @@ class TurnSweeper:
         if lease is None or lease.fenced:
             return True
         return lease.age > LEASE and await self._instances.fence(lease)
+
+
+def _outcome(turn: Turn) -> tuple[object, ...]:
+    """Instances that find the same turn dead write the same end, each at its own time."""
+    return turn.state, turn.error, turn.ended_at
 
 
 def _grammar_after(events: list[NumberedEvent]) -> Grammar:

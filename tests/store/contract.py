@@ -5,10 +5,12 @@ The fixture gives `Stores`: anything that has the three ports. The rules of `Tur
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chat.clock import SystemClock
 from chat.errors import (
     NotFound,
     SessionNotFound,
@@ -22,6 +24,7 @@ from chat.store.base import (
     SessionChanges,
     SessionDraft,
 )
+from chat.store.errands_base import Errand
 from tests.store.builders import (
     PLANES,
     Stores,
@@ -187,6 +190,18 @@ class ConversationStoreContract:
             assert await claim("bob", alias, second) == second
         assert (await store.conversations.list_sessions("ann", limit=5)).items == ()
 
+    async def test_an_alias_that_came_to_nothing_is_forgotten(self, store: Stores) -> None:
+        claim = store.conversations.claim_session
+        used = await new_session(store)
+        longest = "\U0010ffff" * 255
+        assert await claim("ann", "used", used.id) == used.id
+        assert await claim(longest, longest, "0" * 25 + "A") == "0" * 25 + "A"
+        await store.conversations.tidy(before=SystemClock().now() - timedelta(minutes=1))
+        assert await claim(longest, longest, "0" * 25 + "B") == "0" * 25 + "A"
+        await store.conversations.tidy(before=SystemClock().now() + timedelta(minutes=1))
+        assert await claim(longest, longest, "0" * 25 + "C") == "0" * 25 + "C"
+        assert await claim("ann", "used", "0" * 25 + "C") == used.id
+
     async def test_a_session_with_a_running_turn_is_not_deleted(self, store: Stores) -> None:
         started = await new_turn(store)
         with pytest.raises(TurnInProgress) as refused:
@@ -312,6 +327,16 @@ class InstanceStoreContract:
         assert (mail.cancels, mail.watches, mail.lease) == (frozenset(), frozenset(), None)
         with pytest.raises(LeaseLost):
             await store.instances.renew(lease)
+
+    async def test_what_is_fresh_or_has_a_lease_is_no_stray(self, store: Stores) -> None:
+        await store.instances.register("i1")
+        await store.instances.post_cancel("i1", "t")
+        await store.errands.note_errand(Errand("answer", "s"))
+        secret = await store.errands.secret("x")
+        await store.instances.forget_strays()
+        assert (await store.instances.take_mail("i1")).cancels == {"t"}
+        assert [each.session_id for each in await store.errands.list_errands("answer")] == ["s"]
+        assert await store.errands.secret("x") == secret
 
     async def test_all_leases_are_listed(self, store: Stores) -> None:
         for name in ("i1", "i/2#?", "i3"):

@@ -302,6 +302,25 @@ class PresenceContract:
         assert present.connections == (ann,)
         assert present.last_seen == {"bob/é": NOW}
 
+    async def test_tickets_that_nobody_used_go_with_the_next_purge(self, store: Stores) -> None:
+        old, young = [
+            Ticket(
+                f"t-{number}", (await new_session(store)).id, "ann", "chat", NOW + timedelta(minutes=number)
+            )
+            for number in (1, 9)
+        ]
+        for each in (old, young):
+            await store.presence.issue(each)
+        assert await store.presence.purge_tickets(expired_before=NOW + timedelta(minutes=5)) == 1
+        assert await store.presence.purge_tickets(expired_before=NOW + timedelta(minutes=5)) == 0
+        assert await store.presence.take(old.session_id, old.id) is None
+        assert await store.presence.take(young.session_id, young.id) == young
+
+    @pytest.mark.parametrize("ticket", ["x" * 5000, "\ud800", "a/b#?", ""])
+    async def test_a_ticket_that_nobody_can_have_is_not_there(self, store: Stores, ticket: str) -> None:
+        session = await new_session(store)
+        assert await store.presence.take(session.id, ticket) is None
+
     async def test_a_ticket_is_taken_until_it_is_forgotten(self, store: Stores) -> None:
         session = await new_session(store)
         ticket = Ticket("t-1_x", session.id, "ann", "chat", NOW)

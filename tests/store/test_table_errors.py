@@ -8,7 +8,7 @@ import pytest
 from azure.core import exceptions as sdk
 from azure.core.exceptions import HttpResponseError
 
-from chat.errors import StoreError, StoreUnavailable, TooLarge
+from chat.errors import StoreError, StoreRefused, StoreUnavailable
 from chat.store.table_errors import (
     ERRORS,
     RowChanged,
@@ -42,13 +42,14 @@ def test_a_connection_that_fails_is_unavailability(kind: type[Exception]) -> Non
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (400, StoreError),
+        (400, StoreRefused),
         (403, StoreError),
         (404, RowMissing),
         (408, StoreUnavailable),
         (409, RowExists),
         (412, RowChanged),
-        (413, TooLarge),
+        (413, StoreRefused),
+        (414, StoreRefused),
         (429, StoreUnavailable),
         (500, StoreUnavailable),
         (503, StoreUnavailable),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.errors import TooLarge
+from chat.errors import StoreRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TextDelta, ToolOutput, TurnFinished
 from chat.messages import Asked, Message, Session, Turn, TurnError, Usage, WaitingMessage
 from chat.store.drafts import directory_key, title_from
@@ -233,7 +233,7 @@ def test_events_that_came_again_in_a_longer_batch_are_read_once() -> None:
 
 def test_an_event_that_no_row_can_hold_is_refused() -> None:
     event = NumberedEvent(1, ToolOutput("c", "tool", "x" * MEBIBYTE))
-    with pytest.raises(TooLarge):
+    with pytest.raises(StoreRefused):
         events_to_rows("s", 2, [event])
 
 

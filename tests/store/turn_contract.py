@@ -225,7 +225,9 @@ class TurnStoreContract:
         assert await store.turns.read_events(started.turn) == said
 
     async def test_events_are_purged_once_their_turn_ended_long_ago(self, store: Stores) -> None:
-        old, young, running = [await new_turn(store) for _ in range(3)]
+        young, running = [await new_turn(store) for _ in range(2)]
+        draft = turn_draft(await new_session(store))
+        old = await store.turns.start_turn(replace(draft, started_at=NOW - timedelta(days=4)))
         await store.turns.append_events(running.turn, deltas(1, 2))
         await store.turns.append_events(old.turn, deltas(1, 250))
         await store.turns.end_turn(ending(old, ended_at=NOW - timedelta(days=3)))

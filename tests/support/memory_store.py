@@ -96,7 +96,7 @@ class MemoryStore(Faults):
         super().__init__()
         self.clock = clock or SystemClock()
         self._sessions: dict[str, _Stored] = {}
-        self._aliases: dict[tuple[str, str], str] = {}
+        self._aliases: dict[tuple[str, str], tuple[str, datetime]] = {}
         self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
         self._boxes: dict[str, _Box] = defaultdict(_Box)
         self._version = 0
@@ -121,7 +121,8 @@ class MemoryStore(Faults):
 
     @port
     async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
-        return self._aliases.setdefault((user_id, alias), session_id)
+        claimed = self._aliases.setdefault((user_id, alias), (session_id, self.clock.now()))
+        return claimed[0]
 
     @port
     async def get_session(self, user_id: str, session_id: str) -> Session:
@@ -171,6 +172,12 @@ class MemoryStore(Faults):
         gone = [each.id for each in self._connections.values() if each.session_id == session_id]
         for each in gone:
             del self._connections[each]
+
+    @port
+    async def tidy(self, *, before: datetime) -> None:
+        for key, (session_id, claimed) in list(self._aliases.items()):
+            if claimed < before and session_id not in self._sessions:
+                del self._aliases[key]
 
     @port
     async def append_messages(
@@ -336,6 +343,10 @@ class MemoryStore(Faults):
         return [lease for lease in leases if lease is not None]
 
     @port
+    async def forget_strays(self) -> None:
+        """No mail of a test gets so old."""
+
+    @port
     async def post_cancel(self, instance_id: str, turn_id: str) -> None:
         self._boxes[instance_id].cancels.add(turn_id)
 
@@ -412,6 +423,13 @@ class MemoryStore(Faults):
         for each in old:
             if self._tickets[each].session_id == session_id:
                 del self._tickets[each]
+
+    @port
+    async def purge_tickets(self, *, expired_before: datetime) -> int:
+        old = [each.id for each in self._tickets.values() if each.expires < expired_before]
+        for each in old:
+            del self._tickets[each]
+        return len(old)
 
     def remove_event(self, turn: Turn, *, number: int) -> None:
         """Damage a turn: no such hole can come about by itself."""

@@ -6,7 +6,8 @@ ChatError (500)
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), VersionConflict
   ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
-                            ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
+                            ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504 (ProviderSilent),
+                            ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
   PushError (503)           PushRefused, TooManyConnections 429, RateLimited 429
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
@@ -223,6 +224,13 @@ class ProviderTimeout(ProviderError):
     status = 504
     code = "MODEL_TIMEOUT"
     retryable = True
+
+
+class ProviderSilent(ProviderTimeout):
+    """The model service did not answer in time.
+
+    Not even the head of a reply came.
+    """
 
 
 class ProviderRateLimited(ProviderError):

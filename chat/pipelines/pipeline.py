@@ -174,6 +174,7 @@ def _request(stage: Stage, shown: JSONObject, context: TurnContext) -> ModelRequ
         model=context.model,
         provider=context.provider,
         response_schema=ResponseSchema(f"stage_{stage.name}", cast("JSONObject", _strict(schema))),
+        blamed=context.blamed,
     )
 
 

@@ -40,6 +40,8 @@ class TurnContext:
     session: Session
     messages: tuple[Message | MessageDraft, ...]
     request: TurnRequest
+    blamed: set[str] = field(default_factory=set[str], compare=False, repr=False)
+    """The model services that this turn found down."""
 
     @property
     def settings(self) -> JSONObject:

@@ -72,6 +72,7 @@ class ContextWindow:
             temperature=_number(settings.get("temperature")),
             top_p=_number(settings.get("top_p")),
             max_tokens=int(most) if (most := _number(settings.get("max_tokens"))) else None,
+            blamed=context.blamed,
         )
 
     async def aclose(self) -> None:
@@ -112,6 +113,7 @@ class ContextWindow:
             model=context.model,
             provider=context.provider,
             max_tokens=SUMMARY_TOKENS,
+            blamed=context.blamed,
         )
         async with aclosing(self._provider.stream(request)) as pieces:
             return "".join([piece.text async for piece in pieces if isinstance(piece, TextPiece)]).strip()

@@ -26,6 +26,8 @@ from chat.errors import (
 )
 
 MAX_MESSAGE_CHARACTERS = 300
+LONGEST_WAIT = 86_400.0
+"""Seconds that a service can ask to be left alone: the number is passed on to callers."""
 LOOKED_AT = 1200
 """Characters of a text that are looked at: what it says further on is not passed on, whatever it is."""
 SECRET = re.compile(
@@ -138,7 +140,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _wait(seconds: float) -> float | None:
-    return max(seconds, 0.0) if seconds < float("inf") else None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds < float("inf") else None
 
 
 def _seconds_until(moment: str, now: str | None) -> float | None:

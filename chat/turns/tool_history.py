@@ -7,6 +7,8 @@ that the caller is to run. They are bounded, since they go with every read of th
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import orjson
+
 from chat.events import (
     JSON,
     JSONObject,
@@ -155,6 +157,6 @@ def _asked(calls: Iterable[JSONObject]) -> Iterator[ToolCall]:
 def sound_arguments(arguments: str) -> str:
     """Some services refuse a window in which the arguments of a call are no JSON object."""
     try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+        return arguments if isinstance(orjson.loads(arguments), dict) else "{}"
     except ValueError:
         return "{}"

@@ -16,7 +16,13 @@ from chat.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from chat.providers.service_errors import LOOKED_AT, error_in_stream, error_of_status, retry_after
+from chat.providers.service_errors import (
+    LONGEST_WAIT,
+    LOOKED_AT,
+    error_in_stream,
+    error_of_status,
+    retry_after,
+)
 
 NOON = "Fri, 20 Nov 2026 12:00:00 GMT"
 
@@ -34,6 +40,8 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
     ({"retry-after": "soon"}, None),
     ({"retry-after": "-1"}, None),
     ({"retry-after": "1e999"}, None),
+    ({"retry-after": "9" * 300}, LONGEST_WAIT),
+    ({"retry-after": "Fri, 20 Nov 9999 12:00:07 GMT", "date": NOON}, LONGEST_WAIT),
     ({"retry-after": "12 o'clock"}, None),
     ({"retry-after-ms": "nan"}, None),
 ]

@@ -5,7 +5,8 @@ ChatError (500)
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), VersionConflict
-  ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
+  ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
+                            ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504 (ProviderSilent),
                             ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
@@ -168,6 +169,18 @@ class BadProviderReply(ProviderError):
 
     code = "MODEL_BAD_REPLY"
     retryable = True
+
+
+class NoAnswer(BadProviderReply):
+    """The model ended its reply without an answer."""
+
+    code = "MODEL_NO_ANSWER"
+
+
+class ToolLimitReached(ProviderError):
+    """The model called tools up to the limit of a turn and gave no answer."""
+
+    code = "TOOL_LIMIT_REACHED"
 
 
 class ProviderRejected(ProviderError):

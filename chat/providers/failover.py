@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from chat.errors import (
-    BadProviderReply,
     ContentFiltered,
+    NoAnswer,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
@@ -201,11 +201,11 @@ class _Move:
 
 def _ends_wordless(piece: ModelDelta) -> bool:
     """Whether this is the end of a reply that may have no word: a limit can be too low for one. ContentFiltered, or
-    BadProviderReply when it should have had one."""
+    NoAnswer when it should have had one."""
     if not isinstance(piece, StopReason):
         return False
     if piece.reason == "content_filter":
         raise ContentFiltered
     if piece.reason != "length":
-        raise BadProviderReply("The model's reply was empty.")
+        raise NoAnswer
     return True

@@ -121,9 +121,14 @@ def _call(value: JSON) -> JSONObject | None:
 
 
 def standing(messages: Sequence[Message | MessageDraft]) -> list[Message | MessageDraft]:
-    """The messages without answers that a later one goes on from: it has their calls, with the outputs."""
-    continued = {str(each.metadata.get("continues", "")) for each in messages}
-    return [each for each in messages if not (isinstance(each, Message) and each.id in continued)]
+    """The messages without answers that a later one goes on from: it has their calls, with the outputs. What a user
+    said always stands, whatever the metadata of others say."""
+    continued = {str(each.metadata.get("continues", "")) for each in messages if each.role == "assistant"}
+    return [
+        each
+        for each in messages
+        if not (isinstance(each, Message) and each.role == "assistant" and each.id in continued)
+    ]
 
 
 def model_messages(message: Message | MessageDraft) -> tuple[ModelMessage, ...]:

@@ -5,8 +5,10 @@ ChatError (500)
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, VersionConflict
-  ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
-                            ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
+  ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
+                            ProviderRejected (ModelNotFound),
+                            ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504 (ProviderSilent),
+                            ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503, StoreRefused 500
   PushError (503)           PushRefused, TooManyConnections 429, RateLimited 429
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
@@ -185,6 +187,18 @@ class BadProviderReply(ProviderError):
     retryable = True
 
 
+class NoAnswer(BadProviderReply):
+    """The model ended its reply without an answer."""
+
+    code = "MODEL_NO_ANSWER"
+
+
+class ToolLimitReached(ProviderError):
+    """The model called tools up to the limit of a turn and gave no answer."""
+
+    code = "TOOL_LIMIT_REACHED"
+
+
 class ProviderRejected(ProviderError):
     """The model service refused the request."""
 
@@ -239,6 +253,13 @@ class ProviderTimeout(ProviderError):
     status = 504
     code = "MODEL_TIMEOUT"
     retryable = True
+
+
+class ProviderSilent(ProviderTimeout):
+    """The model service did not answer in time.
+
+    Not even the head of a reply came.
+    """
 
 
 class ProviderRateLimited(ProviderError):

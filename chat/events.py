@@ -1,6 +1,6 @@
 """The events of a turn: frozen values, one class each, and their JSON form.
 
-    turn  = TurnStarted (stage | step | attempt | Progress)* (TurnFinished | TurnFailed | TurnCancelled)
+    turn  = TurnStarted (stage | step | attempt | Progress | UsageReported)* (TurnFinished | TurnFailed | TurnCancelled)
     stage = StageStarted (step | attempt | StageItem | Progress)* StageFinished
     step  = StepStarted (text | reasoning | call | ToolOutput | StageItem | attempt)* UsageReported? StepFinished
     attempt = AttemptFailed | ProviderSwitched

@@ -127,7 +127,7 @@ class Settings:
     breaker_failures: int = setting(
         "CHAT_BREAKER_FAILURES",
         "5",
-        "Failures in a row after which a model service is left alone.",
+        "Turns in a row that found a model service down, after which it is left alone.",
         read_count,
     )
     breaker_rest: float = setting(

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import orjson
+
 from chat.errors import ChatError
-from chat.events import JSONObject, NumberedEvent
+from chat.events import JSON, JSONObject, NumberedEvent
 from chat.messages import Message, Turn
 
 
@@ -28,6 +30,18 @@ PIECE = 64 * 1024
 def pieces(text: str) -> Iterable[str]:
     """A text in parts that fit into a frame each."""
     return (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+
+
+def read_arguments(text: str) -> JSON:
+    """The arguments of a tool call as JSON. ValueError for what is none, and for what could be read but not written
+    again, such as half a surrogate pair or what is nested too deeply: it would tear the stream, now and with every
+    repeat."""
+    arguments = orjson.loads(text or "{}")
+    try:
+        orjson.dumps([[[[[[[[arguments]]]]]]]])  # frames go around it
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from None
+    return arguments
 
 
 def no_snapshot(_turn: Turn, _events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:

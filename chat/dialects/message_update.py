@@ -6,9 +6,7 @@ A frame about a message holds its id alone where the whole of it is in the store
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import orjson
-
-from chat.dialects.base import PIECE, Dialect, pieces
+from chat.dialects.base import PIECE, Dialect, pieces, read_arguments
 from chat.dialects.shapes import show_message
 from chat.errors import ChatError
 from chat.events import (
@@ -115,8 +113,8 @@ def _units(text: str) -> int:
 
 def _read(arguments: str) -> JSON:
     try:
-        return orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
+        return read_arguments(arguments)
+    except ValueError:
         return arguments
 
 

@@ -3,10 +3,9 @@
 A turn that was stopped ends without an error: the caller asked for it, and `[DONE]` says that no more comes.
 """
 
-import json
 from collections.abc import Iterable
 
-from chat.dialects.base import Dialect
+from chat.dialects.base import Dialect, read_arguments
 from chat.events import (
     JSONObject,
     NumberedEvent,
@@ -49,7 +48,7 @@ class TextDeltaEncoder:
         """`args` is always an object; what a model wrote that is none is shown beside it."""
         text = "".join(self._arguments)
         try:
-            arguments = json.loads(text or "{}")
+            arguments = read_arguments(text)
         except ValueError:
             return {"args": {}, "arguments_text": text}
         return {"args": arguments} if isinstance(arguments, dict) else {"args": {}, "arguments_text": text}

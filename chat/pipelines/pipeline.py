@@ -12,7 +12,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from chat.errors import BadProviderReply
+from chat.errors import AnswerTooLarge, BadProviderReply
 from chat.events import (
     JSON,
     JSONObject,
@@ -31,6 +31,8 @@ from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 
 ATTEMPTS = 2  # model calls a stage
+MOST_JSON = 256 * 1024  # characters of one answer: it is read again with every item
+MOST_PROBLEM = 500  # characters of what is wrong with it
 SYSTEM = "{task}\nAnswer with JSON of this schema and nothing else:\n{schema}"
 NOT_STRICT = frozenset({"maxLength", "minLength", "maxItems", "minItems", "pattern", "minimum", "maximum"})
 HIDDEN = (TextStarted, TextDelta, TextFinished)  # the JSON that the model writes is no text of the answer
@@ -90,7 +92,7 @@ class Pipeline(TurnSource):
             try:
                 result = cast("JSON", stage.finish(reply.items() if shown is not None else [], given))
             except StageInvalid as error:
-                problem = str(error)
+                problem = str(error)[:MOST_PROBLEM]  # it may quote the model
                 yield StageFinished(stage.name)
                 continue
             given.results[stage.name] = result
@@ -130,6 +132,8 @@ class _Reply:
         self._looked = 0  # characters
 
     def add(self, text: str) -> None:
+        if len(self._text) + len(text) > MOST_JSON:
+            raise AnswerTooLarge
         self._text += text
 
     def new_items(self, *, last: bool = False) -> list[JSONObject]:
@@ -174,6 +178,7 @@ def _request(stage: Stage, shown: JSONObject, context: TurnContext) -> ModelRequ
         model=context.model,
         provider=context.provider,
         response_schema=ResponseSchema(f"stage_{stage.name}", cast("JSONObject", _strict(schema))),
+        blamed=context.blamed,
     )
 
 

@@ -14,7 +14,8 @@ from chat.tools.places import PlaceFinder
 CANDIDATES = 10  # places a city that the model may choose among
 CITIES = 8
 TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-type Text = Annotated[str, Field(max_length=500)]
+MOST_TEXT = 500  # characters that a model may write into one field
+type Text = Annotated[str, Field(max_length=MOST_TEXT)]
 
 
 class NoPlaces(NotFound):
@@ -128,7 +129,7 @@ class Pois(Stage):
 
     def item(self, value: Mapping[str, Any]) -> JSONObject | None:
         place = self._candidates.get(str(value.get("id")))
-        return {**place, "why": str(value.get("why", ""))} if place else None
+        return {**place, "why": str(value.get("why", ""))[:MOST_TEXT]} if place else None
 
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
         unwanted = {name.casefold() for name in wanted(given, "remove_poi")}

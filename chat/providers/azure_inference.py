@@ -21,7 +21,7 @@ from chat.errors import (
     BadProviderReply,
     ProviderAuthFailed,
     ProviderRejected,
-    ProviderTimeout,
+    ProviderSilent,
     ProviderUnavailable,
 )
 from chat.events import JSONObject
@@ -50,8 +50,8 @@ ERRORS: ErrorTable = {
     **COMMON_ERRORS,
     azure.ServiceRequestError: (ProviderUnavailable, UNREACHABLE),
     azure.ServiceRequestTimeoutError: (ProviderUnavailable, SLOW_TO_CONNECT),
-    azure.ServiceResponseError: (BadProviderReply, "The model service broke off the connection."),
-    azure.ServiceResponseTimeoutError: (ProviderTimeout, ""),
+    azure.ServiceResponseError: (ProviderUnavailable, "The model service broke off the connection."),
+    azure.ServiceResponseTimeoutError: (ProviderSilent, ""),
     azure.ClientAuthenticationError: (ProviderAuthFailed, "No identity could sign in to the model service."),
     azure.HttpResponseError: (BadProviderReply, ""),
     azure.DecodeError: (BadProviderReply, ""),

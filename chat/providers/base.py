@@ -50,7 +50,8 @@ class ResponseSchema:
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One model call. None leaves a parameter to the service; `model` "" means the provider's own, `provider` "" the
-    first that is configured."""
+    first that is configured. `blamed` are the services that the turn found down: all calls of a turn share it, so that
+    a turn counts once however often it asks."""
 
     messages: tuple[ModelMessage, ...]
     model: str = ""
@@ -61,6 +62,7 @@ class ModelRequest:
     tools: tuple[ToolDefinition, ...] = ()
     response_schema: ResponseSchema | None = None
     extras: JSONObject = field(default_factory=empty_object)
+    blamed: set[str] = field(default_factory=set[str], compare=False, repr=False)
 
     @property
     def estimated_tokens(self) -> int:

@@ -6,9 +6,8 @@ the one a router chose, content in parts, the whole reply in one chunk.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-import orjson
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 from chat.errors import BadProviderReply
 from chat.providers.base import (
@@ -20,10 +19,9 @@ from chat.providers.base import (
     ToolCallPiece,
     UsageReport,
 )
+from chat.providers.bounds import MOST_CALLS, bounded_count, bounded_id, bounded_name, parsed
 from chat.providers.service_errors import error_in_stream
 from chat.providers.think_tags import ThinkTags
-
-MOST_TOKENS = 2**53  # what every reader of JSON and the tables can hold
 
 STOP_REASONS: Mapping[str, Literal["stop", "length", "tool_calls", "content_filter"]] = {
     "stop": "stop",
@@ -55,7 +53,7 @@ class ChunkReader:
     def __init__(self, model: str) -> None:
         self._model = model  # who answers, unless a chunk names somebody else
         self._chosen = False
-        self._calls: dict[int, str] = {}  # our index -> the service's id, "" when it gave none
+        self._calls: list[_Call] = []
         self._stop = ""
         self._usage: UsageReport | None = None
         self._tags = ThinkTags()
@@ -74,7 +72,7 @@ class ChunkReader:
             self.done = True
             return ()
         try:
-            return self._read_chunk(orjson.loads(data))
+            return self._read_chunk(cast("dict[str, Any]", parsed(data)))
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise BadProviderReply("The model service sent a chunk that cannot be read.") from error
 
@@ -94,12 +92,10 @@ class ChunkReader:
             raise error_in_stream(error)
         usage = chunk.get("usage")
         if usage:
-            counts = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
-            self._usage = UsageReport(*(min(max(count, 0), MOST_TOKENS) for count in counts))
+            self._usage = _usage(usage) or self._usage
         deltas = self._read_choice(choices[0]) if choices else []
         if not self._chosen and (deltas or ((choices or usage) and chunk.get("model"))):
-            named = chunk.get("model")
-            return self._introduced(deltas, named if named and isinstance(named, str) else self._model)
+            return self._introduced(deltas, bounded_name(chunk.get("model")) or self._model)
         return deltas
 
     def _introduced(self, deltas: list[ModelDelta], model: str) -> list[ModelDelta]:
@@ -131,33 +127,60 @@ class ChunkReader:
         if content := delta.get("content") or delta.get("refusal"):
             deltas.extend(_pieces(content) if isinstance(content, list) else self._tags.split(_text(content)))
         if calls := delta.get("tool_calls"):
-            deltas.extend(self._read_call(call) for call in calls)
+            deltas.extend(piece for call in calls if (piece := self._read_call(call)))
         return deltas
 
-    def _read_call(self, call: dict[str, Any]) -> ToolCallPiece:
+    def _read_call(self, call: dict[str, Any]) -> ToolCallPiece | None:
         """One piece of a call. Its id and name are passed on once, whether the service repeats them or not."""
-        call_id = call.get("id") or ""
-        index = self._call_index(call.get("index"), call_id)
         function = call.get("function") or {}
         arguments = _text(function.get("arguments") or "")
-        if index in self._calls:
-            return ToolCallPiece(index, arguments=arguments)
-        self._calls[index] = call_id
-        return ToolCallPiece(index, call_id or f"call_{index}", _text(function.get("name") or ""), arguments)
+        index, call_id = call.get("index"), bounded_id(call.get("id"))
+        known = self._known_call(index, call_id)
+        if known is not None:
+            return ToolCallPiece(known, arguments=arguments)
+        number = len(self._calls)
+        if number == MOST_CALLS:
+            return None
+        shown = self._free_id(call_id or f"call_{number}")
+        self._calls.append(_Call(index, call_id, shown))
+        return ToolCallPiece(number, shown, bounded_name(function.get("name")), arguments)
 
-    def _call_index(self, given: int | None, call_id: str) -> int:
-        """Which call this piece belongs to. Some services give no index, some give every call the same one."""
-        known = [index for index, known_id in self._calls.items() if call_id and known_id == call_id]
-        if known:
-            return known[0]
-        if given is not None and (given not in self._calls or not call_id):
-            return given
-        return len(self._calls) if call_id or not self._calls else max(self._calls)
+    def _known_call(self, index: object, call_id: str) -> int | None:
+        """Which of the calls so far this piece goes on with; None for a new one. Some services give no index, some give
+        every call the same one, and some give every call the same id: what is given has to agree."""
+        for number in range(len(self._calls) - 1, -1, -1):
+            call = self._calls[number]
+            same_index = index is None or call.index is None or index == call.index
+            if same_index and (not call_id or call_id == call.id):
+                return number
+        return None
+
+    def _free_id(self, wanted: str) -> str:
+        """An id that no other call of the reply has: outputs belong to calls by their ids."""
+        taken = {call.shown for call in self._calls}
+        while wanted in taken:
+            wanted += "_"
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call as the service names it."""
+
+    index: object  # None when it gave none
+    id: str  # "" when it gave none
+    shown: str  # the id that it has for us
 
 
 def _bare_error(chunk: dict[str, Any]) -> object:
     """The error that a chunk is when it does not say so: as vLLM and Databricks send it."""
     return chunk if chunk.get("object") == "error" or "error_code" in chunk else None
+
+
+def _usage(usage: dict[str, Any]) -> UsageReport | None:
+    """What was reported; a number that is missing counts as 0, and what has no number at all is no report."""
+    counts = [bounded_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+    return None if counts == [None, None] else UsageReport(*(count or 0 for count in counts))
 
 
 def _reasoning(delta: dict[str, Any]) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from chat.errors import (
-    BadProviderReply,
     ContentFiltered,
+    NoAnswer,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
@@ -29,6 +29,7 @@ from chat.providers.base import (
     ToolCallPiece,
 )
 from chat.providers.breaker import Breaker, BreakerState
+from chat.providers.refusals import Refusals
 from chat.providers.retry import OTHERS_MAY_ANSWER, SERVICE_IS_DOWN, RetryPolicy
 
 SAID = (TextPiece, ReasoningPiece, ToolCallPiece)
@@ -52,7 +53,7 @@ class Failover:
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
-        self._refused: dict[tuple[str, str], frozenset[str]] = {}  # (provider, model): parameters
+        self._refusals = Refusals(clock)
 
     @property
     def name(self) -> str:
@@ -102,10 +103,7 @@ class Failover:
     def _asked(self, request: ModelRequest, name: str) -> ModelRequest:
         """The request as this provider gets it: a model's name means something to its own provider alone."""
         model = request.model if name == (request.provider or self.name) else ""
-        asked = replace(request, provider=name, model=model)
-        for parameter in sorted(self._refused.get((name, model), ())):
-            asked = _without(asked, parameter)
-        return asked
+        return self._refusals.without(replace(request, provider=name, model=model))
 
     async def _attempt(self, attempt: "_Attempt") -> AsyncGenerator[ModelDelta]:
         """One call. A failure before anything was said is left in `attempt.error`; a later one is raised."""
@@ -119,15 +117,24 @@ class Failover:
                         breaker.succeeded()
                     yield piece
         except ProviderError as error:
-            down = isinstance(error, SERVICE_IS_DOWN)
             settled = True
-            (breaker.failed if down else breaker.released)()
+            self._settle(attempt.request, error)
             if attempt.spoke:
                 raise
             attempt.error = error
         finally:
             if not settled:
                 breaker.released()
+
+    def _settle(self, asked: ModelRequest, error: ProviderError) -> None:
+        """Tell the breaker of a call that failed. A turn says once that a service is down; a trial always counts."""
+        name = asked.provider
+        breaker = self._breakers[name]
+        if isinstance(error, SERVICE_IS_DOWN) and (name not in asked.blamed or breaker.state == "half_open"):
+            asked.blamed.add(name)
+            breaker.failed()
+        else:
+            breaker.released()
 
     async def _pieces(self, attempt: "_Attempt") -> AsyncGenerator[ModelDelta]:
         """The pieces of one call, the first of them held back until something is said: who answers only counts then."""
@@ -150,7 +157,7 @@ class Failover:
     def _next(self, attempt: "_Attempt", number: int, following: str) -> "_Move":
         error = attempt.error
         assert error is not None
-        if isinstance(error, ProviderRejected) and self._learns(attempt.request, error.parameter):
+        if isinstance(error, ProviderRejected) and self._refusals.learn(attempt.request, error.parameter):
             return _Move("again", counts=0)
         wait = self._policy.wait_before(number + 1, error)
         if wait is not None and self._breakers[attempt.request.provider].state == "closed":
@@ -158,15 +165,6 @@ class Failover:
         if following and isinstance(error, OTHERS_MAY_ANSWER):
             return _Move("next", provider=following)
         return _Move("stop")
-
-    def _learns(self, request: ModelRequest, parameter: str) -> bool:
-        """Remember a parameter that this model refuses. False when it was left out already, or none is named."""
-        key = (request.provider, request.model)
-        known = self._refused.get(key, frozenset())
-        if not parameter or parameter in known:
-            return False
-        self._refused[key] = known | {parameter}
-        return True
 
     def _lost(self, attempt: "_Attempt", move: "_Move") -> AttemptLost:
         assert attempt.error is not None
@@ -203,19 +201,11 @@ class _Move:
 
 def _ends_wordless(piece: ModelDelta) -> bool:
     """Whether this is the end of a reply that may have no word: a limit can be too low for one. ContentFiltered, or
-    BadProviderReply when it should have had one."""
+    NoAnswer when it should have had one."""
     if not isinstance(piece, StopReason):
         return False
     if piece.reason == "content_filter":
         raise ContentFiltered
     if piece.reason != "length":
-        raise BadProviderReply("The model's reply was empty.")
+        raise NoAnswer
     return True
-
-
-def _without(request: ModelRequest, parameter: str) -> ModelRequest:
-    """The request without a parameter that the service refuses; the limit of tokens has a second name."""
-    extras = {**request.extras, parameter: None}
-    if parameter == "max_tokens" and request.max_tokens is not None and "max_completion_tokens" not in extras:
-        extras["max_completion_tokens"] = request.max_tokens
-    return replace(request, extras=extras)

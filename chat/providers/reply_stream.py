@@ -14,6 +14,7 @@ from chat.errors import (
     BadProviderReply,
     ProviderError,
     ProviderRejected,
+    ProviderSilent,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -40,7 +41,7 @@ type ErrorTable = Mapping[type[Exception], tuple[type[ProviderError], str]]
 
 COMMON_ERRORS: ErrorTable = {
     orjson.JSONEncodeError: (ProviderRejected, "The conversation holds text that is not Unicode."),
-    TimeoutError: (ProviderTimeout, ""),
+    TimeoutError: (ProviderSilent, ""),
     OSError: (ProviderUnavailable, UNREACHABLE),
 }
 

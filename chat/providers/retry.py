@@ -10,16 +10,18 @@ from chat.errors import (
     ProviderAuthFailed,
     ProviderError,
     ProviderRateLimited,
+    ProviderSilent,
     ProviderTimeout,
     ProviderUnavailable,
 )
 
 JITTER = 0.25  # a wait is up to this part longer, so that those who failed together do not come back together
 
-SERVICE_IS_DOWN = (ProviderUnavailable, ProviderTimeout, BadProviderReply, ProviderAuthFailed)
-"""What counts against a service. A limit does not: it answers, and says when to come back."""
+SERVICE_IS_DOWN = (ProviderUnavailable, ProviderSilent, ProviderAuthFailed)
+"""What counts against a service: no connection, a status that says so, or not one byte. An empty or broken answer and a
+slow first word do not, because a prompt can bring them about; nor does a limit, which says when to come back."""
 
-OTHERS_MAY_ANSWER = (*SERVICE_IS_DOWN, ProviderRateLimited, ModelNotFound)
+OTHERS_MAY_ANSWER = (*SERVICE_IS_DOWN, ProviderTimeout, BadProviderReply, ProviderRateLimited, ModelNotFound)
 """What is about this service, and not about what was asked of it."""
 
 ONCE = (ProviderAuthFailed, ModelNotFound)

@@ -20,24 +20,29 @@ from chat.errors import (
     ProviderError,
     ProviderRateLimited,
     ProviderRejected,
+    ProviderSilent,
     ProviderTimeout,
     ProviderUnavailable,
 )
 
 MAX_MESSAGE_CHARACTERS = 300
-SECRET = re.compile(r"\w+://\S+|(?=\S*\d)[\w+/=.~-]{24,}|\bsk-\S+|(?i:\bbearer\s+)\S+")
+LONGEST_WAIT = 86_400.0
+"""Seconds that a service can ask to be left alone: the number is passed on to callers."""
+LOOKED_AT = 1200
+"""Characters of a text that are looked at: what it says further on is not passed on, whatever it is."""
+SECRET = re.compile(
+    r"\b\w++://\S+"
+    r"|(?<![\w+/=.~-])(?=[\w+/=.~-]*\d)[\w+/=.~-]{24,}"
+    r"|\bsk-\S+"
+    r"|(?i:\bbearer\s+)\S+"
+)
+"""Addresses and keys. Each way begins where a word does, so that no letter is looked at again for every one before."""
 FILTER_CODES = frozenset({"content_filter", "responsibleaipolicyviolation", "content_policy_violation"})
 
-UNSUPPORTED_CODES = frozenset(
-    {"unsupported_parameter", "unsupported_value", "unknown_parameter", "extra_forbidden"}
-)
-UNSUPPORTED = re.compile(
-    r"unsupported|not support|unrecogni[sz]ed|not permitted|not allowed|deprecated|cannot both|was unexpected"
-    r"|un(known|expected) (field|parameter|argument|keyword)",
-    re.IGNORECASE,
-)
-"""How services say that they do not take a parameter at all, as against a value of it."""
-INDISPENSABLE = frozenset({"messages", "model", "stream"})
+UNSUPPORTED_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
+"""By which services say that they do not take a parameter at all, as against a value of it."""
+SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "max_completion_tokens"})
+"""What a request can do without and still mean the same. Tools and schemas it cannot."""
 
 STATUS_ERRORS: Mapping[int, type[ProviderError]] = {
     401: ProviderAuthFailed,
@@ -45,7 +50,7 @@ STATUS_ERRORS: Mapping[int, type[ProviderError]] = {
     403: ProviderAuthFailed,
     408: ProviderTimeout,
     429: ProviderRateLimited,
-    504: ProviderTimeout,
+    504: ProviderSilent,
 }
 
 WORDS: tuple[tuple[str, type[ProviderError]], ...] = (
@@ -113,16 +118,13 @@ def error_in_stream(error: object) -> ProviderError:
 
 
 def refused_parameter(error: Mapping[str, Any], parameters: Collection[str]) -> str:
-    """Which of the parameters the service does not take; "" when it does not say so, or it cannot do without.
+    """Which of the parameters the service does not take; "" when its `param` and `code` do not say so.
 
-    Named by `param` and a code, or by a sentence. The first one counts: what a sentence names later it recommends.
+    What its text says does not count: it may quote what a caller wrote.
     """
-    text = str(error.get("message") or error.get("detail"))
-    if str(error.get("code")).lower() not in UNSUPPORTED_CODES and not UNSUPPORTED.search(text):
-        return ""
-    named = re.match(r"\w*", str(error.get("param") or ""))
-    words = [named[0] if named else "", *re.findall(r"\w+", text)]
-    return next((word for word in words if word in parameters and word not in INDISPENSABLE), "")
+    named = str(error.get("param"))
+    unsupported = str(error.get("code")).lower() in UNSUPPORTED_CODES
+    return named if unsupported and named in SAMPLING and named in parameters else ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -138,7 +140,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _wait(seconds: float) -> float | None:
-    return max(seconds, 0.0) if seconds < float("inf") else None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds < float("inf") else None
 
 
 def _seconds_until(moment: str, now: str | None) -> float | None:
@@ -179,7 +181,10 @@ def _sentence(what: str, error: Mapping[str, Any]) -> str:
     text = error.get("message")
     if not isinstance(text, str) or not text.strip():
         return what + "."
-    text = SECRET.sub("***", " ".join(text.split()))
+    words = text[:LOOKED_AT].split()
+    if len(text) > LOOKED_AT:
+        words[-1:] = ["…"]  # of a key that was cut in two, the half would not be known
+    text = SECRET.sub("***", " ".join(words))
     if len(text) > MAX_MESSAGE_CHARACTERS:
         text = text[:MAX_MESSAGE_CHARACTERS] + "…"
     return f"{what}: {text}"

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from chat.events import JSONObject, TurnEvent, empty_object
+from chat.events import JSONObject, TurnEvent, UsageReported, empty_object
 from chat.messages import Message, MessageDraft, Session, Turn
 from chat.providers.base import ToolDefinition
 from chat.store.base import Join, StartedTurn
@@ -51,11 +51,20 @@ class TurnContext:
     session: Session
     messages: tuple[Message | MessageDraft, ...]
     request: TurnRequest
+    blamed: set[str] = field(default_factory=set[str], compare=False, repr=False)
+    """The model services that this turn found down."""
+    spent: list[UsageReported] = field(default_factory=list[UsageReported], compare=False, repr=False)
+    """What was spent for this turn beside its steps, and is not in its events yet."""
 
     @property
     def settings(self) -> JSONObject:
         """The session's settings, and over them those of the turn."""
         return {**self.session.settings, **self.request.settings}
+
+    def take_spent(self) -> list[UsageReported]:
+        """What was spent beside the steps, once."""
+        taken, self.spent[:] = list(self.spent), []
+        return taken
 
     @property
     def provider(self) -> str:

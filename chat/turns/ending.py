@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from chat.errors import ChatError, StoreRefused
-from chat.events import NumberedEvent, TurnCancelled, TurnFailed, TurnFinished
+from chat.events import JSONObject, NumberedEvent, TurnCancelled, TurnFailed, TurnFinished
 from chat.messages import Message, Turn
 from chat.store.base import TurnEnding, TurnStore
 from chat.telemetry import record
 from chat.turns.tool_history import with_calls
 from chat.turns.transcript import message_status, transcribe, turn_error, turn_state
+
+CUT_OFF = ("length", "content_filter")
 
 
 def make_ending(
@@ -46,10 +48,17 @@ def make_ending(
         response_time_ms=response_time_ms,
         tokens_used=said.usage.total_tokens if said.usage else 0,
         error_message=error.message if error else "",
-        metadata=with_calls(placeholder.metadata, events),
+        metadata=_with_reason(with_calls(placeholder.metadata, events), said.reason),
     )
     follows = len(events) - len(unflushed)  # events are numbered from 1, without a hole
     return TurnEnding(turn=turn, ended=ended, events=tuple(unflushed), follows=follows, message=message)
+
+
+def _with_reason(metadata: JSONObject, reason: str) -> JSONObject:
+    """An answer that is not all that the model would have said tells why: `finish_reason` is then `length` or
+    `content_filter`."""
+    rest = {name: value for name, value in metadata.items() if name != "finish_reason"}
+    return {**rest, "finish_reason": reason} if reason in CUT_OFF else rest
 
 
 async def end_storably(store: TurnStore, ending: TurnEnding, placeholder: Message) -> tuple[TurnEnding, Turn]:

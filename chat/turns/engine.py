@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
 from chat.providers.base import ModelProvider
 from chat.tools.base import NoTools, ToolBox
@@ -29,7 +30,10 @@ class ToolLimits:
 
 class TurnEngine(TurnSource):
     """Model call, tools, model call, ... until the model calls no more. Each model call is a step, which its tools'
-    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller."""
+    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller.
+
+    A turn is answered when its last reply has text. Reasoning alone is no answer, nor are calls that nobody ran:
+    NoAnswer, ToolLimitReached, ContentFiltered."""
 
     def __init__(
         self,
@@ -71,11 +75,28 @@ class TurnEngine(TurnSource):
             async with aclosing(calls.outputs()) as outputs:
                 async for output in outputs:
                     yield output
-            for event in step.finish():
+            ended = not reply.calls or bool(refusal) or not calls.complete
+            failure = _failure(reply, step.reason, refusal) if ended else None
+            for event in step.finish(failed=failure is not None):
                 yield event
-            if not reply.calls or refusal or not calls.complete:
+            for spent in context.take_spent():
+                yield spent
+            if failure is not None:
+                raise failure
+            if ended:
                 return
             request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
+
+
+def _failure(reply: ReplyReader, reason: str, refusal: str) -> ChatError | None:
+    """Why the last reply of a turn is no answer; None when it is one, or leaves calls to the caller."""
+    if reply.text.strip() or (reply.calls and not refusal):
+        return None
+    if reason == "content_filter":
+        return ContentFiltered()
+    if reason == "length":
+        return NoAnswer("The model came to its limit of tokens before it answered.")
+    return ToolLimitReached() if reply.calls else NoAnswer()

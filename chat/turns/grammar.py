@@ -57,6 +57,7 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
         events.AttemptFailed: Keeps.OPEN,
         events.ProviderSwitched: Keeps.OPEN,
         events.Progress: Keeps.OPEN,
+        events.UsageReported: Keeps.OPEN,  # of a model call that is no step
         events.TurnFinished: Becomes.ENDED,
         events.TurnFailed: Becomes.ENDED,
         events.TurnCancelled: Becomes.ENDED,

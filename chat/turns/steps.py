@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from chat import events
+from chat.errors import BadProviderReply
 from chat.events import TurnEvent
 from chat.providers.base import (
     AttemptLost,
@@ -32,6 +33,7 @@ class StepReader:
         self._part_id = ""
         self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
         self._call_index = -1
+        self._ended_calls: set[int] = set()
         self._usage: UsageReport | None = None
         self._reason = "stop"
 
@@ -69,12 +71,12 @@ class StepReader:
         """The events that end what is open, so that outputs of tools may follow."""
         return self._end()
 
-    def finish(self) -> Iterable[TurnEvent]:
-        """The events that end the step."""
+    def finish(self, *, failed: bool = False) -> Iterable[TurnEvent]:
+        """The events that end the step; `failed` when the turn ends with it, for want of an answer."""
         yield from self._end()
         if self._usage is not None:
             yield events.UsageReported(self._usage.prompt_tokens, self._usage.completion_tokens)
-        yield events.StepFinished(self._reason)
+        yield events.StepFinished("error" if failed else self._reason)
 
     def _begin(self, kind: type[TextPiece] | type[ReasoningPiece]) -> list[TurnEvent]:
         ending = self._end()
@@ -86,6 +88,10 @@ class StepReader:
 
     def _call(self, piece: ToolCallPiece) -> list[TurnEvent]:
         said: list[TurnEvent] = []
+        if piece.index in self._ended_calls:
+            if piece.arguments:
+                raise BadProviderReply("The model service mixed up the pieces of its tool calls.")
+            return said
         if self._open is not ToolCallPiece or piece.index != self._call_index:
             said += self._end()
             self._open, self._call_index = ToolCallPiece, piece.index
@@ -103,6 +109,7 @@ class StepReader:
             return [events.TextFinished(self._part_id)]
         if kind is ReasoningPiece:
             return [events.ReasoningFinished(self._part_id)]
+        self._ended_calls.add(self._call_index)
         return [events.ToolCallFinished(self._part_id)]
 
 

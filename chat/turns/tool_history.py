@@ -7,6 +7,8 @@ that the caller is to run. They are bounded, since they go with every read of th
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import orjson
+
 from chat.events import (
     JSON,
     JSONObject,
@@ -119,9 +121,14 @@ def _call(value: JSON) -> JSONObject | None:
 
 
 def standing(messages: Sequence[Message | MessageDraft]) -> list[Message | MessageDraft]:
-    """The messages without answers that a later one goes on from: it has their calls, with the outputs."""
-    continued = {str(each.metadata.get("continues", "")) for each in messages}
-    return [each for each in messages if not (isinstance(each, Message) and each.id in continued)]
+    """The messages without answers that a later one goes on from: it has their calls, with the outputs. What a user
+    said always stands, whatever the metadata of others say."""
+    continued = {str(each.metadata.get("continues", "")) for each in messages if each.role == "assistant"}
+    return [
+        each
+        for each in messages
+        if not (isinstance(each, Message) and each.role == "assistant" and each.id in continued)
+    ]
 
 
 def model_messages(message: Message | MessageDraft) -> tuple[ModelMessage, ...]:
@@ -155,6 +162,6 @@ def _asked(calls: Iterable[JSONObject]) -> Iterator[ToolCall]:
 def sound_arguments(arguments: str) -> str:
     """Some services refuse a window in which the arguments of a call are no JSON object."""
     try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+        return arguments if isinstance(orjson.loads(arguments), dict) else "{}"
     except ValueError:
         return "{}"

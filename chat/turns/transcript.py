@@ -38,6 +38,7 @@ class Transcript:
     model: str = ""
     usage: Usage | None = None  # None when no service reported any
     attempts: tuple[JSONObject, ...] = ()
+    reason: str = ""  # why the last model call ended, as far as it did
 
 
 def transcribe(events: Iterable[NumberedEvent]) -> Transcript:
@@ -54,6 +55,7 @@ class _Sum:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._reason = ""
         self._provider = self._model = ""
         self._usage: Usage | None = None
         self._attempts: list[JSONObject] = []
@@ -81,6 +83,7 @@ class _Sum:
                 self._count(event.prompt_tokens, event.completion_tokens, estimated=event.estimated)
             case StepFinished(reason):
                 self._end_step()
+                self._reason = reason
                 self._outcome(reason)
             case TurnFailed(code) if self._attempts and self._attempts[-1]["outcome"] == "error":
                 self._outcome(code)
@@ -90,7 +93,12 @@ class _Sum:
     def transcript(self) -> Transcript:
         self._end_step()
         return Transcript(
-            "".join(self._texts), self._provider, self._model, self._usage, tuple(self._attempts)
+            "".join(self._texts),
+            self._provider,
+            self._model,
+            self._usage,
+            tuple(self._attempts),
+            self._reason,
         )
 
     def _end_step(self) -> None:

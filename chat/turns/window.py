@@ -11,8 +11,16 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from chat.errors import ChatError
+from chat.events import UsageReported
 from chat.messages import Message, MessageDraft
-from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, TextPiece, ToolDefinition
+from chat.providers.base import (
+    ModelMessage,
+    ModelProvider,
+    ModelRequest,
+    TextPiece,
+    ToolDefinition,
+    UsageReport,
+)
 from chat.store.base import ConversationStore, SessionChanges
 from chat.telemetry import record, record_error
 from chat.tokens import TokenScale, estimate_tokens
@@ -21,6 +29,7 @@ from chat.turns.tasks import TaskSet
 from chat.turns.tool_history import model_messages, standing
 
 SUMMARY_TOKENS = 800  # at most, of a summary
+SUMMARY_USUAL = 400  # tokens for which a summary counts that is not there yet when its turn ends
 SUMMARY_TIMEOUT = 60.0  # seconds that one may take
 KEPT = 0.5  # the part of the limit that is left of a conversation when the rest is summarised
 CUT = "\n[... the middle of this message was left out ...]\n"
@@ -56,13 +65,16 @@ class ContextWindow:
         """The model call that answers the last message, with the settings of the session and the turn."""
         settings = context.settings
         prompt = str(settings.get("system_prompt") or self._system_prompt)
-        if context.session.summary:
-            prompt = SUMMARY.format(prompt=prompt, summary=context.session.summary)
-        after = context.session.summary_until
+        summary, after = _summary_before(context)
+        if summary:
+            prompt = SUMMARY.format(prompt=prompt, summary=summary)
         live = [each for each in standing(context.messages) if _seq(each) > after and model_messages(each)]
         limit = int(self._limit / self.scale.of(context.model)) - estimate_tokens(prompt)
         shown = fit([model_messages(each) for each in live], limit)
-        if len(shown) < len(live) or len(live) >= self._history:
+        full = len(shown) < len(live) or len(live) >= self._history
+        if (
+            full and after == context.session.summary_until
+        ):  # an older summary would take the place of a newer one
             self._summarise_older(context, live, limit)
         return ModelRequest(
             messages=(ModelMessage("system", prompt), *(each for group in shown for each in group)),
@@ -72,6 +84,7 @@ class ContextWindow:
             temperature=_number(settings.get("temperature")),
             top_p=_number(settings.get("top_p")),
             max_tokens=int(most) if (most := _number(settings.get("max_tokens"))) else None,
+            blamed=context.blamed,
         )
 
     async def aclose(self) -> None:
@@ -99,6 +112,7 @@ class ContextWindow:
                 await self._conversations.update_session(session.user_id, session.id, changes)
                 record("session_summarised", session_id=session.id, until=older[-1].seq)
         except (ChatError, TimeoutError) as error:
+            context.spent.clear()
             record_error("summary_failed", error, session_id=session.id)
         finally:
             self._summarising.discard(session.id)
@@ -106,15 +120,32 @@ class ContextWindow:
     async def _ask_for_summary(self, context: TurnContext, older: Sequence[Message]) -> str:
         before = [ModelMessage("system", context.session.summary)] if context.session.summary else []
         groups = fit([model_messages(each) for each in older], max(self._limit - SUMMARY_TOKENS, 0))
-        said = (each for group in groups for each in group)
+        shown = (each for group in groups for each in group)
         request = ModelRequest(
-            messages=(*before, *said, ModelMessage("user", SUMMARISE)),
+            messages=(*before, *shown, ModelMessage("user", SUMMARISE)),
             model=context.model,
             provider=context.provider,
             max_tokens=SUMMARY_TOKENS,
+            blamed=context.blamed,
         )
+        cost = UsageReported(request.estimated_tokens, SUMMARY_USUAL, estimated=True)
+        context.spent.append(cost)
+        said: list[str] = []
         async with aclosing(self._provider.stream(request)) as pieces:
-            return "".join([piece.text async for piece in pieces if isinstance(piece, TextPiece)]).strip()
+            async for piece in pieces:
+                if isinstance(piece, TextPiece):
+                    said.append(piece.text)
+                elif isinstance(piece, UsageReport) and cost in context.spent:
+                    context.spent[:] = [UsageReported(piece.prompt_tokens, piece.completion_tokens)]
+        return "".join(said).strip()
+
+
+def _summary_before(context: TurnContext) -> tuple[str, int]:
+    """What was said before the question in short, and the number of the last message that this covers. A summary that
+    covers the question is of no use: it would stand for the question, and tell the answer that is made anew."""
+    session = context.session
+    covered = bool(context.messages) and _seq(context.messages[-1]) <= session.summary_until
+    return ("", 0) if covered else (session.summary, session.summary_until)
 
 
 def fit(

@@ -105,7 +105,12 @@ def test_a_room_sees_how_it_ended(event: TurnEvent, fields: dict[str, Any]) -> N
     assert fields.items() <= last.items()
 
 
-@pytest.mark.parametrize(("arguments", "args"), [('{"a":1}', {"a": 1}), ("", {}), ("no json", "no json")])
+DEEP = "[" * 600 + "]" * 600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "args"), [('{"a":1}', {"a": 1}), ("", {}), ("no json", "no json"), (DEEP, DEEP)]
+)
 def test_a_room_sees_tools(arguments: str, args: Any) -> None:
     called = (ToolCallStarted("c", "clock"), ToolCallDelta("c", arguments), ToolCallFinished("c"))
     call, output = encoded(MESSAGE_UPDATE, numbered(STARTED, *called, ToolOutput("c", "clock", "noon")))[1:]

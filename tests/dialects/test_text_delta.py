@@ -1,5 +1,6 @@
 """Dialect `delta`, event by event."""
 
+import orjson
 import pytest
 
 from chat import events
@@ -27,11 +28,16 @@ def test_each_event_has_its_payloads(event: TurnEvent, payloads: list[JSONObject
     assert list(TextDeltaEncoder().encode(NumberedEvent(4, event))) == payloads
 
 
+# What could be read, but not written again.
+UNWRITABLE = ['"a":"\\ud800"}', '"\\udfff":1}', '"a":' + "[" * 600 + "]" * 600 + "}", '"a":NaN}']
+
 ARGUMENTS = [
     (['{"space', '_id":"s"}'], {"args": {"space_id": "s"}}),
     ([], {"args": {}}),
     (["[1]"], {"args": {}, "arguments_text": "[1]"}),
     (['{"cut'], {"args": {}, "arguments_text": '{"cut'}),
+    *((["{", rest], {"args": {}, "arguments_text": "{" + rest}) for rest in UNWRITABLE),
+    (['{"a":99999999999999999999}'], {"args": {"a": 1e20}}),
 ]
 
 
@@ -42,6 +48,16 @@ def test_a_tool_call_is_shown_whole_when_it_is_finished(pieces: list[str], shown
     assert [payload for event in said for payload in encoder.encode(NumberedEvent(1, event))] == []
     [payload] = encoder.encode(NumberedEvent(2, events.ToolCallFinished("c1")))
     assert payload == {"type": "tool.call", "name": "query", "id": "c1", **shown}
+    assert orjson.loads(orjson.dumps(payload)) == payload
+
+
+@pytest.mark.parametrize("depth", range(235, 265))
+def test_arguments_of_any_depth_fit_into_their_frames(depth: int) -> None:
+    text = '{"a":' + "[" * depth + "]" * depth + "}"
+    encoder = TextDeltaEncoder()
+    said = [events.ToolCallStarted("c", "x"), events.ToolCallDelta("c", text), events.ToolCallFinished("c")]
+    payloads = [payload for event in said for payload in encoder.encode(NumberedEvent(1, event))]
+    assert orjson.loads(orjson.dumps({"type": "message", "data": payloads}))
 
 
 @pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)

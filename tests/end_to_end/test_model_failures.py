@@ -83,7 +83,10 @@ FAULTS = {
     "a malformed chunk": Fault("#chunks=6 #malformed=1", "MODEL_BAD_REPLY", "all twice", status=502),
     "an error frame in the middle": Fault("#chunks=6 #error_after=3", "", "one", "word1 word2 word3"),
     "the content filter": Fault("#filter", "CONTENT_FILTERED", "one", status=502),
-    "an empty answer": Fault("#empty", "MODEL_BAD_REPLY", "all twice", status=502),
+    "an empty answer": Fault("#empty", "MODEL_NO_ANSWER", "all twice", status=502),
+    "thoughts alone": Fault("#reasoning=3 #empty", "MODEL_NO_ANSWER", "one", status=502),
+    "a thought without end": Fault('#text="<think>Well, let me see"', "MODEL_NO_ANSWER", "one", status=502),
+    "a limit before the first word": Fault("#empty #finish=length", "MODEL_NO_ANSWER", "one", status=502),
     "an endless answer": Fault("#endless #rate=50", "TURN_TIMED_OUT", "one", "word1 "),
 }
 
@@ -131,6 +134,57 @@ async def test_a_fault_that_stays_ends_the_turn_once(client: ChatClient, name: s
         assert attempts == expected_attempts(provider, fault.asked)
         last = turn["attempts"][-1]["outcome"]
         assert last == turn["error"]["code"]
+
+
+async def test_a_prompt_cannot_have_a_service_left_alone(stack: Stack) -> None:
+    """What a caller can bring about by words alone: neither it nor anybody else must be refused for it."""
+    host = stack.add_host(
+        three_services(
+            stack.model_url, CHAT_PROVIDERS="AZURE", CHAT_BREAKER_FAILURES="1", CHAT_RETRY_ATTEMPTS="3"
+        )
+    )
+    async with connected(host.wait_ready()) as client:
+        for text in ("#empty", "#stall=0", "#malformed=1", "#cut=0", "#status=400", "#status=422", "#filter"):
+            await run_turn(client, "AZURE", text)
+            health = (await client.call("GET", "/api/v1/chat/health")).body
+            assert health["dependencies"]["models"]["AZURE"]["breaker"] == "closed", text
+        status, _, frames = await run_turn(client, "AZURE", "#chunks=6")
+        assert (status, said(frames)) == (200, WORDS)
+    host.stop()
+
+
+async def test_an_answer_that_was_cut_says_so(client: ChatClient) -> None:
+    for finish in ("length", "content_filter"):
+        _, turn, frames = await run_turn(client, "LOCAL", f"#chunks=6 #finish={finish}")
+        answer = (await client.messages(turn["session_id"]))[-1]
+        assert (turn["status"], said(frames), answer["status"]) == ("finished", WORDS, "complete")
+        assert answer["metadata"] == {"finish_reason": finish}
+
+
+async def test_a_name_of_any_length_ends_its_turn_as_usual(client: ChatClient) -> None:
+    _, turn, frames = await run_turn(client, "LOCAL", f"#chunks=6 #model={'m' * 40_000}")
+    assert (turn["status"], said(frames)) == ("finished", WORDS)
+    answer = (await client.messages(turn["session_id"]))[-1]
+    assert answer["llm_model"] == "m" * 128
+
+
+UNWRITABLE = [r'{"a":"\ud800"}', '{"a":99999999999999999999}', '{"a":' + "[" * 600 + "]" * 600 + "}"]
+
+
+@pytest.mark.parametrize("arguments", UNWRITABLE, ids=["surrogate", "number", "depth"])
+async def test_arguments_that_cannot_be_written_again_tear_no_stream(
+    client: ChatClient, arguments: str
+) -> None:
+    session = await client.new_session(llm_provider="LOCAL")
+    path = f"/api/v1/chat/sessions/{session}/turns"
+    async with client.open("POST", path, json={"content": f"#tool=nope{arguments}"}) as stream:
+        *frames, done = await stream.read()
+        turn = await client.until_ended(stream.turn_id, seconds=20)
+    assert (turn["status"], done.data) == ("finished", "[DONE]")
+    types = [frame.payload["type"] for frame in frames]
+    assert types[:2] == ["tool.call", "tool.output"] and types[-1] == "text.delta"
+    async with client.follow(turn["id"], dialect="delta") as replay:
+        assert [frame.data for frame in await replay.read()] == [frame.data for frame in (*frames, done)]
 
 
 PASSING = ["#status=429 #retry_after=0.1", "#status=500", "#status=503", "#stall=0", "#cut=0", "#malformed=1"]

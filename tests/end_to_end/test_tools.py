@@ -101,10 +101,12 @@ async def test_calls_of_one_reply_run_and_rounds_repeat(client: ChatClient) -> N
     assert len((await client.turn(found.turn_id))["attempts"]) == 4
 
 
-async def test_a_model_that_never_stops_calling_is_made_to_answer(client: ChatClient) -> None:
+async def test_a_model_that_never_stops_calling_ends_with_a_reason(client: ChatClient) -> None:
     found = await client.hear("#tool=current_time{} #rounds=50")
-    assert (await client.turn(found.turn_id))["status"] == "finished"
+    assert (await client.turn(found.turn_id))["error"]["code"] == "TOOL_LIMIT_REACHED"
     assert len(payloads(found.frames, "tool.output")) == 9
+    [error] = payloads(found.frames, "error")
+    assert error["code"] == "TOOL_LIMIT_REACHED"
 
 
 async def test_a_stopped_turn_stops_its_query(client: ChatClient) -> None:

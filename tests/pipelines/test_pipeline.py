@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chat.errors import BadProviderReply, ChatError
+from chat.errors import AnswerTooLarge, BadProviderReply, ChatError
 from chat.events import JSONObject, StageFinished, StageItem, StageStarted, TextDelta, TurnEvent, TurnStarted
 from chat.messages import MessageDraft, Session
 from chat.pipelines.trip import trip_planner
@@ -142,6 +142,27 @@ async def test_a_plan_that_does_not_do_is_asked_for_once_more_and_told_why(name:
 async def test_what_is_no_answer_of_the_schema_does_not_do(text: str) -> None:
     _, _, error = await run([text or " "])
     assert isinstance(error, BadProviderReply)
+
+
+@virtual
+async def test_what_is_wrong_is_quoted_in_part() -> None:
+    _, provider, error = await run(answer([{"x" * 40_000: 1}]))
+    assert isinstance(error, BadProviderReply) and len(error.message) < 1000
+    assert len(provider.requests[1].messages[-1].content) < 2000
+
+
+@virtual
+async def test_an_answer_that_does_not_end_is_ended() -> None:
+    _, _, error = await run([100_000 * "[", *[100_000 * " "] * 10])
+    assert isinstance(error, AnswerTooLarge)
+
+
+@virtual
+async def test_an_item_is_shown_with_texts_of_a_usual_length() -> None:
+    long = [{**POIS[0], "why": "x" * 40_000}, *POIS[1:]]
+    events, _, _ = await run(GOOD[0], answer(long), GOOD[1], *GOOD[2:])
+    shown = [each.item for each in events if isinstance(each, StageItem)]
+    assert max(len(str(each)) for each in shown) < 1500
 
 
 @virtual

@@ -21,6 +21,7 @@ from chat.providers.base import (
     ToolCallPiece,
     UsageReport,
 )
+from chat.providers.bounds import MOST_CALLS, MOST_NAME, MOST_TOKENS
 from chat.providers.chat_completions import ChunkReader
 from tests.support.model_service import chunk
 
@@ -147,7 +148,79 @@ REPLIES: dict[str, tuple[list[dict[str, Any]], list[ModelDelta]]] = {
     ),
     "usage of nulls": (
         [END | {"usage": {"prompt_tokens": None, "total_tokens": 3}}],
-        [CHOSEN, STOP, UsageReport(0, 0)],
+        [CHOSEN, STOP],
+    ),
+    "usage that is no number": (
+        [END | {"usage": {"prompt_tokens": "many", "completion_tokens": [1]}}],
+        [CHOSEN, STOP],
+    ),
+    "usage beyond all measure": (
+        [END | {"usage": {"prompt_tokens": -5, "completion_tokens": 1e300}}],
+        [CHOSEN, STOP, UsageReport(0, MOST_TOKENS)],
+    ),
+    "usage of half a number": (
+        [END | {"usage": {"prompt_tokens": 7.9, "completion_tokens": None}}],
+        [CHOSEN, STOP, UsageReport(7, 0)],
+    ),
+    "calls that share an id": (
+        [
+            call(index=0, id="a", function={"name": "now", "arguments": "{"}),
+            call(index=0, function={"arguments": "}"}),
+            call(index=1, id="a", function={"name": "now", "arguments": "{"}),
+            call(index=1, id="a", function={"arguments": '"b":1}'}),
+            call(index=2, id="a_", function={"name": "now", "arguments": "{}"}),
+            END,
+        ],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "a", "now", "{"),
+            ToolCallPiece(0, arguments="}"),
+            ToolCallPiece(1, "a_", "now", "{"),
+            ToolCallPiece(1, arguments='"b":1}'),
+            ToolCallPiece(2, "a__", "now", "{}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "calls with a long id": (
+        [
+            call(index=index, id=str(index) * 40_000, function={"name": "now", "arguments": "{}"})
+            for index in (0, 1)
+        ]
+        + [END],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "call_0", "now", "{}"),
+            ToolCallPiece(1, "call_1", "now", "{}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "an index that is none": (
+        [call(index="x" * 40_000, function={"name": "now", "arguments": "{}"}), END],
+        [CHOSEN, ToolCallPiece(0, "call_0", "now", "{}"), StopReason("tool_calls")],
+    ),
+    "a call with a long name": (
+        [call(index=0, id=7, function={"name": "now\n" + "w" * 40_000, "arguments": "{}"}), END],
+        [
+            CHOSEN,
+            ToolCallPiece(0, "7", "now\ufffd" + "w" * (MOST_NAME - 4), "{}"),
+            StopReason("tool_calls"),
+        ],
+    ),
+    "a model with a long name": (
+        [chunk({"content": "Hi"}, model="m" * 40_000), END],
+        [ModelChosen("m" * MOST_NAME), TextPiece("Hi"), STOP],
+    ),
+    "more calls than one can use": (
+        [
+            call(index=index, id=f"c{index}", function={"name": "now", "arguments": "{}"})
+            for index in range(MOST_CALLS + 2)
+        ]
+        + [END],
+        [
+            CHOSEN,
+            *(ToolCallPiece(index, f"c{index}", "now", "{}") for index in range(MOST_CALLS)),
+            StopReason("tool_calls"),
+        ],
     ),
     "a call": (
         [
@@ -243,6 +316,28 @@ def test_every_reply_is_read(name: str):
 def test_who_answers_is_known_before_the_first_word():
     reader = ChunkReader("asked")
     assert list(reader.read(orjson.dumps(chunk({"role": "assistant", "content": ""})))) == [CHOSEN]
+
+
+UNWRITABLE: list[tuple[bytes, str]] = [
+    (rb"a \ud800 b", "a \ufffd b"),
+    (rb"\udc00", "\ufffd"),
+    (rb"\ud83d\ude00 \ud83d", "\U0001f600 \ufffd"),
+    (rb"\\ud800 \ud800", "\\ud800 \ufffd"),
+    (b"a\xff", "a\ufffd"),
+    (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+]
+
+
+@pytest.mark.parametrize(("written", "said"), UNWRITABLE)
+def test_what_cannot_be_written_as_utf_8_is_replaced(written: bytes, said: str):
+    reader = ChunkReader("asked")
+    data = b'{"model":"gpt-9","choices":[{"delta":{"content":"' + written + b'"}}]}'
+    assert list(reader.read(data)) == [CHOSEN, TextPiece(said)]
+
+
+def test_what_is_nested_without_end_is_a_bad_reply():
+    with pytest.raises(BadProviderReply, match="cannot be read"):
+        ChunkReader("asked").read(b'{"choices":' + b"[" * 100_000)
 
 
 def test_nothing_is_read_after_done():

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from chat.errors import (
     ProviderError,
     ProviderRateLimited,
     ProviderRejected,
+    ProviderSilent,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -34,6 +36,7 @@ from chat.providers.base import (
 )
 from chat.providers.breaker import Breaker
 from chat.providers.failover import Failover
+from chat.providers.refusals import REMEMBERED
 from chat.providers.retry import RetryPolicy
 from chat.providers.scripted import Line, Script, ScriptedProvider
 from tests.support.virtual_time import VirtualClock, VirtualLoop, virtual
@@ -62,9 +65,10 @@ class Services:
         return " ".join(f"{name}{len(each.requests)}" for name, each in self.each.items() if each.requests)
 
     async def ask(
-        self, request: ModelRequest = QUESTION
+        self, request: ModelRequest | None = None
     ) -> tuple[list[AttemptLost], list[ModelDelta], ProviderError | None]:
-        """What was lost, what came, and how it failed."""
+        """What was lost, what came, and how it failed: in a turn of its own, unless its request is given."""
+        request = request or ModelRequest(QUESTION.messages)
         lost: list[AttemptLost] = []
         came: list[ModelDelta] = []
         try:
@@ -115,6 +119,7 @@ FATES: dict[str, tuple[Line, str, str | None]] = {
     # what A raises: who is asked in all, and the code of the error that is raised in the end
     "unavailable": (ProviderUnavailable(), "A3 B1", None),
     "timeout": (ProviderTimeout(), "A3 B1", None),
+    "silence": (ProviderSilent(), "A3 B1", None),
     "bad reply": (BadProviderReply(), "A3 B1", None),
     "limited": (ProviderRateLimited(), "A3 B1", None),
     "limited for a bearable time": (ProviderRateLimited(retry_after=5), "A3 B1", None),
@@ -183,7 +188,7 @@ async def test_when_all_fail_the_last_error_is_raised() -> None:
 
 
 @virtual
-async def test_a_refused_parameter_is_left_out_once_and_for_all() -> None:
+async def test_a_refused_parameter_is_left_out_of_later_requests_too() -> None:
     refusal = [ProviderRejected(parameter="temperature")]
     services = Services(a=[refusal, ["yes"]])
     request = ModelRequest(QUESTION.messages, temperature=0.5)
@@ -192,6 +197,25 @@ async def test_a_refused_parameter_is_left_out_once_and_for_all() -> None:
     await services.ask(request)
     sent = [each.extras for each in services.each["A"].requests]
     assert sent == [{}, {"temperature": None}, {"temperature": None}]
+
+
+@virtual
+async def test_what_a_model_refused_is_forgotten_after_a_while() -> None:
+    services = Services(a=[[ProviderRejected(parameter="temperature")], ["yes"]])
+    await services.ask(ModelRequest(QUESTION.messages, temperature=0.5))
+    await asyncio.sleep(REMEMBERED - 1)
+    await services.ask()
+    await asyncio.sleep(1)
+    await services.ask()
+    assert [each.extras for each in services.each["A"].requests[2:]] == [{"temperature": None}, {}]
+
+
+@virtual
+async def test_two_requests_that_are_refused_at_once_both_go_on() -> None:
+    refusal: list[Line] = [1.0, ProviderRejected(parameter="temperature")]
+    services = Services(a=[refusal, refusal, ["yes"]])
+    answers = await asyncio.gather(*(services.ask() for _ in range(2)))
+    assert [text_of(came) for _, came, _ in answers] == ["yes", "yes"]
 
 
 @virtual
@@ -210,15 +234,15 @@ async def test_the_limit_of_tokens_goes_by_its_second_name_where_the_first_is_re
 
 @virtual
 async def test_a_service_that_is_left_alone_is_not_asked_and_then_tried_once() -> None:
-    services = Services(failures=3, a=[DOWN, DOWN, DOWN, ["back"]], b=[["b"]])
+    services = Services(failures=1, a=[DOWN, ["back"]], b=[["b"]])
     await services.ask()
-    assert (services.asked, services.failover.states["A"]) == ("A3 B1", "open")
+    assert (services.asked, services.failover.states["A"]) == ("A1 B1", "open")
     await services.ask()
-    assert services.asked == "A3 B2"
+    assert services.asked == "A1 B2"
     await asyncio.sleep(30)
     assert services.failover.states["A"] == "half_open"
     _, came, _ = await services.ask()
-    assert (text_of(came), services.asked, services.failover.states["A"]) == ("back", "A4 B2", "closed")
+    assert (text_of(came), services.asked, services.failover.states["A"]) == ("back", "A2 B2", "closed")
 
 
 @virtual
@@ -246,13 +270,47 @@ async def test_when_all_are_left_alone_the_caller_is_told_when_to_come_back() ->
 
 
 @virtual
-async def test_a_caller_s_own_mistake_does_not_count_against_the_service() -> None:
-    services = Services(
-        failures=1, a=[[ProviderRejected()], [ContentFiltered()], [ProviderRateLimited()], ["a"]]
-    )
-    for _ in range(3):
-        await services.ask()
-    assert services.failover.states["A"] == "closed"
+async def test_a_turn_says_once_that_a_service_is_down_however_often_it_asks() -> None:
+    services = Services(failures=3, a=[DOWN], b=[["b"]])
+    for _ in range(2):
+        turn = ModelRequest(QUESTION.messages)
+        await services.ask(turn)
+        await services.ask(replace(turn, tools=()))  # the next step of the same turn
+    assert (services.asked, services.failover.states["A"]) == ("A12 B4", "closed")
+    await services.ask(ModelRequest(QUESTION.messages))
+    assert services.failover.states["A"] == "open"
+
+
+@virtual
+async def test_a_turn_that_tries_a_service_which_rested_counts_again() -> None:
+    services = Services(failures=1, a=[DOWN], b=[["b"]])
+    turn = ModelRequest(QUESTION.messages)
+    await services.ask(turn)
+    await asyncio.sleep(30)
+    await services.ask(turn)
+    assert (services.asked, services.failover.states["A"]) == ("A2 B2", "open")
+
+
+COUNTS: list[tuple[Line, str]] = [
+    (ProviderUnavailable(), "open"),
+    (ProviderAuthFailed(), "open"),
+    (ProviderSilent(), "open"),
+    (ProviderTimeout(), "closed"),  # a slow first word
+    (BadProviderReply(), "closed"),
+    (StopReason("stop"), "closed"),  # an empty answer
+    (ProviderRejected(), "closed"),
+    (ModelNotFound(), "closed"),
+    (ContentFiltered(), "closed"),
+    (ProviderRateLimited(), "closed"),
+]
+
+
+@pytest.mark.parametrize(("line", "state"), COUNTS)
+@virtual
+async def test_only_what_says_that_a_service_is_down_counts_against_it(line: Line, state: str) -> None:
+    services = Services(failures=1, a=[[line]])
+    await services.ask()
+    assert services.failover.states["A"] == state
 
 
 @virtual

@@ -9,6 +9,7 @@ from chat.errors import (
     BadProviderReply,
     ProviderError,
     ProviderRateLimited,
+    ProviderSilent,
     ProviderTimeout,
     ProviderUnavailable,
 )
@@ -283,7 +284,7 @@ def test_every_exception_of_the_client_has_its_error(kind: type[Exception]):
         (aiohttp.ServerDisconnectedError(), ProviderUnavailable),
         (aiohttp.ConnectionTimeoutError(), ProviderUnavailable),
         (aiohttp.ClientPayloadError(), BadProviderReply),
-        (TimeoutError(), ProviderTimeout),
+        (TimeoutError(), ProviderSilent),
         (ConnectionResetError(), ProviderUnavailable),
     ],
 )

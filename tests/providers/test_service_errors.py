@@ -1,6 +1,7 @@
 """What services say when they refuse, and what of it is passed on."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -15,7 +16,13 @@ from chat.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from chat.providers.service_errors import error_in_stream, error_of_status, retry_after
+from chat.providers.service_errors import (
+    LONGEST_WAIT,
+    LOOKED_AT,
+    error_in_stream,
+    error_of_status,
+    retry_after,
+)
 
 NOON = "Fri, 20 Nov 2026 12:00:00 GMT"
 
@@ -33,6 +40,8 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
     ({"retry-after": "soon"}, None),
     ({"retry-after": "-1"}, None),
     ({"retry-after": "1e999"}, None),
+    ({"retry-after": "9" * 300}, LONGEST_WAIT),
+    ({"retry-after": "Fri, 20 Nov 9999 12:00:07 GMT", "date": NOON}, LONGEST_WAIT),
     ({"retry-after": "12 o'clock"}, None),
     ({"retry-after-ms": "nan"}, None),
 ]
@@ -84,6 +93,8 @@ SENT = (
     "top_p",
     "seed",
     "tools",
+    "tool_choice",
+    "response_format",
 )
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -104,21 +115,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         },
         "temperature",
     ),
-    ({"message": "Unrecognized request argument supplied: stream_options"}, "stream_options"),
-    ({"error_code": "BAD_REQUEST", "message": 'json: unknown field "stream_options"'}, "stream_options"),
-    ({"message": "Validation error at #/stream_options: Extra inputs are not permitted"}, "stream_options"),
-    (
-        {"message": "[{'type': 'extra_forbidden', 'loc': ('body', 'seed')}] not permitted", "code": 400},
-        "seed",
-    ),
-    ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Not permitted"}]}, "seed"),
-    (
-        {"message": "no", "param": "stream_options.include_usage", "code": "unknown_parameter"},
-        "stream_options",
-    ),
-    ({"message": "`temperature` and `top_p` cannot both be specified for this model."}, "temperature"),
-    ({"message": "`top_p` is deprecated for this model."}, "top_p"),
-    ({"message": "gemma does not support tools"}, "tools"),
+    ({"message": "no", "param": "top_p", "code": "unknown_parameter"}, "top_p"),
+    # Not by its text, which may quote what a caller wrote.
+    ({"message": "Unrecognized request argument supplied: temperature"}, ""),
+    ({"message": "temperature is not supported", "code": "unsupported_parameter"}, ""),
+    ({"message": "temperature is not supported", "param": "temperature"}, ""),
+    ({"message": "`top_p` is deprecated for this model.", "param": None, "code": None}, ""),
+    ({"detail": [{"type": "extra_forbidden", "loc": ["body", "top_p"], "msg": "Not permitted"}]}, ""),
+    # Nothing that would change what is asked.
+    ({"message": "gemma does not support tools"}, ""),
+    ({"message": "no", "param": "tools", "code": "unsupported_parameter"}, ""),
+    ({"message": "no", "param": "tool_choice", "code": "unsupported_parameter"}, ""),
+    ({"message": "no", "param": "response_format", "code": "unsupported_value"}, ""),
+    ({"message": "no", "param": "stream_options", "code": "unknown_parameter"}, ""),
+    # That very one, and none that was not sent.
+    ({"message": "no", "param": "temperature.value", "code": "unsupported_value"}, ""),
+    ({"message": "no", "param": ["temperature"], "code": "unsupported_value"}, ""),
+    ({"message": "no", "param": "max_completion_tokens", "code": "unsupported_parameter"}, ""),
     ({"message": "'presence_penalty' is not supported", "param": "presence_penalty"}, ""),
     ({"message": "This model does not support messages of this role", "param": "messages[0].role"}, ""),
     ({"message": "max_tokens is too large", "param": "max_tokens", "code": "invalid_value"}, ""),
@@ -171,6 +184,21 @@ def test_model_names_and_codes_are_left_in():
 
 def test_a_long_reason_is_shortened():
     assert len(refused("very " * 1000)) < 400
+
+
+def test_of_a_text_without_end_only_the_beginning_is_looked_at():
+    began = time.process_time()
+    said = refused("a" * 64_000 + " " + "b/" * 500_000)
+    assert time.process_time() - began < 0.1
+    assert len(said) < 400
+
+
+@pytest.mark.parametrize("before", range(LOOKED_AT - 40, LOOKED_AT + 4))
+def test_a_key_is_taken_out_whole_wherever_the_text_is_cut(before: int):
+    key = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
+    addresses = f"https://{'x' * (before - 20)} and "  # which are taken out, so that the cut comes into sight
+    said = refused(f"{addresses} {key} was wrong")
+    assert not any(key[start : start + 5] in said for start in range(len(key) - 5))
 
 
 @pytest.mark.parametrize(

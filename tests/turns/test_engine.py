@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from chat import events
+from chat.errors import BadProviderReply, ChatError
 from chat.events import ToolOutput, TurnEvent
 from chat.messages import MessageDraft, Session
 from chat.providers.base import (
     ModelMessage,
+    ReasoningPiece,
     StopReason,
     ToolCall,
     ToolCallPiece,
@@ -79,11 +81,13 @@ def provider_of(made: TurnEngine) -> ScriptedProvider:
     return provider
 
 
-async def said(made: TurnEngine, *tools: ToolDefinition) -> list[TurnEvent]:
-    """All events of a turn, which the grammar must allow."""
+async def said(
+    made: TurnEngine, *tools: ToolDefinition, found: list[TurnEvent] | None = None
+) -> list[TurnEvent]:
+    """All events of a turn, which the grammar must allow; in `found` also those of one that fails."""
     grammar = Grammar()
     grammar.accept(events.TurnStarted("t", "s", "m", ""))
-    found: list[TurnEvent] = []
+    found = [] if found is None else found
     async with aclosing(made.events(context(*tools))) as stream:
         async for event in stream:
             grammar.accept(event)
@@ -183,9 +187,40 @@ async def test_after_the_last_round_the_model_is_asked_without_tools() -> None:
 @virtual
 async def test_a_model_that_calls_all_the_same_gets_errors_and_the_turn_ends() -> None:
     box = Box()
-    found = await said(engine(calls(("c1", "say", "{}")), box=box, limits=ToolLimits(rounds=2)))
+    made = engine(["Let me see.", *calls(("c1", "say", "{}"))], box=box, limits=ToolLimits(rounds=2))
+    found = await said(made)
     assert len(box.ran) == 2
     assert outputs(found)[-1] == ("c1", "Not run: no more tools may be called in this answer.")
+
+
+NO_ANSWERS: dict[str, tuple[list[Line], str]] = {
+    "nothing": ([], "MODEL_NO_ANSWER"),
+    "blanks": ([" \n"], "MODEL_NO_ANSWER"),
+    "thoughts": ([ReasoningPiece("Hm.")], "MODEL_NO_ANSWER"),
+    "thoughts without end": ([ReasoningPiece("Hm."), StopReason("length")], "MODEL_NO_ANSWER"),
+    "thoughts that were filtered": (
+        [ReasoningPiece("Hm."), StopReason("content_filter")],
+        "CONTENT_FILTERED",
+    ),
+    "calls after the last round": (calls(("c1", "say", "{}")), "TOOL_LIMIT_REACHED"),
+    "a call of the caller's tool after the last round": (
+        calls(("c1", "ask_user", "{}")),
+        "TOOL_LIMIT_REACHED",
+    ),
+    "half a call": ([*calls(("c1", "say", '{"a')), StopReason("length")], "MODEL_NO_ANSWER"),
+}
+
+
+@pytest.mark.parametrize("name", NO_ANSWERS)
+@virtual
+async def test_a_reply_without_an_answer_is_a_failure_that_says_why(name: str) -> None:
+    script, code = NO_ANSWERS[name]
+    made = engine([*script, UsageReport(5, 2)], limits=ToolLimits(rounds=0))
+    found: list[TurnEvent] = []
+    with pytest.raises(ChatError) as raised:
+        await said(made, ASK, found=found)
+    assert raised.value.code == code
+    assert found[-2:] == [events.UsageReported(5, 2), events.StepFinished("error")]
 
 
 @virtual
@@ -212,7 +247,7 @@ def test_calls_of_a_reply_that_was_cut_off_are_not_run(reason: str) -> None:
     async def test() -> None:
         box = Box()
         stop = StopReason(reason)  # type: ignore[arg-type]
-        found = await said(engine([*calls(("c1", "say", '{"a')), stop], ["More"], box=box))
+        found = await said(engine(["So. ", *calls(("c1", "say", '{"a')), stop], ["More"], box=box))
         assert box.ran == []
         assert outputs(found) == [("c1", "Not run: the reply was cut off before its end.")]
         assert found[-1] == events.StepFinished(reason)
@@ -225,6 +260,14 @@ async def test_a_service_that_says_stop_for_calls_is_understood() -> None:
     found = await said(engine([*calls(("c1", "say", "{}")), StopReason("stop")], ["Done"]))
     assert outputs(found) == [("c1", "say: {}")]
     assert names(found).count("StepStarted") == 2
+
+
+@virtual
+async def test_calls_whose_pieces_are_mixed_up_are_a_bad_reply() -> None:
+    pieces = [ToolCallPiece(0, "a", "say", "{"), ToolCallPiece(1, "b", "say", "{")]
+    await said(engine([*pieces, ToolCallPiece(0), ToolCallPiece(1, arguments="}")], ["Done"]))
+    with pytest.raises(BadProviderReply, match="mixed up"):
+        await said(engine([*pieces, ToolCallPiece(0, arguments="}")], ["Done"]))
 
 
 @virtual

@@ -18,8 +18,8 @@ from chat.errors import (
 )
 from chat.events import TERMINAL_NUMBER
 from chat.messages import MessageDraft
-from chat.providers.base import ReasoningPiece, TextPiece, ToolCallPiece, UsageReport
-from chat.providers.scripted import ScriptedProvider
+from chat.providers.base import ReasoningPiece, StopReason, TextPiece, ToolCallPiece, UsageReport
+from chat.providers.scripted import Line, ScriptedProvider
 from chat.store.base import SessionDraft, StartedTurn, TurnDraft
 from chat.turns.base import TurnRequest
 from chat.turns.log import MAX_ANSWER
@@ -243,10 +243,29 @@ async def test_reasoning_text_and_calls_become_bracketed_parts() -> None:
 
 
 @virtual
-async def test_an_empty_answer_is_an_end_and_no_failure() -> None:
+async def test_an_empty_answer_is_a_failure_that_says_so() -> None:
     store = memory()
     live = await make_runner([], store=store).start(ask())
-    assert kinds(await read(live.feed)) == ["TurnStarted", "StepStarted", "StepFinished", "TurnFinished"]
+    found = await read(live.feed)
+    assert kinds(found) == ["TurnStarted", "StepStarted", "StepFinished", "TurnFailed"]
+    assert last(found).code == "MODEL_NO_ANSWER"  # type: ignore[union-attr]
+    turn = await store.get_turn("ann", live.turn.id)
+    assert [each["outcome"] for each in turn.attempts] == ["MODEL_NO_ANSWER"]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "content_filter"])
+def test_an_answer_that_was_cut_says_so_for_good(reason: str) -> None:
+    @virtual
+    async def test() -> None:
+        store = memory()
+        script: list[Line] = ["half of it", StopReason(reason), UsageReport(9, 2)]  # type: ignore[arg-type]
+        live = await make_runner(script, store=store).start(ask())
+        await read(live.feed)
+        answer = (await store.list_messages("ann", live.turn.session_id, limit=9))[-1]
+        assert (answer.status, answer.content) == ("complete", "half of it")
+        assert answer.metadata == ({} if reason == "stop" else {"finish_reason": reason})
+
+    test()
 
 
 @virtual

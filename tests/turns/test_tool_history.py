@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from chat.events import (
     ToolOutput,
     TurnEvent,
 )
-from chat.messages import MessageDraft, MessageStatus
+from chat.messages import Message, MessageDraft, MessageStatus
 from chat.providers.base import ModelMessage, ToolCall
 from chat.turns.tool_history import (
     KEPT_BYTES,
@@ -26,6 +27,7 @@ from chat.turns.tool_history import (
     calls_made,
     kept,
     model_messages,
+    standing,
     with_calls,
 )
 
@@ -129,6 +131,17 @@ def test_a_message_that_says_nothing_is_not_shown() -> None:
 def test_calls_of_a_user_are_only_metadata() -> None:
     message = MessageDraft("user", "Hi", metadata={"tool_calls": [call("c1")]})
     assert model_messages(message) == (ModelMessage("user", "Hi"),)
+
+
+def test_an_answer_yields_to_the_one_that_goes_on_from_it_and_a_question_to_nobody() -> None:
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    asked = Message("s-1", "s", 1, "user", "Who?", now, now)
+    half = Message("s-2", "s", 2, "assistant", "Let me see.", now, now)
+    claims = [{"continues": "s-1"}, {"continues": "s-2"}]
+    by_user = [MessageDraft("user", "x", metadata=each) for each in claims]
+    by_model = [MessageDraft("assistant", "x", metadata=each) for each in claims]
+    assert standing([asked, half, *by_user]) == [asked, half, *by_user]
+    assert standing([asked, half, *by_model]) == [asked, *by_model]
 
 
 def test_ids_are_shown_once_each_and_arguments_as_objects() -> None:

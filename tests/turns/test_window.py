@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.errors import ProviderUnavailable
-from chat.events import JSONObject
+from chat.events import JSONObject, UsageReported
 from chat.messages import MessageDraft
 from chat.providers.base import ModelMessage, ModelRequest, UsageReport
-from chat.providers.scripted import ScriptedProvider
+from chat.providers.scripted import Line, ScriptedProvider
 from chat.store.base import SessionChanges
 from chat.tokens import TokenScale, estimate_tokens
 from chat.turns.base import TurnRequest
-from chat.turns.window import CUT, fit
+from chat.turns.window import CUT, SUMMARY_USUAL, fit
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import CountingIds, ask, make_engine, make_runner, read
 from tests.support.virtual_time import VirtualClock, virtual
@@ -157,6 +157,83 @@ async def test_answers_that_said_nothing_take_no_place() -> None:
     request = await talk.say("and now?")
     assert request.messages[-1].content == "and now?"
     assert talk.summaries
+
+
+@virtual
+async def test_a_question_that_the_summary_covers_is_asked_again_as_it_was() -> None:
+    talk = Conversation(limit=120)
+    for number in range(12):
+        await talk.say(f"message {number} with ten more words to make it longer than a few")
+        await asyncio.sleep(1)
+    session = await talk.store.get_session("ann", talk.session_id)
+    [question] = [
+        each
+        for each in await talk.store.list_messages("ann", talk.session_id, limit=50)
+        if each.content.startswith("message 2 ")
+    ]
+    assert question.seq < session.summary_until
+    summaries = talk.summaries
+    await read((await talk.runner.start(replace(ask(session_id=session.id), message_id=question.id))).feed)
+    await asyncio.sleep(1)
+    request = talk.provider.requests[-1]
+    assert request.messages[0] == ModelMessage("system", "Be brief.")
+    assert request.messages[-1] == ModelMessage("user", question.content)
+    later = await talk.store.get_session("ann", session.id)
+    assert (talk.summaries, later.summary_until) == (summaries, session.summary_until)
+
+
+@virtual
+async def test_the_question_right_behind_the_summary_is_asked_with_it() -> None:
+    talk = Conversation(limit=1000)
+    for number in range(4):
+        await talk.say(f"message {number}")
+    messages = await talk.store.list_messages("ann", talk.session_id, limit=50)
+    for until, summary in ((3, "until 3"), (4, "until 4"), (5, "")):
+        changes = SessionChanges(summary=f"until {until}", summary_until=until)
+        await talk.store.update_session("ann", talk.session_id, changes)
+        again = replace(ask(session_id=talk.session_id), message_id=messages[4].id)
+        await read((await talk.runner.start(again)).feed)
+        request = talk.provider.requests[-1]
+        assert request.messages[-1].content == "message 2"
+        assert (summary or "Be brief.") in request.messages[0].content
+        assert ("What was said before" in request.messages[0].content) == bool(summary)
+
+
+@pytest.mark.parametrize(("pause", "cost"), [(0.1, UsageReported(70, 9)), (5.0, None)])
+def test_a_summary_counts_for_the_turn_beside_which_it_was_made(
+    pause: float, cost: UsageReported | None
+) -> None:
+    @virtual
+    async def test() -> None:
+        store = MemoryStore(VirtualClock())
+
+        def answer(request: ModelRequest) -> list[Line]:
+            if "Summarise" in request.messages[-1].content:
+                return [pause, "in short", UsageReport(70, 9)]
+            return [1.0, "an answer", UsageReport(10, 2)]
+
+        provider = ScriptedProvider(answer)
+        runner = make_runner(store=store, provider=provider)
+        runner._starter._sources = {"": make_engine(provider, store, limit=60)}  # type: ignore[attr-defined]
+        session, used = "", []
+        for number in range(4):
+            live = await runner.start(ask(f"message {number} " + "word " * 20, session_id=session))
+            found = await read(live.feed)
+            session = live.turn.session_id
+            turn = await store.get_turn("ann", live.turn.id)
+            reported = [each.event for each in found if isinstance(each.event, UsageReported)]
+            assert turn.usage is not None
+            assert turn.usage.prompt_tokens == sum(each.prompt_tokens for each in reported)
+            used += [each for each in reported if each != UsageReported(10, 2)]
+            await asyncio.sleep(10)
+        summaries = [each for each in provider.requests if "Summarise" in each.messages[-1].content]
+        assert summaries
+        estimates = [
+            UsageReported(each.estimated_tokens, SUMMARY_USUAL, estimated=True) for each in summaries
+        ]
+        assert used == ([cost] * len(summaries) if cost else estimates)
+
+    test()
 
 
 @virtual

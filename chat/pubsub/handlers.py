@@ -1,7 +1,5 @@
 """What the app does when a socket connects, speaks and leaves."""
 
-from urllib.parse import quote
-
 from chat.app import ChatApp
 from chat.errors import ChatError, Forbidden, PushError, RateLimited, ShuttingDown, Unauthenticated
 from chat.events import JSONObject
@@ -55,7 +53,7 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     """Whoever has a ticket, is who it was given to, and is still a member."""
     session_id, _, ticket_id = next(iter(event.query.get("ticket", ())), "").partition(".")
     ticket = await sockets.presence.take(session_id, ticket_id)
-    if ticket is None or ticket.expires < app.clock.now() or not _is(ticket.user_id, event):
+    if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
         raise Unauthenticated("Negotiate again: this address is not good any more.")
     session = await app.conversations.get_session(ticket.user_id, session_id)
     await sockets.attendance.admit(ticket, event.connection_id)
@@ -81,7 +79,7 @@ def _connection(app: ChatApp, event: SocketEvent) -> Connection:
     if (
         not states.get("session")
         or states.get("dialect") not in READERS
-        or not _is(states.get("user", ""), event)
+        or states.get("user") != event.user_id
     ):
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
@@ -90,11 +88,6 @@ def _connection(app: ChatApp, event: SocketEvent) -> Connection:
 def _nonce(event: SocketEvent) -> str:
     """The service sends an event again when our reply did not reach it: that must not ask the model twice."""
     return f"{event.connection_id}:{event.id}" if event.id else ""
-
-
-def _is(user_id: str, event: SocketEvent) -> bool:
-    """Whether the event is this user's. A header cannot hold every name as it is."""
-    return event.user_id in (user_id, quote(user_id, safe=""), quote(user_id))
 
 
 async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:

@@ -1,10 +1,11 @@
 """Every error that Parley raises on purpose, and what each looks like from outside.
 
 ChatError (500)
-  RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, MethodNotAllowed 405
+  RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
+                            MethodNotAllowed 405
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
-  Conflict (409)            TurnInProgress (QueueFull), VersionConflict
+  Conflict (409)            SessionInactive, TurnInProgress (QueueFull), VersionConflict
   ProviderError (502)       BadProviderReply, ContentFiltered, AnswerTooLarge, ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504, ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503
@@ -62,6 +63,13 @@ class TooLarge(RequestError):
 
     status = 413
     code = "TOO_LARGE"
+
+
+class EncodedBody(RequestError):
+    """Compressed bodies are not taken: send it as it is."""
+
+    status = 415
+    code = "ENCODED_BODY"
 
 
 class MethodNotAllowed(RequestError):
@@ -131,6 +139,13 @@ class Conflict(ChatError):
     status = 409
     code = "CONFLICT"
     retryable = True
+
+
+class SessionInactive(Conflict):
+    """The session is not active: it takes no new turn."""
+
+    code = "SESSION_INACTIVE"
+    retryable = False
 
 
 class TurnInProgress(Conflict):

@@ -10,6 +10,7 @@ from chat.push.base import group_of
 from chat.rooms.attendance import show_members
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
+from chat.schemas.fields import MAX_ID
 from chat.store.base import Join
 from chat.store.presence_base import Connection
 from chat.telemetry import record, record_error
@@ -51,7 +52,8 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
 
 async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accepted:
     """Whoever has a ticket, is who it was given to, and is still a member."""
-    session_id, _, ticket_id = next(iter(event.query.get("ticket", ())), "").partition(".")
+    given = next(iter(event.query.get("ticket", ())), "")[:MAX_ID]  # no key is longer
+    session_id, _, ticket_id = given.partition(".")
     ticket = await sockets.presence.take(session_id, ticket_id)
     if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
         raise Unauthenticated("Negotiate again: this address is not good any more.")

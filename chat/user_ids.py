@@ -7,6 +7,7 @@ characters. So `Zoë` is one user however her keyboard puts the dots on the e. I
 
 import re
 import unicodedata
+from contextlib import suppress
 from urllib.parse import quote, unquote
 
 from chat.errors import ValidationError
@@ -41,15 +42,13 @@ def user_of_header(value: str, field: str) -> str:
             return read_user_id(unquote(extended[1], errors="strict"), field)
         except UnicodeDecodeError:
             raise ValidationError(field, "What follows UTF-8'' is not UTF-8") from None
-    try:
+    with suppress(UnicodeError):
         value = value.encode("latin-1").decode()  # web servers read the bytes of headers as Latin-1
-    except UnicodeError:
-        pass
     return read_user_id(value, field)
 
 
 def user_of_path(segment: str, field: str = "user_id") -> str:
-    """Of a path, decoded by the host: it decodes everything but `%2F`, so that a slash never divides. ValidationError."""
+    """Of a path, as the host gives it: decoded but for `%2F`, so that no slash divides it. ValidationError."""
     return read_user_id(SLASH.sub("/", segment), field)
 
 

@@ -8,11 +8,13 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from chat.app import current_app
-from chat.dialects.base import Dialect
+from chat.dialects.base import Dialect, wrong_field
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject
+from chat.schemas.fields import check_id, check_size, check_writable
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
+from chat.user_ids import read_user_id
 
 type Send = Callable[[JSONObject], Awaitable[None]]
 
@@ -32,9 +34,7 @@ async def handle_chat_message(
     app = await current_app()
     session_id = session_id or _remembered(websocket)
     try:
-        if not text.strip():
-            raise ValidationError("text", "Message content cannot be empty")
-        request = TurnRequest(user_id, content=text, session_id=session_id, dialect="chat")
+        request = _request(text, read_user_id(user_id), session_id, limit=app.settings.max_message_bytes)
         live = await app.runner.start(request)
     except ChatError as error:
         await send(_error_frame(error))
@@ -48,6 +48,16 @@ async def handle_chat_message(
     return live.turn.session_id
 
 
+def _request(text: str, user_id: str, session_id: str, *, limit: int) -> TurnRequest:
+    """ValidationError, TooLarge: here no schema stands before it."""
+    if not text.strip():
+        raise ValidationError("text", "Message content cannot be empty")
+    check_writable("text", text)
+    check_size("text", text, limit=limit)
+    check_id("session_id", session_id)
+    return TurnRequest(user_id, content=text, session_id=session_id, dialect="chat")
+
+
 async def _send_turn(live: LiveTurn, dialect: Dialect, send: Send) -> None:
     encoder = dialect.encoder(live.turn)
     async with aclosing(live.feed.follow()) as batches:
@@ -58,7 +68,8 @@ async def _send_turn(live: LiveTurn, dialect: Dialect, send: Send) -> None:
 
 
 def _error_frame(error: ChatError) -> JSONObject:
-    return {"type": "chat_error", "payload": {"error": error.message, "code": error.code}}
+    said: JSONObject = {"error": error.message, "code": error.code}
+    return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
 
 
 def _remembered(websocket: Any) -> str:

@@ -42,6 +42,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
     """`POST /api/v1/chat/turns/{id}/rerun`: a new turn to the same question, with the results of the stages before
     `from_stage` taken over. Also the way on after a turn that was stopped or failed."""
     body = await read_body(request, RerunBody, limit=app.settings.max_body_bytes)
+    await app.turns.get_turn(principal.user_id, request.path_params["turn_id"], need="editor")
     turn = await app.runner.look(principal.user_id, request.path_params["turn_id"])
     if turn.pipeline != TRIP:
         raise ValidationError("turn_id", "Only a turn with stages can be run again from one of them")

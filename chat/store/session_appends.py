@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import orjson
 
-from chat.errors import QueueFull, TooLarge, TurnInProgress, VersionConflict
+from chat.errors import QueueFull, SessionInactive, TooLarge, TurnInProgress, VersionConflict
 from chat.messages import Message, MessageDraft, Turn, WaitingMessage
 from chat.store.base import WAITING, WAITING_SIZE, TurnDraft
 from chat.store.drafts import appended, messages_from, placeholder_from, title_from, turn_from
@@ -78,6 +78,8 @@ class AppendWaiting:
         session = allowed(self.user_id, head.session, "editor")
         if not session.running_turn:
             return None
+        if not session.is_active:
+            raise SessionInactive
         if len(session.waiting) >= WAITING:
             raise QueueFull(session.running_turn)
         messages = messages_from([self.draft], session.id, session.last_seq, self.now)
@@ -104,6 +106,8 @@ class StartTurn:
         draft, session = self.draft, allowed(self.draft.user_id, head.session, "editor")
         if draft.nonce and session.start_nonce == draft.nonce:
             return None
+        if not session.is_active:
+            raise SessionInactive
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
         drafts = [*self._history(head), *([draft.message] if draft.message else [])]

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from chat.clock import Clock, Ids
 from chat.errors import (
     Conflict,
+    Forbidden,
     NotFound,
+    SessionInactive,
     StoreConflict,
     StoreError,
     TurnInProgress,
@@ -93,8 +95,12 @@ class TurnStarter:
     async def _try_start(self, request: TurnRequest, new_id: str) -> NewTurn | Turn:
         leasing = self._tasks.spawn(self._lease.ensure())
         session, messages = await self._conversation(request, new_id)
+        if not session.allows(request.user_id, "editor"):
+            raise Forbidden
         if session.start_nonce == request.nonce:  # a repeated request: its turn is there already
             return (await self._turns.start_turn(self._draft(request, session, await leasing))).turn
+        if not session.is_active:
+            raise SessionInactive
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
         production = Production(self._sources[request.pipeline], TurnContext(session, messages, request))

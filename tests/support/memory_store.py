@@ -17,6 +17,7 @@ from chat.errors import (
     Forbidden,
     MessageNotFound,
     QueueFull,
+    SessionInactive,
     SessionNotFound,
     TurnInProgress,
     TurnNotFound,
@@ -178,6 +179,8 @@ class MemoryStore(Faults):
         head = stored.head
         if not head.running_turn:
             return None
+        if not head.is_active:
+            raise SessionInactive
         if len(head.waiting) >= WAITING:
             raise QueueFull(head.running_turn)
         [message] = self._append(stored, [draft], self.clock.now())
@@ -222,6 +225,8 @@ class MemoryStore(Faults):
         stored = self._opened(draft)
         if draft.nonce and stored.head.start_nonce == draft.nonce:
             return self._started(stored)
+        if not stored.head.is_active:
+            raise SessionInactive
         if stored.head.running_turn:
             raise TurnInProgress(stored.head.running_turn)
         if draft.new_session is None and stored.head.last_seq != draft.session.last_seq:

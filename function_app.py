@@ -209,7 +209,7 @@ if has_sockets and read_setting("CHAT_WEBPUBSUB_EVENTS") == "trigger":
         socket_trigger("user", name)
 
 
-@route(f"{CHAT}/health", "GET")
+@route(f"{CHAT}/health", "GET", "HEAD")
 async def health(req: Request) -> Response:
     from chat.routes import health, replies
 

@@ -8,11 +8,13 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from chat.app import current_app
-from chat.dialects.base import Dialect
+from chat.dialects.base import Dialect, wrong_field
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject, NumberedEvent
+from chat.schemas.fields import check_id, check_size, check_writable
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
+from chat.user_ids import read_user_id
 
 type Send = Callable[[JSONObject], Awaitable[None]]
 
@@ -32,9 +34,7 @@ async def handle_chat_message(
     app = await current_app()
     session_id = session_id or _remembered(websocket)
     try:
-        if not text.strip():
-            raise ValidationError("text", "Message content cannot be empty")
-        request = TurnRequest(user_id, content=text, session_id=session_id, dialect="chat")
+        request = _request(text, read_user_id(user_id), session_id, limit=app.settings.max_message_bytes)
         live = await app.runner.start(request)
     except ChatError as error:
         await send(_error_frame(error))
@@ -46,6 +46,16 @@ async def handle_chat_message(
     except ChatError as error:
         await send(_error_frame(error))
     return live.turn.session_id
+
+
+def _request(text: str, user_id: str, session_id: str, *, limit: int) -> TurnRequest:
+    """ValidationError, TooLarge: here no schema stands before it."""
+    if not text.strip():
+        raise ValidationError("text", "Message content cannot be empty")
+    check_writable("text", text)
+    check_size("text", text, limit=limit)
+    check_id("session_id", session_id)
+    return TurnRequest(user_id, content=text, session_id=session_id, dialect="chat")
 
 
 async def _send_turn(
@@ -60,7 +70,8 @@ async def _send_turn(
 
 
 def _error_frame(error: ChatError) -> JSONObject:
-    return {"type": "chat_error", "payload": {"error": error.message, "code": error.code}}
+    said: JSONObject = {"error": error.message, "code": error.code}
+    return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
 
 
 def _remembered(websocket: Any) -> str:

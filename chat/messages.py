@@ -12,7 +12,6 @@ type MessageStatus = Literal["streaming", "complete", "cancelled", "interrupted"
 type TurnState = Literal["running", "finished", "failed", "cancelled"]
 type MemberRole = Literal["viewer", "editor", "owner"]
 
-ROLES: tuple[Role, ...] = ("user", "assistant", "system")
 MEMBER_ROLES: tuple[MemberRole, ...] = ("viewer", "editor", "owner")
 """From the one who may do least: viewers read, editors write and ask, the owner also shares and deletes."""
 

@@ -20,14 +20,20 @@ def read_names(text: str) -> tuple[str, ...]:
 
 
 def read_count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
     if number < 1:
         raise ValueError("must be at least 1")
     return number
 
 
 def read_duration(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
     if not 0 <= number < float("inf"):
         raise ValueError("must be a number from 0 up")
     return number

@@ -23,7 +23,12 @@ NAME = re.compile(r"[\w.:-]{1,128}")
 
 
 class SettingsError(Exception):
-    """Everything that is wrong with the settings, one line each."""
+    """Everything that is wrong with the settings: `wrong` has a line for each. As text it is one line, since the
+    platform shows the last line of a traceback."""
+
+    def __init__(self, *wrong: str) -> None:
+        self.wrong = wrong
+        super().__init__("; ".join(self.wrong))
 
 
 SERVICE_SETTINGS: Mapping[str, Mapping[str, Setting]] = {
@@ -70,13 +75,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for row in SETTINGS:
         text = environ.get(row.name, "").strip() or row.default
         try:
-            values[row.name] = row.read(text)
-        except ValueError as error:
-            shown = "its value" if row.secret else repr(text)
-            wrong.append(f"{row.name}: {shown} is not usable: {error}")
+            values[row.name] = _value(row, text)
+        except SettingsError as error:
+            wrong += error.wrong
     wrong += _missing(values, environ)
     if wrong:
-        raise SettingsError("\n".join(wrong))
+        raise SettingsError(*wrong)
     services = {
         provider: ServiceSettings(**{name: values[row.name] for name, row in rows.items()})
         for provider, rows in SERVICE_SETTINGS.items()
@@ -85,9 +89,18 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def read_setting(name: str, environ: Mapping[str, str] | None = None) -> Any:
-    """One setting, for what is needed before the others are. ValueError for a bad one."""
+    """One setting, for what is needed before the others are. SettingsError for a bad one."""
     row = next(row for row in SETTINGS if row.name == name)
-    return row.read((os.environ if environ is None else environ).get(name, "").strip() or row.default)
+    return _value(row, (os.environ if environ is None else environ).get(name, "").strip() or row.default)
+
+
+def _value(row: Setting, text: str) -> Any:
+    """What the text of a setting stands for. SettingsError says which setting it is and what is wrong."""
+    try:
+        return row.read(text)
+    except ValueError as error:
+        shown = "its value" if row.secret else repr(text)
+        raise SettingsError(f"{row.name}: {shown} is not usable: {error}") from None
 
 
 def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chat import errors
 from chat.errors import ChatError
+from chat.pipelines import trip_stages
 from chat.routes import replies
 from chat.settings import SETTINGS, Setting
 
@@ -69,7 +70,7 @@ def _setting_row(row: Setting) -> tuple[str, str, str]:
 
 
 def _error_classes() -> list[type[ChatError]]:
-    known = (*vars(errors).values(), *vars(replies).values())
+    known = (*vars(errors).values(), *vars(trip_stages).values(), *vars(replies).values())
     found = (each for each in known if isinstance(each, type) and issubclass(each, ChatError))
     return list(dict.fromkeys(found))
 

@@ -25,6 +25,7 @@ VALUES = (
     "chat.clock",
     "chat.telemetry",
     "chat.tokens",
+    "chat.user_ids",
 )
 SIBLINGS = (
     "chat.providers",

@@ -109,9 +109,43 @@ async def test_a_session_of_another_user_is_refused_on_the_socket(served: TestAp
 async def test_an_empty_text_is_a_chat_error_and_no_turn(served: TestApp, text: str) -> None:
     socket = JsonSocket()
     assert await handle_chat_message(text, socket) == ""
-    error = {"error": "Message content cannot be empty", "code": "INVALID_INPUT"}
+    error = {"error": "Message content cannot be empty", "code": "INVALID_INPUT", "field": "text"}
     assert socket.frames == [{"type": "chat_error", "payload": error}]
     assert not served.provider.requests
+
+
+LIMIT = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "field", "code"),
+    [
+        ("x" * (LIMIT + 1), {}, "text", "TOO_LARGE"),
+        ("é" * (LIMIT // 2) + "x", {}, "text", "TOO_LARGE"),
+        ("Hi \ud800", {}, "text", "INVALID_INPUT"),
+        ("\udfff" * LIMIT, {}, "text", "INVALID_INPUT"),
+        ("Hi", {"session_id": "s" * 256}, "session_id", "INVALID_INPUT"),
+        ("Hi", {"session_id": "\ud800"}, "session_id", "INVALID_INPUT"),
+        ("Hi", {"user_id": "u" * 256}, "user_id", "INVALID_INPUT"),
+        ("Hi", {"user_id": "\ud800"}, "user_id", "INVALID_INPUT"),
+    ],
+)
+async def test_what_no_schema_stands_before_is_refused_here(
+    served: TestApp, text: str, options: dict[str, str], field: str, code: str
+) -> None:
+    socket = JsonSocket()
+    await handle_chat_message(text, socket, **options)
+    [frame] = socket.frames
+    assert (frame["payload"]["code"], frame["payload"]["field"]) == (code, field)
+    assert not served.provider.requests
+
+
+async def test_a_refused_text_does_not_make_the_conversation_unusable(served: TestApp) -> None:
+    socket = JsonSocket()
+    session_id = await handle_chat_message("Hi", socket)
+    await handle_chat_message("\ud800", socket)
+    assert await handle_chat_message("Still there?", socket) == session_id
+    assert served.provider.requests[1].messages[-1].content == "Still there?"
 
 
 async def test_an_empty_text_does_not_end_the_conversation(served: TestApp) -> None:

@@ -126,7 +126,7 @@ def test_the_protocol_names_every_route_and_no_other() -> None:
     ("begins_with", "shown"),
     [
         ('{"id":"01M7XPW0CR', show_session(SESSION)),
-        ('{"id":"01M7XQKC2F', show_message(MESSAGE)),
+        ('{"id":"01M7YZBTD6', show_message(MESSAGE)),
         ('{"id":"01M7XPTCBB', show_turn(TURN)),
     ],
 )

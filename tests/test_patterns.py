@@ -17,12 +17,13 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import TypeAdapter
 
+from chat import user_ids
 from chat.pipelines import trip_stages
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import NAME
-from chat.store import table_keys, table_service, table_sessions, table_writes
+from chat.store import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
 
@@ -79,6 +80,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/settings.py", "NAME"): Use(NAME.fullmatch, LINE),
     ("chat/store/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
     ("chat/store/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
+    ("chat/store/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
     ("chat/store/table_service.py", "TABLE_PREFIX"): Use(table_service.TABLE_PREFIX.fullmatch, LINE),
     ("chat/store/table_sessions.py", "DIRECTORY_KEY"): Use(
         table_sessions.DIRECTORY_KEY.fullmatch, LINE, ("1", "1234567890123-")
@@ -98,6 +100,8 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/tools/place_file.py", r"[^a-z0-9]+"): Use(
         lambda text: re.sub(r"[^a-z0-9]+", "-", text), BODY, ("!", "a!")
     ),
+    ("chat/user_ids.py", "EXTENDED"): Use(user_ids.EXTENDED.fullmatch, LINE, ("utf-8'", "'", "utf-8''a")),
+    ("chat/user_ids.py", "SLASH"): Use(lambda text: user_ids.SLASH.sub("/", text), LINE, ("%2f", "%2")),
 }
 
 # What is tried with every pattern, over and over, with an end that it does not expect.

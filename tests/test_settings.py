@@ -1,5 +1,6 @@
 """The settings as an environment gives them."""
 
+import traceback
 from dataclasses import fields
 
 import pytest
@@ -25,7 +26,8 @@ def problems(**environ: str) -> list[str]:
     """The lines of what is wrong."""
     with pytest.raises(SettingsError) as caught:
         load_settings(environ)
-    return str(caught.value).split("\n")
+    assert "\n" not in str(caught.value)
+    return list(caught.value.wrong)
 
 
 def test_the_least_that_is_needed_is_a_model_and_a_storage_account() -> None:
@@ -100,6 +102,14 @@ def test_a_setting_is_read(name: str, text: str, value: object) -> None:
 
 def test_a_setting_that_is_read_alone_has_its_default() -> None:
     assert read_setting("CHAT_HTTP_AUTH_LEVEL", {}) == "ANONYMOUS"
+
+
+def test_a_setting_that_is_wrong_before_the_app_is_there_is_named_in_the_last_line() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_setting("CHAT_HTTP_AUTH_LEVEL", {"CHAT_HTTP_AUTH_LEVEL": "NONE"})
+    message = "CHAT_HTTP_AUTH_LEVEL: 'NONE' is not usable: must be ANONYMOUS, FUNCTION or ADMIN"
+    assert traceback.format_exception(caught.value)[-1] == f"chat.settings.SettingsError: {message}\n"
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(

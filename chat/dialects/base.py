@@ -51,7 +51,14 @@ def no_snapshot(_turn: Turn, _events: Sequence[NumberedEvent]) -> Iterable[JSONO
 
 def plain_error(error: ChatError) -> JSONObject:
     """As `TurnFailed` looks in most dialects."""
-    return {"type": "error", "message": error.message, "code": error.code, "retryable": error.retryable}
+    said: JSONObject = {"message": error.message, "code": error.code, "retryable": error.retryable}
+    return {"type": "error", **said, **wrong_field(error)}
+
+
+def wrong_field(error: ChatError) -> JSONObject:
+    """The field that an error names, if it names one, as `field`."""
+    field = error.details.get("field")
+    return {"field": str(field)} if field else {}
 
 
 def no_welcome(_facts: JSONObject) -> Iterable[JSONObject]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chat.dialects.base import Dialect, pieces
+from chat.dialects.base import Dialect, pieces, wrong_field
 from chat.errors import ChatError
 from chat.events import (
     JSONObject,
@@ -59,7 +59,7 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
 
 def _error(error: ChatError) -> JSONObject:
     said: JSONObject = {"error": error.message, "code": error.code, "retryable": error.retryable}
-    return {"type": "chat_error", "payload": said}
+    return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
 
 
 CHAT_CHUNK = Dialect("chat", _encoder, snapshot=_snapshot, error=_error)

@@ -16,9 +16,9 @@ def build_providers(settings: Settings) -> dict[str, ModelProvider]:
         try:
             providers[name] = MAKERS[name](settings) if name in MAKERS else _from_preset(name, settings)
         except SettingsError as error:
-            wrong.append(str(error))
+            wrong += error.wrong
     if wrong:
-        raise SettingsError("\n".join(wrong))
+        raise SettingsError(*wrong)
     return providers
 
 

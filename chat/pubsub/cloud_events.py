@@ -15,6 +15,7 @@ import orjson
 from chat.errors import InvalidBody, Unauthenticated, ValidationError
 from chat.events import JSONObject
 from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.user_ids import of_token, to_token
 
 ORIGIN = "webhook-request-origin"
 ALLOWED = "webhook-allowed-origin"
@@ -58,7 +59,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
         "name": headers["ce-eventname"],
         "connection_id": headers["ce-connectionid"],
         "id": headers.get("ce-id", ""),
-        "user_id": _utf8(headers.get("ce-userid", "")),
+        "user_id": of_token(headers.get("ce-userid", "")),
         "states": _read_states(headers.get(STATE, "")),
     }
     if kind.startswith(USER_TYPE):
@@ -73,7 +74,6 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
         kind=system,
         query=said.get("query") or {},
         subprotocols=said.get("subprotocols") or (),
-        reason=str(said.get("reason") or ""),
         **common,
     )
 
@@ -81,7 +81,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
 def show_reply(reply: Reply) -> HttpReply:
     """What is answered."""
     if isinstance(reply, Accepted):
-        accepted: JSONObject = {"userId": reply.user_id, "groups": list(reply.groups), "roles": []}
+        accepted: JSONObject = {"userId": to_token(reply.user_id), "groups": list(reply.groups), "roles": []}
         accepted |= {"subprotocol": reply.subprotocol} if reply.subprotocol else {}
         headers = {"content-type": "application/json", STATE: _show_states(reply.states)}
         return HttpReply(orjson.dumps(accepted), headers)
@@ -90,14 +90,6 @@ def show_reply(reply: Reply) -> HttpReply:
     if isinstance(reply.frame, str):
         return HttpReply(reply.frame.encode(), {"content-type": "text/plain"})
     return HttpReply(orjson.dumps(reply.frame), {"content-type": "application/json"})
-
-
-def _utf8(value: str) -> str:
-    """A header as it was meant: web servers read its bytes as Latin-1."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeError:
-        return value
 
 
 def _object(body: bytes) -> dict[str, Any]:

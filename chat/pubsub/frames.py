@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
-import orjson
 from pydantic import BaseModel, Field
 
 from chat.errors import InvalidBody, ValidationError
-from chat.events import JSONObject, empty_object
+from chat.events import TERMINAL_NUMBER, JSONObject, empty_object
 from chat.pubsub.socket_events import SocketEvent
-from chat.schemas.fields import Content, validate
+from chat.schemas.fields import Content, Id, read_json, validate
 from chat.schemas.plan_body import PlanBody
 
 
@@ -60,19 +59,19 @@ type Action = Say | Cancel | Resume | Typing | Ping | Echo
 
 
 class _Resume(BaseModel):
-    turn_id: Annotated[str, Field(min_length=1)]
-    after: Annotated[int, Field(ge=0)] = 0
+    turn_id: Annotated[Id, Field(min_length=1)]
+    after: Annotated[int, Field(ge=0, le=TERMINAL_NUMBER)] = 0
 
 
 class _Cancel(BaseModel):
-    turn_id: str = ""
+    turn_id: Id = ""
 
 
 class _SendMessage(BaseModel):
     content: Content
-    request_id: Annotated[str, Field(max_length=255)] = ""
+    request_id: Id = ""
     reply: bool = True
-    parent_message_id: str = ""
+    parent_message_id: Id = ""
 
 
 def read_chat(event: SocketEvent) -> Action:
@@ -108,7 +107,7 @@ def read_plan(event: SocketEvent) -> Action:
             case "ping":
                 return Ping()
             case _:
-                raise ValidationError("message", "Field required: message")
+                raise ValidationError("message", "The field message must be given")
     body = validate(PlanBody, frame)
     given = cast("JSONObject", body.model_dump(include={"pois", "requirements", "plan"}))
     return Say(body.message, planned=True, given=given)
@@ -145,10 +144,8 @@ READERS: Mapping[str, Callable[[SocketEvent], Action]] = {
 
 def read_frame(event: SocketEvent) -> Any:
     """The JSON of an event. The data of a named event is the frame without its type, or its payload. InvalidBody."""
-    try:
-        value = orjson.loads(event.data or ("null" if event.name != "message" else ""))
-    except orjson.JSONDecodeError as error:
-        raise InvalidBody(f"Invalid JSON: {error}") from None
+    data = event.data or ("null" if event.name != "message" else "")
+    value = read_json(data, refusal="Invalid JSON")
     if event.name == "message":
         return value
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}

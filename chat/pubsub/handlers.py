@@ -1,7 +1,5 @@
 """What the app does when a socket connects, speaks and leaves."""
 
-from urllib.parse import quote
-
 from chat.app import ChatApp
 from chat.errors import (
     ChatError,
@@ -22,6 +20,7 @@ from chat.push.base import group_of
 from chat.rooms.attendance import show_members
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
+from chat.schemas.fields import MAX_ID
 from chat.store.base import Join
 from chat.store.presence_base import Connection
 from chat.telemetry import record, record_error
@@ -63,9 +62,10 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
 
 async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accepted:
     """Whoever has a ticket, is who it was given to, and is still a member."""
-    session_id, _, ticket_id = next(iter(event.query.get("ticket", ())), "").partition(".")
+    given = next(iter(event.query.get("ticket", ())), "")[:MAX_ID]  # no key is longer
+    session_id, _, ticket_id = given.partition(".")
     ticket = await sockets.presence.take(session_id, ticket_id)
-    if ticket is None or ticket.expires < app.clock.now() or not _is(ticket.user_id, event):
+    if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
         raise Unauthenticated("Negotiate again: this address is not good any more.")
     connection = await sockets.attendance.admit(ticket, event.connection_id)
     try:  # asked once the socket stands in the list: who takes its user out finds it there, or we find them taken out
@@ -94,7 +94,7 @@ async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Con
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
     signed = is_signed(states, event.connection_id, await sockets.state_keys.key())
-    if not signed or states["dialect"] not in READERS or not _is(states["user"], event):
+    if not signed or states["dialect"] not in READERS or states["user"] != event.user_id:
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 
@@ -102,11 +102,6 @@ async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Con
 def _nonce(event: SocketEvent) -> str:
     """The service sends an event again when our reply did not reach it: that must not ask the model twice."""
     return f"{event.connection_id}:{event.id}" if event.id else ""
-
-
-def _is(user_id: str, event: SocketEvent) -> bool:
-    """Whether the event is this user's. A header cannot hold every name as it is."""
-    return event.user_id in (user_id, quote(user_id, safe=""), quote(user_id))
 
 
 async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:

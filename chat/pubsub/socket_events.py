@@ -33,7 +33,6 @@ class SocketEvent:
     )  # what we gave the socket when it connected
     query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])  # of `connect`
     subprotocols: Sequence[str] = ()  # that the client offers, likewise
-    reason: str = ""  # of `disconnected`
 
 
 @dataclass(frozen=True, slots=True)

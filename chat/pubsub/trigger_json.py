@@ -11,6 +11,7 @@ import orjson
 
 from chat.errors import ChatError
 from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.user_ids import of_token, to_token
 
 type Returned = dict[str, Any]
 
@@ -25,13 +26,12 @@ def read_trigger(request: str) -> SocketEvent:
         kind=SYSTEM[name.lower()] if system else "user",
         name=name,
         connection_id=str(context["connectionId"]),
-        user_id=str(context.get("userId") or ""),
+        user_id=of_token(str(context.get("userId") or "")),
         id=_event_id(context),
         data=str(said.get("data") or ""),
         states={key: _text(value) for key, value in (context.get("states") or {}).items()},
         query=said.get("query") or {},
         subprotocols=said.get("subprotocols") or (),
-        reason=str(said.get("reason") or ""),
     )
 
 
@@ -51,7 +51,7 @@ def show_return(reply: Reply) -> Returned | None:
     """What a trigger function returns; None for nothing."""
     if isinstance(reply, Accepted):
         returned: Returned = {
-            "userId": reply.user_id,
+            "userId": to_token(reply.user_id),
             "groups": list(reply.groups),
             "roles": [],
             "states": dict(reply.states),

@@ -16,7 +16,7 @@ async def answer(request: str) -> Returned | None:
         return show_refusal(error)
     except SettingsError as error:
         record_error("misconfigured", error)
-        return show_refusal(ChatError("The app's settings are incomplete."))
+        return show_refusal(ChatError("A setting of the app is missing or wrong."))
     except Exception as error:
         record_error("socket_event_failed", error)
         return show_refusal(ChatError("Something went wrong on our side."))

@@ -22,6 +22,7 @@ from chat.errors import PushError, PushRefused
 from chat.events import JSONObject
 from chat.push.base import PushService
 from chat.settings import Settings
+from chat.user_ids import to_token
 
 API_VERSION = "2024-12-01"
 SCOPE = "https://webpubsub.azure.com/.default"
@@ -61,13 +62,13 @@ class WebPubSub(PushService):
     async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
         with _Translated():
             token: Any = await self._client.get_client_access_token(
-                user_id=user_id, groups=[group], minutes_to_expire=minutes
+                user_id=to_token(user_id), groups=[group], minutes_to_expire=minutes
             )
         return str(token["url"])
 
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         path = f"groups/{quote(group, safe='')}/:send"
-        others = f"userId ne '{but_user.replace("'", "''")}'" if but_user else ""
+        others = f"userId ne '{to_token(but_user)}'" if but_user else ""
         await self._send(path, frame, f"&filter={quote(others, safe='')}" if others else "")
 
     async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
@@ -79,7 +80,7 @@ class WebPubSub(PushService):
 
     async def remove_user(self, user_id: str, group: str) -> None:
         with _Translated():
-            await self._client.remove_user_from_group(group, user_id)
+            await self._client.remove_user_from_group(group, to_token(user_id))
 
     async def close_group(self, group: str, reason: str) -> None:
         with _Translated():

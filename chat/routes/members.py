@@ -4,8 +4,7 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
-from chat.auth.dev import MAX_USER_ID
-from chat.errors import Forbidden, NotFound, ValidationError
+from chat.errors import Forbidden, NotFound
 from chat.events import JSONObject
 from chat.messages import Session
 from chat.rooms.attendance import show_members
@@ -13,6 +12,7 @@ from chat.routes.replies import json_reply
 from chat.routes.requests import read_body
 from chat.routes.schemas import MemberBody
 from chat.store.presence_base import Presence
+from chat.user_ids import user_of_path
 
 
 async def list_members(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -24,9 +24,7 @@ async def list_members(app: ChatApp, principal: Principal, request: Request) -> 
 async def put_member(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`: let somebody in, or change what they may do."""
     body = await read_body(request, MemberBody, limit=app.settings.max_body_bytes)
-    session_id, user_id = request.path_params["session_id"], request.path_params["user_id"]
-    if len(user_id) > MAX_USER_ID or not user_id.strip():
-        raise ValidationError("user_id", f"A user id has 1 to {MAX_USER_ID} characters")
+    session_id, user_id = request.path_params["session_id"], user_of_path(request.path_params["user_id"])
     session = await app.conversations.set_member(principal.user_id, session_id, user_id, body.role)
     if app.sockets is not None:
         text = f"You are now {body.role} of this session."
@@ -36,7 +34,7 @@ async def put_member(app: ChatApp, principal: Principal, request: Request) -> Re
 
 async def delete_member(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`DELETE` the same: take somebody out, or leave."""
-    session_id, user_id = request.path_params["session_id"], request.path_params["user_id"]
+    session_id, user_id = request.path_params["session_id"], user_of_path(request.path_params["user_id"])
     session = await app.conversations.get_session(principal.user_id, session_id)
     if session.role_of(user_id) is None:
         raise NotFound("There is no such member.")

@@ -13,12 +13,15 @@ from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import MessageBody, MessagesQuery
 from chat.schemas.fields import check_size
+from chat.turns.tool_history import RESERVED
 
 
 async def post_message(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`POST /api/v1/chat/sessions/{id}/messages`: stores a message, and shows it to the room."""
     body = await read_body(request, MessageBody, limit=app.settings.max_body_bytes)
     check_size("content", body.content, limit=app.settings.max_message_bytes)
+    if reserved := sorted(RESERVED & body.metadata.keys()):
+        raise ValidationError(f"metadata.{reserved[0]}", "This key is the app's own")
     draft = MessageDraft(
         body.role,
         body.content,

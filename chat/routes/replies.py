@@ -9,9 +9,10 @@ from fastapi import Request, Response
 from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.clock import SystemClock, iso
-from chat.errors import ChatError, MethodNotAllowed, ProviderRateLimited, error_name
+from chat.errors import ChatError, EncodedBody, MethodNotAllowed, ProviderRateLimited, error_name
 from chat.events import JSON, TurnFailed
 from chat.messages import Turn
+from chat.routes.requests import check_path
 from chat.settings import SettingsError
 from chat.telemetry import record_error
 
@@ -22,7 +23,7 @@ type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
 
 
 class Misconfigured(ChatError):
-    """The app's settings are incomplete."""
+    """A setting of the app is missing or wrong."""
 
     status = 503
     code = "MISCONFIGURED"
@@ -32,6 +33,7 @@ async def answer(request: Request, handler: Handler) -> Response:
     """The reply of a handler to a caller who is known, or the problem it ran into."""
 
     async def handle(app: ChatApp, request: Request) -> Response:
+        check_path(request)
         return await handler(app, await app.authenticate(request.headers), request)
 
     return await answer_anyone(request, handle)
@@ -45,7 +47,7 @@ async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
         return problem(error)
     except SettingsError as error:
         record_error("misconfigured", error)
-        return problem(Misconfigured(details={"settings": str(error).split("\n")}))
+        return problem(Misconfigured(details={"settings": list(error.wrong)}))
     except Exception as error:
         record_error("request_failed", error, path=request.url.path)
         return problem(ChatError("Something went wrong on our side."))
@@ -67,6 +69,8 @@ def problem(error: ChatError) -> Response:
     headers = _retry_after(error.status, getattr(error, "retry_after", None))
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)  # RFC 9110, section 15.5.6
+    if isinstance(error, EncodedBody):
+        headers["accept-encoding"] = "identity"  # section 12.5.3
     return json_reply(body, status=error.status, headers=headers)
 
 

@@ -2,25 +2,32 @@
 
 from typing import Any
 
-import orjson
 import pydantic
 from fastapi import Request
 
-from chat.errors import InvalidBody, TooLarge
-from chat.schemas.fields import validate
+from chat.errors import EncodedBody, InvalidBody, TooLarge
+from chat.schemas.fields import check_id, read_json, validate
 
 
-async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -> dict[str, Any]:
-    """The body as a JSON object; `empty` is what no body stands for. InvalidBody, TooLarge (over `limit` bytes)."""
+async def read_bytes(request: Request, *, limit: int) -> bytes:
+    """The body. EncodedBody; TooLarge (over `limit` bytes), before it is read where its length is told."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise EncodedBody
+    too_large = TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and (len(told) > 18 or int(told) > limit):
+        raise too_large
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
-    try:
-        value = orjson.loads(bytes(body) or empty)
-    except orjson.JSONDecodeError as error:
-        raise InvalidBody(f"The body is not JSON: {error}") from None
+            raise too_large
+    return bytes(body)
+
+
+async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -> dict[str, Any]:
+    """The body as a JSON object; `empty` is what no body stands for. Raises as `read_bytes` and `read_json`."""
+    value = read_json(await read_bytes(request, limit=limit) or empty, refusal="The body is not JSON")
     if not isinstance(value, dict):
         raise InvalidBody("The body must be a JSON object")
     return value
@@ -38,6 +45,20 @@ def read_query[Query: pydantic.BaseModel](request: Request, model: type[Query]) 
     return validate(model, dict(request.query_params))
 
 
+def read_header(request: Request, name: str) -> str:
+    """A header that is a key or a place; "" when it is not there. ValidationError."""
+    value = request.headers.get(name, "")
+    check_id(name, value)
+    return value
+
+
 def nonce_of(request: Request) -> str:
-    """The caller's Idempotency-Key, as far as it can be a key."""
-    return request.headers.get("idempotency-key", "")[:255]
+    """The caller's Idempotency-Key. ValidationError."""
+    return read_header(request, "idempotency-key")
+
+
+def check_path(request: Request) -> None:
+    """ValidationError for an id in the path that can be none. User ids have rules of their own."""
+    for name, value in request.path_params.items():
+        if name != "user_id":
+            check_id(name, str(value))

@@ -1,13 +1,14 @@
 """The request bodies and queries of the HTTP edge."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Content
+from chat.schemas.fields import Content, Id, validate
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -45,7 +46,7 @@ class ChatStreamBody(BaseModel):
     """`POST /api/chat/stream`"""
 
     messages: Annotated[list[HistoryMessage], Field(min_length=1), AfterValidator(_ends_with_the_user)]
-    session_id: str | None = None
+    session_id: Id | None = None
 
 
 class ChatSettings(BaseModel):
@@ -61,7 +62,11 @@ class ChatSettings(BaseModel):
 
 def _known(value: JSONObject) -> JSONObject:
     """Strings that look like numbers are numbers from here on."""
-    return value | ChatSettings.model_validate(value).model_dump(exclude_unset=True)
+    try:
+        known = validate(ChatSettings, value)
+    except ValidationError as error:
+        raise ValidationError(f"settings.{error.field}", error.message) from None
+    return value | known.model_dump(exclude_unset=True)
 
 
 type SettingsObject = Annotated[JSONObject, AfterValidator(_small), AfterValidator(_known)]
@@ -90,25 +95,27 @@ class TurnBody(BaseModel):
     """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
 
     content: Content | None = None
-    message_id: Annotated[str, Field(min_length=1)] | None = None
-    dialect: str | None = None
-    pipeline: str | None = None
+    message_id: Annotated[Id, Field(min_length=1)] | None = None
+    dialect: Id | None = None
+    pipeline: Id | None = None
     on_busy: Literal["reject", "queue", "interrupt"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])
     tool_outputs: ClientToolOutputs | None = None
 
-    @model_validator(mode="after")
-    def _one_question(self) -> Self:
-        if [self.content, self.message_id, self.tool_outputs].count(None) != 2:
-            raise ValueError("Give one of content, message_id and tool_outputs")
-        return self
+    def check_question(self) -> None:
+        """ValidationError unless it asks in exactly one way: of two, the second is one too many."""
+        ways = ("content", "message_id", "tool_outputs")
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) != 1:
+            wrong = given[1] if given else "content"
+            raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
 
 
 class RegenerateBody(BaseModel):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
-    dialect: str | None = None
+    dialect: Id | None = None
 
 
 class MessageBody(BaseModel):
@@ -117,7 +124,7 @@ class MessageBody(BaseModel):
     content: Content
     role: Literal["user", "assistant", "system"] = "user"
     metadata: SmallObject = Field(default_factory=dict)
-    parent_message_id: str = ""
+    parent_message_id: Id = ""
 
 
 class MemberBody(BaseModel):
@@ -129,9 +136,9 @@ class MemberBody(BaseModel):
 class SocketQuery(BaseModel):
     """`GET /ws` and its like: `?session_id=&dialect=&protocol=`"""
 
-    session_id: str | None = None
-    dialect: str | None = None
-    protocol: str | None = None
+    session_id: Id | None = None
+    dialect: Id | None = None
+    protocol: Id | None = None
 
 
 class PageQuery(BaseModel):
@@ -139,18 +146,18 @@ class PageQuery(BaseModel):
 
     page: Annotated[int, Field(ge=1, le=10_000)] = 1
     page_size: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: str | None = None
+    cursor: Id | None = None
 
 
 class MessagesQuery(PageQuery):
     """`before` is a message id: the nearest older ones are given, instead of a page."""
 
     order: Literal["asc", "desc"] = "asc"
-    before: str | None = None
+    before: Id | None = None
 
 
 class FollowQuery(BaseModel):
     """`?after=&dialect=`"""
 
-    after: str = ""
-    dialect: str | None = None
+    after: Id = ""
+    dialect: Id | None = None

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
-from chat.errors import NotFound, PushError, TooLarge, Unauthenticated, ValidationError
+from chat.errors import NotFound, PushError, Unauthenticated, ValidationError
 from chat.messages import Session
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.frames import READERS
@@ -17,7 +17,7 @@ from chat.pubsub.handlers import SUBPROTOCOLS, handle
 from chat.push.base import group_of
 from chat.rooms.sockets import Sockets
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_query
+from chat.routes.requests import read_bytes, read_query
 from chat.routes.schemas import SocketQuery
 from chat.store.base import SessionDraft
 from chat.store.presence_base import Ticket
@@ -91,9 +91,7 @@ async def take_event(app: ChatApp, request: Request) -> Response:
         raise Unauthenticated(
             "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."
         )
-    body = await request.body()
-    if len(body) > MAX_EVENT:
-        raise TooLarge(f"The body is larger than {MAX_EVENT} bytes", details={"limit": MAX_EVENT})
+    body = await read_bytes(request, limit=MAX_EVENT)
     reply = show_reply(await handle(app, read_event(headers, body)))
     return Response(reply.body, reply.status, dict(reply.headers))
 

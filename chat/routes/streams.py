@@ -12,6 +12,7 @@ from chat.app import ChatApp
 from chat.dialects.base import Dialect
 from chat.errors import ValidationError
 from chat.routes.replies import turn_problem
+from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.base import Waits
 from chat.turns.base import TurnRequest
@@ -95,7 +96,7 @@ def find_dialect(app: ChatApp, name: str | None, default: str = "delta") -> str:
 
 def find_cursor(request: Request, after: str) -> Cursor:
     """Where a reader goes on: `?after=`, else the header that browsers send. ValidationError."""
-    last_event_id = request.headers.get("last-event-id", "")
+    last_event_id = read_header(request, "last-event-id")
     try:
         if after:
             return read_cursor(after, whole_event=True)

@@ -42,6 +42,7 @@ async def chat_stream(app: ChatApp, principal: Principal, request: Request) -> R
 async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`POST /api/v1/chat/sessions/{id}/turns`"""
     body = await read_body(request, TurnBody, limit=app.settings.max_body_bytes)
+    body.check_question()
     check_size("content", body.content or "", limit=app.settings.max_message_bytes)
     turn = TurnRequest(
         principal.user_id,

@@ -6,7 +6,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import Content
+from chat.schemas.fields import Content, Id
 
 LIST_BYTES = 64 * 1024  # of each list that a caller gives, as JSON
 
@@ -32,7 +32,7 @@ class PlanBody(BaseModel):
     pois: Objects = Field(default_factory=list)
     requirements: Objects = Field(default_factory=list)
     plan: Objects = Field(default_factory=list)
-    session_id: str | None = None
+    session_id: Id | None = None
 
 
 class RerunBody(BaseModel):

@@ -123,11 +123,11 @@ def with_turn(session: Session, draft: TurnDraft, question: int, answer: Message
 
 
 def check_start(session: Session, draft: TurnDraft, question: int) -> None:
-    """TurnInProgress, SessionInactive; VersionConflict for what has been answered meanwhile."""
-    if session.running_turn:
-        raise TurnInProgress(session.running_turn)
+    """SessionInactive, TurnInProgress; VersionConflict for what has been answered meanwhile."""
     if not session.is_active:
         raise SessionInactive
+    if session.running_turn:
+        raise TurnInProgress(session.running_turn)
     if draft.waited and all(each.seq != question for each in session.waiting):
         raise VersionConflict
     if not draft.waited and (asked := session.asked_by(draft.key)) is not None and asked.turn:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
-from chat.errors import QueueFull, TooLarge, VersionConflict
+from chat.errors import QueueFull, SessionInactive, TooLarge, VersionConflict
 from chat.messages import Message, MessageDraft, Turn, WaitingMessage
 from chat.store.base import WAITING, TurnDraft
 from chat.store.drafts import (
@@ -99,6 +99,8 @@ class AppendWaiting:
         session = allowed(self.user_id, head.session, "editor")
         if not session.running_turn or session.asked_by(self.key):
             return None
+        if not session.is_active:
+            raise SessionInactive
         if len(session.waiting) >= WAITING:
             raise QueueFull(session.running_turn)
         messages = messages_from([self.draft], session.id, session.last_seq, self.now)

@@ -66,7 +66,7 @@ class TableService:
         prefix cannot begin the name of a table."""
         endpoint = values.get("") or _endpoint(values)
         if not TABLE_PREFIX.fullmatch(prefix):
-            raise SettingsError(f"{prefix!r} cannot begin the name of a table")
+            raise SettingsError(f"CHAT_TABLE_PREFIX: {prefix!r} cannot begin the name of a table")
         # The root logger of a function app is at INFO; there the SDK would log every request with all its headers.
         logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
         self._credential: Any = None
@@ -107,7 +107,9 @@ class TableService:
             try:
                 return TableServiceClient.from_connection_string(endpoint, **options)
             except ValueError as error:
-                raise SettingsError("the storage account's connection string cannot be read") from error
+                raise SettingsError(
+                    "CHAT_STORAGE: the connection string that it names cannot be read"
+                ) from error
         self._credential = _identity(values.get("clientId", ""))
         return TableServiceClient(endpoint, credential=self._credential, **options)
 
@@ -153,7 +155,9 @@ def _endpoint(values: Mapping[str, str]) -> str:
         return values["tableServiceUri"]
     if values.get("accountName"):
         return f"https://{values['accountName']}.table.core.windows.net"
-    raise SettingsError("the storage account needs a connection string, tableServiceUri or accountName")
+    raise SettingsError(
+        "CHAT_STORAGE: what it names needs a connection string, __tableServiceUri or __accountName"
+    )
 
 
 def _identity(client_id: str) -> Any:

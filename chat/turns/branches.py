@@ -38,4 +38,5 @@ def _says(message: Message) -> bool:
 
 
 def _is_answer(message: Message) -> bool:
-    return message.role == "assistant" and bool(message.parent_message_id)
+    """Of the model: what somebody posted as the assistant's reply takes no answer's place."""
+    return message.role == "assistant" and not message.author and bool(message.parent_message_id)

@@ -104,6 +104,8 @@ class TurnStarter:
             return await self._turns.load_turn(message_id(session.id, asked.turn))
         if session.start_nonce == nonce:  # a repeated request: its turn is there already
             return (await self._turns.start_turn(self._draft(request, session, await leasing, nonce))).turn
+        if not session.is_active:
+            raise SessionInactive
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
         if asked is not None:  # its message waits still
@@ -157,15 +159,13 @@ class TurnStarter:
         return None
 
     async def _session(self, request: TurnRequest, new_id: str) -> Session:
-        """The session, for one who may ask in it. SessionNotFound, Forbidden, SessionInactive."""
+        """The session, for one who may ask in it. SessionNotFound, Forbidden."""
         if not request.session_id:
             now = self._clock.now()
             return Session(new_id, request.user_id, "", now, now)
         session = await self._conversations.get_session(request.user_id, request.session_id)
         if not session.allows(request.user_id, "editor"):
             raise Forbidden
-        if not session.is_active:
-            raise SessionInactive
         return session
 
     async def _messages(self, request: TurnRequest, session: Session) -> tuple[Message | MessageDraft, ...]:

@@ -25,6 +25,9 @@ from chat.providers.base import ModelMessage, ToolCall
 KEPT_TEXT = 4000  # characters of an output, or of the arguments
 KEPT_CALLS = 64  # of a turn, the newest
 KEPT_BYTES = 24 * 1024  # of all calls of a message, as JSON
+RESERVED = frozenset({"continues", "tool_calls"})
+"""Keys of a message's metadata that the app itself writes, and believes."""
+
 CUT = " [cut]"
 LEFT_OUT = "[left out]"
 NO_OUTPUT = "[no output: the call was not run]"
@@ -133,7 +136,10 @@ def standing(messages: Sequence[Message | MessageDraft]) -> list[Message | Messa
 
 def model_messages(message: Message | MessageDraft) -> tuple[ModelMessage, ...]:
     """A stored message as the model is shown it: an answer's calls, their outputs, then what was said. Where the
-    answer is not whole, its calls came last. Nothing for a message without either."""
+    answer is not whole, its calls came last. Nothing for a message without either, and nothing for one of role
+    `system`: what the model is told beside the conversation is the app's to say, and not any editor's."""
+    if message.role == "system":
+        return ()
     text = (ModelMessage(message.role, message.content),) if message.content else ()
     calls = stored_calls(message.metadata) if message.role == "assistant" else []
     if not calls:

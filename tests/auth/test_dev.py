@@ -28,3 +28,12 @@ async def test_a_user_id_that_no_key_can_hold_is_refused_by_name() -> None:
     with pytest.raises(ValidationError) as caught:
         await DevAuthenticator().authenticate({"x-dev-user": "u" * 256})
     assert caught.value.field == "x-dev-user"
+
+
+@pytest.mark.parametrize(
+    "header", ["a\u0301" * 256, "a%2fb", "a\x00b", "UTF-8''%ff", "UTF-8''", "UTF-8''%0a%01", "\u0958" * 200]
+)
+async def test_a_user_id_that_cannot_be_is_refused_by_name(header: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        await DevAuthenticator().authenticate({"x-dev-user": header})
+    assert caught.value.field == "x-dev-user"

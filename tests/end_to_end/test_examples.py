@@ -65,6 +65,21 @@ async def test_the_script_shows_the_answer_and_ends(
     assert all(part in done.stdout for part in expected), done.stdout
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.0.0.1:9x", "nonsense"])
+def test_the_script_says_in_one_line_that_there_is_no_app(url: str) -> None:
+    command = [sys.executable, str(EXAMPLES / "ws_chat.py"), "--url", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"No chat at {url} (")
+
+
+def test_the_script_shows_what_the_app_answers_when_it_refuses(open_stack: Stack) -> None:
+    command = [sys.executable, str(EXAMPLES / "ws_chat.py"), "--url", f"{open_stack.url}/nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "answered 404: {" in done.stderr and "NOT_FOUND" in done.stderr
+
+
 async def test_the_page_shows_every_stage_of_a_trip_as_it_comes(
     open_stack: Stack, page_url: str, tool: Callable[[str], str]
 ) -> None:

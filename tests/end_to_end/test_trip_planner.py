@@ -212,6 +212,17 @@ async def test_a_city_that_nobody_knows_is_an_error(client: ChatClient) -> None:
     assert (reply.status, reply.body["error_code"]) == (404, "NO_PLACES")
 
 
+async def test_a_viewer_is_forbidden_to_run_a_plan_again_whatever_state_it_is_in(client: ChatClient) -> None:
+    session = await client.new_session()
+    await client.call("PUT", f"/api/v1/chat/sessions/{session}/members/vera", json={"role": "viewer"})
+    async with client.open("POST", TURNS.format(session), json={"content": MESSAGE}) as stream:
+        path = f"/api/v1/chat/turns/{stream.turn_id}/rerun"
+        while_it_runs = await client.as_user("vera").call("POST", path, json={"from_stage": "pois"})
+        await stream.read()
+    afterwards = await client.as_user("vera").call("POST", path, json={"from_stage": "pois"})
+    assert (while_it_runs.status, afterwards.status) == (403, 403)
+
+
 async def test_what_cannot_be_run_again_says_why(client: ChatClient) -> None:
     heard = await client.hear("Hello")
     rerun = f"/api/v1/chat/turns/{heard.turn_id}/rerun"

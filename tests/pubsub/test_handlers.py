@@ -26,7 +26,7 @@ from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
 from chat.rooms.sockets import Sockets, StateKeys
-from chat.store.base import SessionDraft
+from chat.store.base import SessionChanges, SessionDraft
 from chat.store.presence_base import Ticket
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
@@ -206,3 +206,27 @@ async def test_an_app_that_closes_takes_no_events(scene: Scene) -> None:
     with pytest.raises(ShuttingDown):
         await scene.say({"type": "ping"})
     scene.sockets.closing = False
+
+
+@pytest.mark.parametrize(
+    ("dialect", "frame"),
+    [
+        ("chat", {"type": "chat", "payload": {"text": "Hi"}}),
+        ("plan", {"message": "plan it"}),
+        ("session", {"type": "send_message", "content": "Hi"}),
+    ],
+)
+async def test_a_session_that_is_not_active_answers_no_message(
+    scene: Scene, dialect: str, frame: Any
+) -> None:
+    await scene.store.update_session("ann", SESSION, SessionChanges(is_active=False))
+    said = orjson.dumps(await scene.say(frame, dialect=dialect)).decode()
+    assert "SESSION_INACTIVE" in said
+    assert await scene.store.list_messages("ann", SESSION, limit=9) == []
+
+
+async def test_a_ticket_that_no_key_could_hold_is_none(scene: Scene) -> None:
+    with pytest.raises(Unauthenticated):
+        await scene.connect(f"{SESSION}." + "x" * 100_000)
+    with pytest.raises(Unauthenticated):
+        await scene.connect("x" * 100_000)

@@ -48,6 +48,21 @@ async def test_frames_reach_a_group_without_the_sockets_of_one_user(push: WebPub
     await other.aclose()
 
 
+@pytest.mark.parametrize("user", ["bob", "o'neil", "Zoë/a b%?#"])
+async def test_a_user_who_is_taken_out_of_a_group_hears_no_more_of_it(push: WebPubSub, user: str) -> None:
+    ann, first, second = [await opened(push, each) for each in ("ann", user, user)]
+    await push.remove_user(user, GROUP)
+    await push.send_to_group(GROUP, {"n": 1})
+    assert await ann.next() == {"n": 1}
+    await push.send_to_connection(first.connection_id, {"n": 2})
+    await push.send_to_connection(second.connection_id, {"n": 2})
+    assert [await first.next(), await second.next()] == [{"n": 2}] * 2
+    await push.close_group(GROUP, "over")
+    assert await ann.until_closed() == 1000
+    for each in (first, second):
+        await each.aclose()
+
+
 async def test_a_simple_client_gets_the_frame_alone(push: WebPubSub) -> None:
     socket = await opened(push, "ann", "")
     await push.send_to_group(GROUP, {"n": 1})

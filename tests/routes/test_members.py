@@ -77,6 +77,9 @@ async def test_a_viewer_asks_nothing_and_stops_nothing(client: ChatClient, sessi
     async with client.ask(session_id, "#chunks=1000 #rate=50") as stream:
         await stream.take(3)
         assert (await vera.cancel(stream.turn_id)).status == 403
+        for on_busy in ("reject", "queue", "interrupt"):  # not 409: whether it is busy is not the point
+            body = {"content": "x", "on_busy": on_busy}
+            assert (await vera.call("POST", f"{BASE}/{session_id}/turns", json=body)).status == 403
         async with vera.follow(stream.turn_id) as watched:
             await watched.take(3)
         assert (await client.cancel(stream.turn_id)).status == 200
@@ -105,6 +108,8 @@ async def test_a_wrong_member_is_named(
         ({"content": " "}, "content"),
         ({"content": "x", "role": "tool"}, "role"),
         ({"content": "x", "metadata": {"a": "x" * 20_000}}, "metadata"),
+        ({"content": "x", "metadata": {"continues": "x"}}, "metadata.continues"),
+        ({"content": "x", "role": "assistant", "metadata": {"tool_calls": []}}, "metadata.tool_calls"),
     ],
 )
 async def test_a_wrong_message_is_named(client: ChatClient, session_id: str, body: Any, field: str) -> None:

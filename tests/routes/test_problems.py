@@ -4,9 +4,11 @@ Every problem is {"error", "error_code", "details": {"message", ...}, "timestamp
 """
 
 import asyncio
+import gzip
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -95,6 +97,43 @@ async def test_a_validation_error_looks_as_the_protocol_says(client: ChatClient)
         "details": details,
         "timestamp": "",
     }
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP, identity"])
+async def test_a_compressed_body_is_415_and_says_how_to_send_it(client: ChatClient, coding: str) -> None:
+    body = gzip.compress(json.dumps({"messages": [user("Hi")]}).encode())
+    reply = await post(client, body, headers={"content-encoding": coding})
+    assert_problem(reply, 415, "ENCODED_BODY")
+    assert reply.headers["accept-encoding"] == "identity"
+
+
+async def test_a_body_that_says_that_it_is_not_compressed_is_read(client: ChatClient) -> None:
+    reply = await post(client, b"{}", "/api/v1/chat/sessions", headers={"content-encoding": "Identity"})
+    assert reply.status == 201
+
+
+@pytest.mark.parametrize("length", [BODY_LIMIT + 1, 10**12, 10**18])
+async def test_a_body_whose_length_is_too_large_is_refused_before_it_is_sent(
+    stack: Stack, length: int
+) -> None:
+    host, port = urlsplit(stack.url).netloc.split(":")
+    async with asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /api/chat/stream HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        writer.write(head.encode() + b"{")
+        status = await reader.readline()
+        writer.close()
+    assert status.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_the_host_passes_the_refusal_on(client: ChatClient) -> None:
+    assert_problem(await post(client, b"x" * 8 * BODY_LIMIT), 413, "TOO_LARGE", limit=BODY_LIMIT)
+
+
+async def test_health_can_be_asked_without_a_body(stack: Stack, client: ChatClient) -> None:
+    async with client.open("HEAD", "/api/v1/chat/health") as reply:
+        assert (reply.status, await reply.response.read()) == (200, b"")
+        assert reply.headers["content-type"] == "application/json"
 
 
 TURN_BODIES = [

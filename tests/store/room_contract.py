@@ -253,6 +253,21 @@ class WaitingContract:
                     started.session.id, said("x"), WaitingMessage(0, user)
                 )
 
+    async def test_nothing_starts_and_nothing_waits_in_a_session_that_is_not_active(
+        self, store: Stores
+    ) -> None:
+        started = await new_turn(store)
+        session_id = started.session.id
+        await store.conversations.update_session("ann", session_id, SessionChanges(is_active=False))
+        with pytest.raises(SessionInactive):
+            await store.conversations.append_waiting(session_id, said("x"), WaitingMessage(0, "ann"))
+        await store.turns.end_turn(ending(started))
+        session = await store.conversations.get_session("ann", session_id)
+        with pytest.raises(SessionInactive):
+            await store.turns.start_turn(turn_draft(session, nonce="n2"))
+        assert (await store.conversations.get_session("ann", session_id)).last_seq == session.last_seq
+        await store.conversations.append_messages("ann", session_id, [said("kept")])
+
     async def test_what_waits_can_be_left_to_another_process(self, store: Stores) -> None:
         for session_id in ("s1", "s2", "s1"):
             await store.errands.note_errand(Errand("answer", session_id))

@@ -34,13 +34,13 @@ async def test_the_account_is_named_by_the_settings(values: dict[str, str], url:
 
 @pytest.mark.parametrize("values", [{}, {"clientId": "c"}, {"": "nonsense"}, {"accountName": ""}])
 async def test_settings_that_name_no_account_are_refused(values: dict[str, str]) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=r"^CHAT_STORAGE: "):
         TableService(values, "chat")
 
 
 @pytest.mark.parametrize("prefix", ["", "1chat", "chat-1", "c" * 60, "chät"])
 async def test_a_prefix_that_makes_no_table_names_is_refused(prefix: str) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError, match=r"^CHAT_TABLE_PREFIX: "):
         TableService({"": DEVELOPMENT}, prefix)
 
 

@@ -17,6 +17,7 @@ from chat.errors import (
     Forbidden,
     MessageNotFound,
     QueueFull,
+    SessionInactive,
     SessionNotFound,
     TurnInProgress,
     TurnNotFound,
@@ -196,6 +197,8 @@ class MemoryStore(Faults):
             return Waits(stored.messages[asked.question], new=False)
         if asked is not None or not head.running_turn:
             return None
+        if not head.is_active:
+            raise SessionInactive
         if len(head.waiting) >= WAITING:
             raise QueueFull(head.running_turn)
         parts = len(request_to_rows(session_id, 1, waiting.request))

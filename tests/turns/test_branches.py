@@ -37,3 +37,8 @@ def test_the_newest_answer_takes_the_place_of_the_first(given: str, kept: str) -
 def test_an_answer_that_said_nothing_does_not_hide_one_that_did() -> None:
     silent = Message("a", "s", 3, "assistant", "", NOW, NOW, parent_message_id="u1")
     assert [each.content for each in current([said("u1"), said("a1:x"), silent])] == ["u1", "x"]
+
+
+def test_what_somebody_posted_as_an_answer_stands_beside_the_models() -> None:
+    posted = Message("p", "s", 3, "assistant", "y", NOW, NOW, author="eve", parent_message_id="u1")
+    assert [each.content for each in current([said("u1"), said("a1:x"), posted])] == ["u1", "x", "y"]

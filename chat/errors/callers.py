@@ -1,0 +1,150 @@
+"""What a caller did wrong, or met: the request, who they are, what is there and in which state."""
+
+from collections.abc import Sequence
+
+from chat.errors.base import ChatError
+
+
+class RequestError(ChatError):
+    """The request cannot be read."""
+
+    status = 400
+    code = "BAD_REQUEST"
+
+
+class InvalidBody(RequestError):
+    """The body is not a JSON object."""
+
+    code = "INVALID_JSON"
+
+
+class ValidationError(RequestError):
+    """A field of the request is wrong."""
+
+    status = 422
+    code = "INVALID_INPUT"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, details={"field": field, "message": message})
+        self.field = field
+
+
+class TooLarge(RequestError):
+    """The body or the message is larger than the limit."""
+
+    status = 413
+    code = "TOO_LARGE"
+
+
+class EncodedBody(RequestError):
+    """Compressed bodies are not taken: send it as it is."""
+
+    status = 415
+    code = "ENCODED_BODY"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, the method does not."""
+
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(details={"allow": list(allowed)})
+        self.allowed = tuple(allowed)
+
+
+class AuthError(ChatError):
+    """The caller is not known."""
+
+    status = 401
+    code = "UNAUTHENTICATED"
+
+
+class Unauthenticated(AuthError):
+    """No principal: sign in first."""
+
+
+class Forbidden(AuthError):
+    """The caller's role in this session is too low."""
+
+    status = 403
+    code = "FORBIDDEN"
+
+
+class NotFound(ChatError):
+    """Nothing is here."""
+
+    status = 404
+    code = "NOT_FOUND"
+
+
+class SessionNotFound(NotFound):
+    """Session not found."""
+
+    code = "SESSION_NOT_FOUND"
+
+
+class MessageNotFound(NotFound):
+    """Message not found."""
+
+    code = "MESSAGE_NOT_FOUND"
+
+
+class TurnNotFound(NotFound):
+    """Turn not found."""
+
+    code = "TURN_NOT_FOUND"
+
+
+class EventsGone(NotFound):
+    """The events of this turn have been purged; its messages are still there."""
+
+    status = 410
+    code = "EVENTS_GONE"
+
+
+class Conflict(ChatError):
+    """The resource is in another state."""
+
+    status = 409
+    code = "CONFLICT"
+    retryable = True
+
+
+class SessionInactive(Conflict):
+    """The session is not active: it takes no new turn."""
+
+    code = "SESSION_INACTIVE"
+    retryable = False
+
+
+class TurnInProgress(Conflict):
+    """A turn is already running in this session."""
+
+    code = "TURN_IN_PROGRESS"
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__(details={"turn_id": turn_id})
+        self.turn_id = turn_id
+
+
+class QueueFull(TurnInProgress):
+    """As many messages as may wait for the running turn wait already."""
+
+    code = "QUEUE_FULL"
+
+
+class StillWaiting(Conflict):
+    """The message waits for its turn still."""
+
+    code = "STILL_WAITING"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(details={"message_id": message_id})
+
+
+class VersionConflict(Conflict):
+    """The session changed in the meantime."""
+
+    code = "VERSION_CONFLICT"

@@ -48,7 +48,7 @@ def main() -> int:
         settings = load_settings(STORAGE | os.environ | {"CHAT_PROVIDERS": name})
         [provider] = build_providers(settings).values()
     except SettingsError as error:
-        print(error)
+        print(*error.wrong, sep="\n")
         return 2
     return asyncio.run(ask(provider, question(text, json.loads(options[0]) if options else {})))
 

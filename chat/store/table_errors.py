@@ -11,8 +11,10 @@ import aiohttp
 from azure.core import exceptions as sdk
 
 from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
+from chat.telemetry import Seldom
 
 logger = logging.getLogger(__name__)
+seldom = Seldom()
 
 
 class RowError(StoreError):
@@ -91,7 +93,12 @@ def translate(error: Exception) -> ChatError:
     """Our error for one of the SDK's."""
     kind = _kind(error)
     if kind in (StoreUnavailable, StoreError, StoreRefused):
-        logger.warning("The table service failed: %s: %s", type(error).__name__, _first_line(error))
+        if (unsaid := seldom.due(kind.__name__)) is not None:
+            # By what the first of them was; `unsaid` are of the same class of ours.
+            failure = type(error).__name__, _first_line(error), unsaid
+            logger.warning(
+                "The table service failed: %s: %s (%d more since the last line like this)", *failure
+            )
         return kind()
     if issubclass(kind, RowError) and any(name in str(error) for name in NOT_THERE):
         return TableMissing()

@@ -5,7 +5,6 @@ Rows of an instance's partition, in this order: `beat`, `mail-cancel-{turn}`, `m
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -22,8 +21,6 @@ BEAT, MAIL, BEYOND_MAIL = "beat", "mail-", "mail."
 CANCEL, JOIN, WATCH = "mail-cancel-", "mail-join-", "mail-watch-"
 ATTEMPTS = 3
 STRAY = 3600.0  # seconds after which mail for an instance that has no lease is for nobody
-
-logger = logging.getLogger(__name__)
 
 
 class TableInstances:
@@ -107,9 +104,8 @@ class TableInstances:
         """What cannot be removed comes again, which does no harm; what was removed must not get lost."""
         deletes = (self._instances.delete(row.partition, row.key) for row in mail)
         for outcome in await asyncio.gather(*deletes, return_exceptions=True):
-            if isinstance(outcome, StoreError):
-                logger.warning("A mail could not be removed: %s", outcome)
-            elif isinstance(outcome, BaseException):
+            # A failure of the store was logged where it came from.
+            if isinstance(outcome, BaseException) and not isinstance(outcome, StoreError):
                 raise outcome
 
 

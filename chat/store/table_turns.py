@@ -27,6 +27,7 @@ from chat.store.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.table_events import events_from_rows, events_to_rows
 from chat.store.table_heads import Head, Heads
 from chat.store.table_keys import HEAD, events_range, is_id, turn_key
+from chat.store.table_limits import check_entity
 from chat.store.table_properties import Entity, weight
 from chat.store.table_purge import EventPurge
 from chat.store.table_rows import message_to_rows, turn_from_row, turn_to_row
@@ -157,6 +158,8 @@ class TableTurns:
             merging(head),
         ]
         rows = [*parts, *events_to_rows(session_id, seq, ending.events, follows=ending.follows)]
+        for row in (*(operation[1] for operation in last), *rows):
+            check_entity(row)  # before the first of several batches
         early, final = _divided(rows, sum(weight(operation[1]) for operation in last))
         if early:
             turn = await self.load_turn(ending.turn.id)

@@ -1,5 +1,6 @@
 """What is due goes, however much it is, and nothing else; what was cut off goes on."""
 
+import asyncio
 import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -94,6 +95,13 @@ async def test_a_purge_that_was_cut_off_anywhere_goes_on(
             await storage.turns.purge_events(ended_before=NOW)
         except StoreUnavailable:
             continue
+    assert (await count(storage, "e-"), await due_rows(storage)) == (0, [])
+
+
+async def test_two_purges_at_once_do_not_hinder_each_other(open_storage: OpenStorage) -> None:
+    storage, other = open_storage(), open_storage()
+    await old_turns(storage, 2)
+    await asyncio.gather(*(each.turns.purge_events(ended_before=NOW) for each in (storage, other)))
     assert (await count(storage, "e-"), await due_rows(storage)) == (0, [])
 
 

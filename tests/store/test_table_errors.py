@@ -18,6 +18,7 @@ from chat.store.table_errors import (
     translate,
     translated,
 )
+from chat.telemetry import Seldom
 
 
 def raised_by_the_sdk() -> list[type[Exception]]:
@@ -72,3 +73,28 @@ def test_a_table_that_is_not_there_is_told_from_a_row() -> None:
 def test_what_is_not_of_the_sdk_passes() -> None:
     with pytest.raises(KeyError), translated():
         raise KeyError
+
+
+def test_a_store_that_is_away_is_one_warning_a_minute_not_one_a_request(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("chat.store.table_errors.seldom", Seldom(lambda: now[0]))
+    for second in range(121):
+        now[0] = 100.0 + second
+        for _ in range(50):
+            translate(TimeoutError("away"))
+        if second == 30:
+            translate(_refusal())  # another kind is not kept back by the first
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line for line in said if "TimeoutError" in line] == [
+        f"The table service failed: TimeoutError: away ({unsaid} more since the last line like this)"
+        for unsaid in (0, 60 * 50 - 1, 60 * 50 - 1)
+    ]
+    assert len(said) == 4
+
+
+def _refusal() -> HttpResponseError:
+    error = HttpResponseError(message="PropertyValueTooLarge")
+    error.status_code = 400
+    return error

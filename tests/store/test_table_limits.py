@@ -87,6 +87,20 @@ async def test_a_value_that_no_row_can_hold_ends_no_turn_and_is_no_absence(open_
     assert ended.state == "finished"
 
 
+async def test_an_end_that_is_refused_leaves_nothing_of_itself(open_storage: OpenStorage) -> None:
+    storage = open_storage()
+    started = await new_turn(ports_of(storage))
+
+    async def stored() -> list[tuple[str, str]]:
+        return [(row.key, row.etag) for row in await storage.service.sessions.rows("PartitionKey ge ''")]
+
+    before = await stored()
+    end = ending(started, "x" * 5_000_000)  # more than one batch takes
+    with pytest.raises(StoreRefused):
+        await storage.turns.end_turn(replace(end, message=replace(end.message, thread_id="t" * 40_000)))
+    assert await stored() == before
+
+
 async def test_a_draft_that_no_row_can_hold_is_refused(open_storage: OpenStorage) -> None:
     store: Stores = ports_of(open_storage())
     session = await new_session(store)

@@ -1,12 +1,16 @@
 """The tables keep the rules of the ports, against the real SDK and Azurite."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chat.store.table_client import age_of
+from chat.errors import StoreRefused
+from chat.store.presence_base import Connection, Ticket
+from chat.store.table_client import Row, age_of
+from chat.store.table_sessions import READS
 from chat.store.table_storage import TableStorage
-from tests.store.builders import Stores, ending, new_session, new_turn, said
+from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
@@ -75,15 +79,84 @@ async def test_an_ended_turn_has_one_row_of_usage_that_says_what_was_stored(
 
 
 @pytest.mark.parametrize(
-    "user_id", ["a/b\\c#d?e%f+g", "ann@example.com", "语言" * 100, "\ue000\x00'\U0010ffff" * 60]
+    "user_id",
+    [
+        "a/b\\c#d?e%f+g",
+        "ann@example.com",
+        "Zoë O'Neil",
+        " a%2Fb ",
+        "..",
+        "".join(map(chr, (*range(1, 0x20), *range(0x7F, 0xA0)))),
+        "语言" * 100,
+        "\ue000\x00'\U0010ffff" * 60,
+        "\U0001f600" * 255,  # 510 UTF-16 units, and 1,020 bytes of UTF-8
+        "\ue100" * 255,  # as long as a key can get: with a prefix of two, 512 units
+        "/" * 255,
+    ],
 )
-async def test_any_user_id_can_own_sessions(open_storage: OpenStorage, user_id: str) -> None:
-    conversations = open_storage().conversations
-    session = await new_session(ports_of(open_storage()), "one", user=user_id)
+async def test_any_user_id_can_do_everything(open_storage: OpenStorage, user_id: str) -> None:
+    storage = open_storage()
+    store = ports_of(storage)
+    conversations, presence = storage.conversations, storage.presence
+    session = await new_session(store, "one", user=user_id)
     await conversations.append_messages(user_id, session.id, [said("two")])
     listed = (await conversations.list_sessions(user_id, limit=9)).items
     assert [(each.id, each.user_id) for each in listed] == [(session.id, user_id)]
+
+    shared = await new_session(store, user="owner")
+    await conversations.set_member("owner", shared.id, user_id, "editor")
+    assert (await conversations.get_session(user_id, shared.id)).members == {user_id: "editor"}
+    assert len((await conversations.list_sessions(user_id, limit=9)).items) == 2
+
+    assert await conversations.claim_session(user_id, user_id, session.id) == session.id
+    assert await conversations.claim_session(user_id, user_id, shared.id) == session.id
+
+    ticket = Ticket("t", shared.id, user_id, "chat", NOW)
+    await presence.issue(ticket)
+    assert await presence.take(shared.id, "t") == ticket
+    socket = Connection(user_id[:100], shared.id, user_id, "chat", NOW, NOW)
+    await presence.enter(socket)
+    assert await presence.connections(shared.id) == (socket,)
+    assert await presence.leave(socket, NOW)
+    assert (await presence.present(shared.id)).last_seen == {user_id: NOW}
+
+    draft = turn_draft(await conversations.get_session(user_id, session.id))
+    started = await store.turns.start_turn(draft)
+    await store.turns.end_turn(ending(started))
+    assert (await store.turns.get_turn(user_id, started.turn.id)).user_id == user_id
+
+    await conversations.set_member("owner", shared.id, user_id, None)
     await conversations.delete_session(user_id, session.id)
+    assert (await conversations.list_sessions(user_id, limit=9)).items == ()
+
+
+async def test_a_user_id_that_fits_into_no_key_is_refused_and_not_taken_for_a_store_that_is_away(
+    open_storage: OpenStorage,
+) -> None:
+    with pytest.raises(StoreRefused):
+        await new_session(ports_of(open_storage()), user="x" * 513)
+
+
+async def test_a_list_reads_so_many_heads_at_once_and_no_more(
+    open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage()
+    sessions = [await new_session(ports_of(storage)) for _ in range(2 * READS + 5)]
+    get, reading, most = storage.service.sessions.get, 0, 0
+
+    async def counted(partition: str, key: str) -> Row | None:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        try:
+            return await get(partition, key)
+        finally:
+            reading -= 1
+
+    monkeypatch.setattr(storage.service.sessions, "get", counted)
+    lists = await asyncio.gather(*(storage.conversations.list_sessions("ann", limit=99) for _ in range(2)))
+    assert [len(page.items) for page in lists] == [len(sessions)] * 2
+    assert most == READS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""What the timer does in one round."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chat import timers
+from chat.app import ChatApp
+from chat.errors import StoreUnavailable
+from chat.store.presence_base import Ticket
+from tests.support.apps import TestApp, make_app
+
+
+class Room:
+    """Of the sockets of an app, the part that the timer knows."""
+
+    def __init__(self, presence: Any) -> None:
+        self.presence = presence
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> TestApp:
+    made = make_app()
+    sockets: Any = Room(made.store)
+
+    async def current_app() -> ChatApp:
+        return replace(made.app, sockets=sockets)
+
+    monkeypatch.setattr("chat.timers.current_app", current_app)
+    monkeypatch.setattr("chat.turns.sweep.BEAT", 0.0)
+    return made
+
+
+async def test_a_round_removes_what_came_to_nothing(made: TestApp) -> None:
+    store, now = made.store, made.app.clock.now()
+    tickets = [
+        Ticket(name, "s", "ann", "chat", now + timedelta(minutes=at)) for name, at in (("a", -1), ("b", 1))
+    ]
+    for ticket in tickets:
+        await store.issue(ticket)
+    await timers.sweep()
+    assert [await store.take("s", ticket.id) for ticket in tickets] == [None, tickets[1]]
+    for call in ("purge_events", "tidy", "forget_strays", "take_waiting"):
+        assert store.calls[call] == 1
+
+
+@pytest.mark.parametrize("call", ["list_leases", "take_waiting", "purge_events", "purge_tickets"])
+async def test_a_store_that_is_away_is_asked_again_with_the_next_round(made: TestApp, call: str) -> None:
+    made.store.fail_next(call, StoreUnavailable())
+    await timers.sweep()
+    await timers.sweep()
+    assert made.store.calls[call] >= 2

@@ -221,7 +221,7 @@ async def fallback(req: Request) -> Response:
     from chat.routes import replies
     from chat.routes.fallback import no_such_route
 
-    return replies.problem(no_such_route(ROUTES, req.url.path))
+    return replies.problem(no_such_route(ROUTES, req.scope["raw_path"].decode("latin-1")))
 
 
 @app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False, use_monitor=False)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import orjson
 import pydantic
@@ -77,10 +77,8 @@ def read_json(text: bytes | str, *, refusal: str) -> Any:
 
 def check_writable(field: str, text: str) -> None:
     """ValidationError for what cannot be written as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValidationError(field, UNWRITABLE) from None
+    if _is_unwritable(text):
+        raise ValidationError(field, UNWRITABLE)
 
 
 def check_id(field: str, text: str) -> None:
@@ -97,26 +95,53 @@ def check_size(field: str, text: str, *, limit: int) -> None:
 
 
 def _unwritable_field(text: bytes | str) -> str:
-    """The path to the first text that UTF-8 cannot hold; "" when that is not what is wrong."""
+    """The path to the first text that UTF-8 cannot hold; "" when that is not what is wrong. A path is put together for
+    the one that is found alone: all of them would be much larger than the text."""
     try:
-        waiting = [("", json.loads(text))]
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return ""
+    waiting = [_Node(None, "", value)]
     while waiting:
-        path, value = waiting.pop()
-        children: list[tuple[str, Any]] = []
+        node = waiting.pop()
+        value = node.value
+        if isinstance(value, str) and _is_unwritable(value):
+            return node.path()
         if isinstance(value, dict):
             fields = cast("dict[str, Any]", value)
-            if any(_is_unwritable(name) for name in fields):
-                return path or "body"
-            children = list(fields.items())
+            if any(map(_is_unwritable, fields)):
+                return node.path()
+            waiting += [_Node(node, name, each) for name, each in reversed(fields.items()) if _may_hold(each)]
         elif isinstance(value, list):
-            children = [(str(place), each) for place, each in enumerate(cast("list[Any]", value))]
-        elif isinstance(value, str) and _is_unwritable(value):
-            return path or "body"
-        waiting += [(f"{path}.{name}" if path else name, each) for name, each in reversed(children)]
+            items = enumerate(cast("list[Any]", value))
+            waiting += reversed([_Node(node, str(place), each) for place, each in items if _may_hold(each)])
     return ""
 
 
+def _may_hold(value: object) -> bool:
+    """Whether a text that UTF-8 cannot hold may be in it. Most values are small: the fewer are kept, the better."""
+    return not value.isascii() if isinstance(value, str) else isinstance(value, dict | list)
+
+
+class _Node(NamedTuple):
+    """A value within another one."""
+
+    parent: "_Node | None"
+    name: str
+    value: Any
+
+    def path(self) -> str:
+        names: list[str] = []
+        node = self
+        while node.parent is not None:
+            names.append(node.name)
+            node = node.parent
+        return ".".join(reversed(names))[:MAX_ID] or "body"
+
+
 def _is_unwritable(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -159,7 +159,7 @@ BAD_BODIES = [
     ({"content": "Hi", "tools": [function(parameters={"x": "y" * 17_000})]}, "tools.0.function.parameters"),
     ({"content": "Hi", "tools": [{"type": "retrieval"}]}, "tools.0.type"),
     ({"content": "Hi", "tools": [function(name=f"t{n}") for n in range(65)]}, "tools"),
-    ({"content": "Hi", "tool_outputs": [{"call_id": "c", "output": "x"}]}, "body"),
+    ({"content": "Hi", "tool_outputs": [{"call_id": "c", "output": "x"}]}, "tool_outputs"),
     ({"tool_outputs": []}, "tool_outputs"),
     ({"tool_outputs": [{"call_id": "", "output": "x"}]}, "tool_outputs.0.call_id"),
     ({"tool_outputs": [{"call_id": "c", "output": {"a": 1}}]}, "tool_outputs.0.output"),

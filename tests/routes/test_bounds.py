@@ -1,6 +1,7 @@
 """Whatever a caller sends has a bound: too long or out of range is 422, or an error frame, that names the field."""
 
 from collections.abc import Iterator
+from time import process_time
 from types import ModuleType
 from typing import Any
 
@@ -9,13 +10,13 @@ import pydantic
 import pytest
 
 from chat.app import DIALECTS
-from chat.errors import ChatError, ValidationError
+from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import frames
 from chat.pubsub.frames import READERS
 from chat.pubsub.socket_events import SocketEvent
 from chat.routes import schemas, tool_schemas
 from chat.schemas import plan_body
-from chat.schemas.fields import SENTENCES
+from chat.schemas.fields import SENTENCES, read_json
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
@@ -199,6 +200,26 @@ async def test_what_cannot_be_written_as_utf8_is_422_and_named(
     path = path.format(await client.new_session())
     reply = await client.call("POST", path, data=body)
     assert (reply.status, reply.body["details"].get("field")) == (422, field)
+
+
+MIB = 1024 * 1024
+HOSTILE = {
+    "deep and wide": "[" * 900 + "0," * (MIB // 4) + '"\\ud800"' + "]" * 900,
+    "long names": '{"' + "n" * (MIB // 2) + '":[' + "[]," * (MIB // 6) + '"\\ud800"]}',
+    "many texts": "[" + '"\\u0061",' * (MIB // 10) + '"\\ud800"]',
+    "one text": '"' + "x" * MIB + '\\ud800"',
+    "too deep": "[" * MIB + '"\\ud800"',
+    "a long number": '["\\ud800",' + "9" * MIB + "]",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_looking_for_what_cannot_be_written_takes_time_that_grows_with_the_body_alone(name: str) -> None:
+    began = process_time()
+    with pytest.raises(RequestError) as caught:
+        read_json(HOSTILE[name], refusal="Not JSON")
+    assert process_time() - began < 3
+    assert len(str(caught.value.details.get("field", ""))) <= 255
 
 
 async def test_a_whole_surrogate_pair_is_a_letter_like_others(client: ChatClient) -> None:

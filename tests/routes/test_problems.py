@@ -268,6 +268,7 @@ WRONG_METHODS = [
     ("PATCH", "/api/v1/chat/sessions/{}", "DELETE, GET, PUT"),
     ("POST", "/api/v1/chat/turns/{}", "GET"),
     ("GET", "/api/v1/chat/turns/{}/cancel", "POST"),
+    ("PATCH", "/api/v1/chat/sessions/{}/members/a%2Fb%3Fc%20d", "DELETE, PUT"),
 ]
 
 

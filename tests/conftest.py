@@ -10,8 +10,11 @@ from importlib.metadata import version
 
 import pytest
 
+from local.settings import become_laptop
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
+
+become_laptop(os.environ)  # for apps that tests make in this process
 
 # Optional tools, and where some distributions hide them from PATH.
 TOOLS = ("nginx", "faketime", "chromium")

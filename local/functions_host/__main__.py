@@ -18,6 +18,7 @@ from local.functions_host.worker import HOST, Worker, WorkerError
 from local.settings import (
     LocalSettings,
     SettingsFileError,
+    become_laptop,
     host_environment,
     read_local_settings,
     read_route_prefix,
@@ -53,6 +54,7 @@ def main() -> int:
         listener = _listener(options, settings)
         port: int = listener.getsockname()[1]
         os.environ.update(host_environment(settings.values, os.environ, app, port))
+        become_laptop(os.environ)
         _configure_logging(verbose=options.verbose)
         host = _host_options(options, settings, app)
         asyncio.run(run_host(host, listener, _announcer(host, f"http://{HOST}:{port}")))

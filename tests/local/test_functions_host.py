@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from local.settings import OF_AZURE
 from tests.local.host import PAGE, Host, client, running_host
 
 
@@ -273,6 +274,14 @@ async def test_the_host_tells_the_app_where_it_runs(host: Host, http: aiohttp.Cl
     assert await get_json(http, f"{host.url}/environment/AZURE_FUNCTIONS_ENVIRONMENT") == "Development"
     name = await get_json(http, f"{host.url}/environment/WEBSITE_HOSTNAME")
     assert name == host.url.replace("http://127.0.0.1", "localhost")
+
+
+async def test_the_host_is_a_laptop_whatever_the_environment_says(http: aiohttp.ClientSession) -> None:
+    inherited = dict.fromkeys((*OF_AZURE, "AZURE_FUNCTIONS_ENVIRONMENT"), "Production")
+    with running_host(environment=inherited) as host:
+        found = [await get_json(http, f"{host.url}/environment/{name}") for name in OF_AZURE]
+        assert await get_json(http, f"{host.url}/environment/AZURE_FUNCTIONS_ENVIRONMENT") == "Development"
+    assert found == [None] * len(OF_AZURE)
 
 
 async def test_a_timer_runs_at_the_start_when_it_says_so(host: Host, http: aiohttp.ClientSession) -> None:

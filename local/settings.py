@@ -8,7 +8,7 @@ from typing import Any
 
 DEFAULT_PORT = 7071
 # By these the app knows Azure. A container on a laptop may have inherited some; on this host they are untrue.
-OF_AZURE = (
+OF_AZURE: tuple[str, ...] = (
     "WEBSITE_SITE_NAME",
     "WEBSITE_INSTANCE_ID",
     "WEBSITE_SKU",

@@ -284,6 +284,20 @@ async def test_the_host_is_a_laptop_whatever_the_environment_says(http: aiohttp.
     assert found == [None] * len(OF_AZURE)
 
 
+async def test_no_log_shows_a_query(http: aiohttp.ClientSession) -> None:
+    """A function key may stand in it."""
+    with running_host(["--verbose"]) as host:
+        for path in ("echo/a?code=s3cret", "fail?x=1&Code=s3cret", "nothing?code=s3cret"):
+            async with http.get(f"{host.url}/{path}"):
+                pass
+
+        async def logged() -> bool:
+            return "GET /echo/a?" in host.command.errors + host.command.output
+
+        await eventually(logged, "logged")
+        assert "s3cret" not in host.command.errors + host.command.output
+
+
 async def test_a_timer_runs_at_the_start_when_it_says_so(host: Host, http: aiohttp.ClientSession) -> None:
     runs = await get_json(http, f"{host.url}/timers")
     first = next(run for run in runs if run["name"] == "at_start")

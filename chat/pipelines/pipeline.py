@@ -106,6 +106,8 @@ class Pipeline(TurnSource):
         """One model call; what it writes is read and not shown, but for the items of a stage that shows them."""
         async with aclosing(self._provider.stream(request)) as pieces:
             async for piece in pieces:
+                if reply.too_long:
+                    break
                 for event in step.read(piece):
                     if not isinstance(event, HIDDEN):
                         yield event
@@ -129,6 +131,11 @@ class _Reply:
         self._shown = 0
         self._looked = 0  # characters
 
+    @property
+    def too_long(self) -> bool:
+        """It grows with every piece, and is read again with every item: some models never come to an end."""
+        return len(self._text) > self.stage.longest
+
     def add(self, text: str) -> None:
         self._text += text
 
@@ -143,6 +150,8 @@ class _Reply:
 
     def items(self) -> list[dict[str, Any]]:
         """All of them, checked. StageInvalid."""
+        if self.too_long:
+            raise StageInvalid(f"The answer has more than {self.stage.longest} characters.")
         try:
             return self.stage.answer.model_validate_json(self._json()).model_dump()["items"]
         except ValidationError as error:

@@ -115,6 +115,18 @@ async def test_a_plan_stays_with_its_message(client: ChatClient) -> None:
     }
 
 
+async def test_a_trip_of_any_number_of_days_is_planned(client: ChatClient) -> None:
+    days = 99999999999999999999
+    reply = await client.call("POST", "/chat", json={"message": f"plan a {days} day trip to Rome"})
+    assert (reply.status, len(reply.body["plan"][0]["days"])) == (200, 30)
+
+
+async def test_places_of_the_callers_own_need_not_be_whole(client: ChatClient) -> None:
+    given = [{"id": "x", "name": "X"}, {"id": "y", "city": None}, {"city": "Rome"}]
+    reply = await client.call("POST", "/chat", json={"message": "plan a 2 day trip to Rome", "pois": given})
+    assert (reply.status, reply.body["pois"][:2]) == (200, given[:2])
+
+
 async def test_nothing_to_plan_leaves_everything_as_it_was(client: ChatClient) -> None:
     given = {
         "pois": [{"id": "x", "name": "X"}],

@@ -11,6 +11,7 @@ import pytest
 
 from local.settings import OF_AZURE
 from tests.local.host import PAGE, Host, client, running_host
+from tests.support.model_wire import ask_half_open
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,17 @@ async def test_a_client_that_leaves_ends_the_generator(
         return base in await get_json(http, f"{host.url}/closed")
 
     await eventually(closed, "closed")
+    await until_idle(http, host)
+
+
+@pytest.mark.parametrize("request_line", ["POST /stream/3?every=0.2", "GET /echo/a"])
+async def test_a_client_that_has_asked_and_sends_no_more_gets_its_answer(
+    host: Host, http: aiohttp.ClientSession, request_line: str
+) -> None:
+    head = f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    reply = await ask_half_open(host.url, head.encode())
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert reply.endswith((b"0\r\n\r\n", b"}"))
     await until_idle(http, host)
 
 

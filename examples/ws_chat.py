@@ -7,10 +7,13 @@ A WebSocket cannot open at a function's own address, so there are two calls: neg
 import argparse
 import asyncio
 import json
+import sys
+import urllib.error
 import urllib.request
 from typing import Any
 
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 # Where each dialect negotiates, what a message looks like, and which frame is the last one.
 PATHS = {"chat": "/ws", "plan": "/ws/chat", "session": "/ws?dialect=session"}
@@ -64,4 +67,11 @@ if __name__ == "__main__":
     parser.add_argument("--url", default="http://127.0.0.1:7071")
     parser.add_argument("--dialect", choices=PATHS, default="chat")
     given = parser.parse_args()
-    asyncio.run(chat(negotiate(given.url, given.dialect), given.dialect, given.text))
+    try:
+        asyncio.run(chat(negotiate(given.url, given.dialect), given.dialect, given.text))
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{given.url} refused: {error} {error.read().decode(errors='replace')}")
+    except (OSError, ValueError, KeyError, WebSocketException) as error:
+        sys.exit(f"The chat at {given.url} cannot be reached: is the app running? ({error})")
+    except KeyboardInterrupt:
+        pass

@@ -65,6 +65,15 @@ async def test_the_script_shows_the_answer_and_ends(
     assert all(part in done.stdout for part in expected), done.stdout
 
 
+@pytest.mark.parametrize(("path", "said"), [(":9", "is the app running?"), ("/missing", "404")])
+async def test_without_an_app_the_script_ends_in_one_line(page_url: str, path: str, said: str) -> None:
+    """There is nothing at all, or another server."""
+    url = "http://127.0.0.1:9" if path == ":9" else page_url + path
+    command = [sys.executable, str(EXAMPLES / "ws_chat.py"), "--url", url]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n"), said in done.stderr) == (1, 1, True), done.stderr
+
+
 async def test_the_page_shows_every_stage_of_a_trip_as_it_comes(
     open_stack: Stack, page_url: str, tool: Callable[[str], str]
 ) -> None:

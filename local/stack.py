@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from local.azurite import Azurite, start_azurite
+from local.azurite import LARGE, Azurite, check_azurite, start_azurite, too_large
 from local.functions_host.keys import HOST_KEY_SETTING, MASTER_KEY_SETTING
 from local.processes import Child, ChildDied, start_child
 from local.pubsub_service.options import HANDLER_SETTING, KEY_SETTING
@@ -67,6 +67,7 @@ class Stack:
         if self.options.data:
             self.options.data.mkdir(parents=True, exist_ok=True)
             self.lock = lock_folder(self.options.data)
+        check_azurite(self.options.data)
         listeners = bind_run(self.options.port, self.options.instances)
         with contextlib.ExitStack() as bound:
             for each in listeners:
@@ -172,8 +173,12 @@ class Stack:
             for each in done:
                 child = waiting.pop(each)
                 if child in self.services or not any(host in waiting.values() for host in self.hosts):
-                    raise ChildDied(child.report())
+                    raise ChildDied(self._report(child))
                 print(child.report(), file=sys.stderr, flush=True)
+
+    def _report(self, child: Child) -> str:
+        large = too_large(self.options.data, LARGE) if child.name == "azurite" and self.options.data else ""
+        return f"{child.report()}\n{large}".rstrip()
 
     async def stop(self) -> None:
         """End every process: the hosts, then the services."""

@@ -10,19 +10,16 @@ from importlib.metadata import version
 
 import pytest
 
-from chat.settings import DEPLOYED
+from local.settings import become_laptop
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
+
+become_laptop(os.environ)  # for apps that tests make in this process
 
 # Optional tools, and where some distributions hide them from PATH.
 TOOLS = ("nginx", "faketime", "chromium")
 TOOL_PATH = os.environ.get("PATH", "") + ":/usr/sbin"
 MISSING = "missing tool:"
-
-# Tests run on a laptop, wherever they run: a runner may itself be a container of some platform.
-os.environ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
-for _name in DEPLOYED:
-    os.environ.pop(_name, None)
 
 
 def find_tool(name: str) -> str | None:

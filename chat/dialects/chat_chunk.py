@@ -7,6 +7,7 @@ from chat.errors import ChatError
 from chat.events import (
     JSONObject,
     NumberedEvent,
+    StageFinished,
     TextDelta,
     TurnCancelled,
     TurnFailed,
@@ -14,6 +15,8 @@ from chat.events import (
     TurnStarted,
 )
 from chat.messages import Turn
+
+TEXTS = (TextDelta, StageFinished)  # events with a part of the answer's text
 
 
 class ChatChunkEncoder:
@@ -25,6 +28,8 @@ class ChatChunkEncoder:
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         match numbered.event:
             case TextDelta(_, text):
+                return (self._frame(numbered, "chat_chunk", {"text": text, "done": False}),)
+            case StageFinished(_, _, text) if text:
                 return (self._frame(numbered, "chat_chunk", {"text": text, "done": False}),)
             case TurnStarted():
                 return (self._frame(numbered, "chat_start", {}),)
@@ -47,12 +52,12 @@ def _encoder(turn: Turn) -> ChatChunkEncoder:
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """`chat_start`, and a chunk with the text so far: who had a part of it begins anew."""
     encoder = ChatChunkEncoder(turn.id)
-    texts = [each for each in events if isinstance(each.event, TextDelta)]
+    texts = [each for each in events if isinstance(each.event, TEXTS)]
     for numbered in events:
-        if not isinstance(numbered.event, TextDelta):
+        if not isinstance(numbered.event, TEXTS):
             yield from encoder.encode(numbered)
         elif numbered is texts[-1]:
-            text = "".join(each.event.text for each in texts if isinstance(each.event, TextDelta))
+            text = "".join(each.event.text for each in texts if isinstance(each.event, TEXTS))
             for piece in pieces(text):
                 yield from encoder.encode(NumberedEvent(numbered.number, TextDelta("", piece)))
 

@@ -9,6 +9,7 @@ from chat.dialects.base import Dialect, read_arguments
 from chat.events import (
     JSONObject,
     NumberedEvent,
+    StageFinished,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
@@ -29,6 +30,8 @@ class TextDeltaEncoder:
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         match numbered.event:
             case TextDelta(_, text):
+                return ({"type": "text.delta", "delta": text},)
+            case StageFinished(_, _, text) if text:
                 return ({"type": "text.delta", "delta": text},)
             case ToolCallStarted(_, name):
                 self._name, self._arguments = name, []

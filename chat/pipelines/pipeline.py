@@ -12,7 +12,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from chat.errors import AnswerTooLarge, BadProviderReply
+from chat.errors import BadProviderReply
 from chat.events import (
     JSON,
     JSONObject,
@@ -31,7 +31,6 @@ from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 
 ATTEMPTS = 2  # model calls a stage
-MOST_JSON = 256 * 1024  # characters of one answer: it is read again with every item
 MOST_PROBLEM = 500  # characters of what is wrong with it
 SYSTEM = "{task}\nAnswer with JSON of this schema and nothing else:\n{schema}"
 NOT_STRICT = frozenset({"maxLength", "minLength", "maxItems", "minItems", "pattern", "minimum", "maximum"})
@@ -108,6 +107,8 @@ class Pipeline(TurnSource):
         """One model call; what it writes is read and not shown, but for the items of a stage that shows them."""
         async with aclosing(self._provider.stream(request)) as pieces:
             async for piece in pieces:
+                if reply.too_long:
+                    break
                 for event in step.read(piece):
                     if not isinstance(event, HIDDEN):
                         yield event
@@ -131,9 +132,12 @@ class _Reply:
         self._shown = 0
         self._looked = 0  # characters
 
+    @property
+    def too_long(self) -> bool:
+        """It grows with every piece, and is read again with every item: some models never come to an end."""
+        return len(self._text) > self.stage.longest
+
     def add(self, text: str) -> None:
-        if len(self._text) + len(text) > MOST_JSON:
-            raise AnswerTooLarge
         self._text += text
 
     def new_items(self, *, last: bool = False) -> list[JSONObject]:
@@ -147,6 +151,8 @@ class _Reply:
 
     def items(self) -> list[dict[str, Any]]:
         """All of them, checked. StageInvalid."""
+        if self.too_long:
+            raise StageInvalid(f"The answer has more than {self.stage.longest} characters.")
         try:
             return self.stage.answer.model_validate_json(self._json()).model_dump()["items"]
         except ValidationError as error:

@@ -13,6 +13,7 @@ from chat.tools.places import PlaceFinder
 
 CANDIDATES = 10  # places a city that the model may choose among
 CITIES = 8
+MAX_DAYS = 30  # that are planned, however many are asked for
 TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 MOST_TEXT = 500  # characters that a model may write into one field
 type Text = Annotated[str, Field(max_length=MOST_TEXT)]
@@ -75,7 +76,7 @@ class Day(Strict):
 class Option(Strict):
     title: Text
     summary: Text
-    days: Annotated[list[Day], Field(min_length=1, max_length=30)]
+    days: Annotated[list[Day], Field(min_length=1, max_length=MAX_DAYS)]
 
 
 class PlanAnswer(Strict):
@@ -104,6 +105,7 @@ class Pois(Stage):
     task = "Choose the places that suit the user best, three or four a day, by their ids, and say why in a few words."
     answer = PoisAnswer
     shows_items = True
+    longest = 64 * 1024
 
     def __init__(self, finder: PlaceFinder) -> None:
         self._finder = finder
@@ -124,8 +126,7 @@ class Pois(Stage):
             {key: place[key] for key in ("id", "name", "kind", "city", "hours")}
             for place in self._candidates.values()
         ]
-        days = next(iter(wanted(given, "set_days")), "")
-        return {"message": given.message, "days": days, "candidates": shown}
+        return {"message": given.message, "days": _days_shown(given), "candidates": shown}
 
     def item(self, value: Mapping[str, Any]) -> JSONObject | None:
         place = self._candidates.get(str(value.get("id")))
@@ -174,16 +175,15 @@ class Plan(Stage):
     async def prepare(self, given: StageInput) -> JSONObject:
         return {
             "message": given.message,
-            "days": next(iter(wanted(given, "set_days")), ""),
+            "days": _days_shown(given),
             "pois": given.results["pois"],
             "requirements": given.results["requirements"],
         }
 
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
         known = {str(each.get("id")) for each in _objects(given.results["pois"])}
-        days = next((int(text) for text in wanted(given, "set_days") if text.isdigit()), 0)
         for option in items:
-            _check_option(option, known, days)
+            _check_option(option, known, days_wanted(given))
         return items
 
     def text(self, result: JSON) -> str:
@@ -204,6 +204,16 @@ def wanted(given: StageInput, intent: str) -> list[str]:
     """The values of the intents of one kind."""
     found = _objects(given.results.get("intents"))
     return [str(each["value"]) for each in found if each.get("intent") == intent and each.get("value")]
+
+
+def days_wanted(given: StageInput) -> int:
+    """At most MAX_DAYS; 0 when nothing is said that is a number from 1 up."""
+    said = next((text for text in wanted(given, "set_days") if text.isdecimal()), "0")
+    return min(int(said), MAX_DAYS)
+
+
+def _days_shown(given: StageInput) -> str:
+    return str(days_wanted(given) or next(iter(wanted(given, "set_days")), ""))
 
 
 def _check_option(option: Mapping[str, Any], known: set[str], days: int) -> None:

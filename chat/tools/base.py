@@ -17,6 +17,16 @@ class ToolResult:
     is_error: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a tool is run. A function with a parameter of this type is given it; the model is not asked for it."""
+
+    user_id: str = ""
+
+
+NOBODY = Caller()
+
+
 class ToolError(Exception):
     """Raised by a tool; the model reads the text as it is, so it holds no secret."""
 
@@ -29,9 +39,9 @@ class ToolBox(Protocol):
         """What the model may call, always in the same order."""
         ...
 
-    async def run(self, call: ToolCall) -> ToolResult:
-        """Do what the model asks for. Ends within the time limit with an output within the size limit; an unknown
-        tool, bad arguments, a failure and a time-out are results too. To cancel it stops the tool."""
+    async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
+        """Do what the model asks for for the caller. Ends within the time limit with an output within the size limit;
+        an unknown tool, bad arguments, a failure and a time-out are results too. To cancel it stops the tool."""
         ...
 
     async def aclose(self) -> None:
@@ -46,7 +56,7 @@ class NoTools(ToolBox):
     def definitions(self) -> tuple[ToolDefinition, ...]:
         return ()
 
-    async def run(self, call: ToolCall) -> ToolResult:
+    async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         return ToolResult("There are no tools.", is_error=True)
 
     async def aclose(self) -> None:

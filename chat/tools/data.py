@@ -13,6 +13,7 @@ from pydantic import Field
 
 from chat.events import JSONObject
 from chat.telemetry import record
+from chat.tools.base import NOBODY, Caller
 from chat.tools.data_process import DataLimits, SqlProcesses
 from chat.tools.function_tool import Tool, tool
 
@@ -41,17 +42,17 @@ class DataTools:
         description = f"Runs one read-only SQL query (DuckDB, SELECT only) over these tables: {tables}."
         return tool(self.query_data, description=description), tool(self.describe_data)
 
-    async def query_data(self, sql: Sql) -> JSONObject:
+    async def query_data(self, sql: Sql, caller: Caller = NOBODY) -> JSONObject:
         """Runs one read-only SQL query.
 
         Args:
             sql: One SELECT statement in DuckDB's dialect. Aggregate: only small results are returned.
         """
-        return await self._processes.query(sql)
+        return await self._processes.query(sql, caller.user_id)
 
-    async def describe_data(self) -> list[JSONObject]:
+    async def describe_data(self, caller: Caller = NOBODY) -> list[JSONObject]:
         """Lists the tables that query_data can read, with the type of each column and a few rows."""
-        return await self._processes.tables()
+        return await self._processes.tables(caller.user_id)
 
     async def aclose(self) -> None:
         await self._processes.aclose()

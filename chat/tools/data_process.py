@@ -3,17 +3,19 @@ is doing, and so is what nobody waits for any more.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from chat.events import JSONObject
 from chat.telemetry import record
 from chat.tools.base import ToolError
+from chat.tools.fair import FairSlots, Shares
 
 WORKER = Path(__file__).with_name("data_worker.py")
 STARTING = 20.0  # seconds to start and to load the tables
@@ -31,7 +33,9 @@ class DataLimits:
     memory: str = "256MB"  # for tables and queries, as DuckDB counts
     address_space: int = 1280 * 1024**2  # bytes of the process, which begins with 780 MiB
     threads: int = 2
-    processes: int = 2
+    processes: int = 2  # one user has one at a time
+    waiting: int = 64  # queries of all users, and
+    waiting_each: int = 16  # of one: as many as a reply may make
 
 
 class SqlProcess:
@@ -86,18 +90,18 @@ class SqlProcess:
 
 
 class SqlProcesses:
-    """Runs queries, as many at a time as there may be processes. One is kept for the next query."""
+    """Runs queries, as many at a time as there may be processes, of each user one. One process is kept for the next."""
 
     def __init__(self, files: Mapping[str, Path], limits: DataLimits) -> None:
         self._files = files
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.processes)
+        self._slots = FairSlots(Shares(limits.processes, 1, limits.waiting, limits.waiting_each))
         self._idle: list[SqlProcess] = []
         self._closed = False
 
-    async def query(self, sql: str) -> JSONObject:
+    async def query(self, sql: str, user_id: str = "") -> JSONObject:
         """`{"columns", "rows"}`. ToolError says why there is no result."""
-        async with self._slots:
+        async with self._slot(user_id):
             process = await self._take()
             try:
                 async with asyncio.timeout(self._limits.seconds):
@@ -116,9 +120,9 @@ class SqlProcesses:
             raise ToolError(str(reply["error"]))
         return reply
 
-    async def tables(self) -> list[JSONObject]:
+    async def tables(self, user_id: str = "") -> list[JSONObject]:
         """What there is to ask."""
-        async with self._slots:
+        async with self._slot(user_id):
             process = await self._take()
             await self._give_back(process)
             return process.tables
@@ -128,6 +132,14 @@ class SqlProcesses:
         self._closed = True
         while self._idle:
             await self._idle.pop().kill()
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, user_id: str) -> AsyncGenerator[None]:
+        await self._slots.take(user_id)
+        try:
+            yield
+        finally:
+            self._slots.release(user_id)
 
     async def _take(self) -> SqlProcess:
         if self._closed:

@@ -9,7 +9,6 @@ async def add(a: int, b: Annotated[int, Field(ge=0)] = 0) -> int:
     \"\"\"
 """
 
-import asyncio
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +21,8 @@ from pydantic.errors import PydanticUserError
 
 from chat.events import JSONObject
 from chat.providers.base import ToolDefinition
-from chat.tools.base import ToolError
+from chat.tools.base import NOBODY, Caller, ToolError
+from chat.tools.threads import BlockingCalls
 
 ARGUMENT = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
@@ -35,14 +35,17 @@ class Tool:
     definition: ToolDefinition
     function: Callable[..., object]
     arguments: TypeAdapter[dict[str, Any]]
+    caller: str = ""  # the parameter that is given the Caller, if there is one
 
-    async def run(self, arguments: str) -> object:
+    async def run(
+        self, arguments: str, caller: Caller = NOBODY, threads: BlockingCalls | None = None
+    ) -> object:
         """Call the function with arguments as the model wrote them. A function that is not async runs in a thread,
         which nobody can stop: when its time is up it runs on unheard. ToolError for bad arguments."""
-        given = self.read(arguments)
+        given = self.read(arguments) | ({self.caller: caller} if self.caller else {})
         if inspect.iscoroutinefunction(self.function):
             return await self.function(**given)
-        return await asyncio.to_thread(self.function, **given)
+        return await (threads or BlockingCalls()).run(caller.user_id, self.function, **given)
 
     def read(self, arguments: str) -> dict[str, Any]:
         """JSON text as arguments; a model that has nothing to say may say nothing. ToolError."""
@@ -60,7 +63,7 @@ def tool(function: Callable[..., object], *, description: str = "") -> Tool:
     said, texts = _read_docstring(function)
     arguments = TypeAdapter(_arguments_of(function, texts))
     definition = ToolDefinition(function.__name__, description or said, _schema_of(arguments))
-    return Tool(definition, function, arguments)
+    return Tool(definition, function, arguments, _caller_of(function))
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:
@@ -73,10 +76,15 @@ def _arguments_of(function: Callable[..., object], texts: Mapping[str, str]) -> 
     fields = {
         name: _field(function, parameter, hints.get(name), texts.get(name))
         for name, parameter in inspect.signature(function).parameters.items()
+        if hints.get(name) is not Caller
     }
     arguments: Any = TypedDict("arguments", fields)  # type: ignore[operator]
     arguments.__pydantic_config__ = ConfigDict(extra="forbid")
     return arguments
+
+
+def _caller_of(function: Callable[..., object]) -> str:
+    return next((name for name, hint in get_type_hints(function).items() if hint is Caller), "")
 
 
 def _field(function: Callable[..., object], parameter: Parameter, hint: Any, text: str | None) -> Any:

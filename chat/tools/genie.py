@@ -1,7 +1,7 @@
 """The tool `execute_genie_query`: a question to a Genie space of Databricks, which writes and runs the SQL itself.
 
 https://docs.databricks.com/api/workspace/genie (2.0), through databricks-sdk 0.156: its calls block, so each runs in a
-thread, and the waiting between them is ours, so that a turn that is stopped asks no more.
+thread of ours, and the waiting between them is ours, so that a turn that is stopped asks no more.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from pydantic import Field
 
 from chat.events import JSON, JSONObject
 from chat.telemetry import record_error
-from chat.tools.base import ToolError
+from chat.tools.base import NOBODY, Caller, ToolError
 from chat.tools.function_tool import Tool, tool
+from chat.tools.threads import BlockingCalls
 
 POLLS = (0.5, 1.0, 2.0)  # seconds between looks; the last one is repeated
 CALL = 20  # seconds that one HTTP request may take
@@ -50,13 +51,16 @@ class Genie:
         self._access = access
         self._client: Any = None
         self._making = asyncio.Lock()
+        self._threads = BlockingCalls()
 
     @property
     def tools(self) -> tuple[Tool, ...]:
         """None without a workspace."""
         return (tool(self.execute_genie_query),) if self._access.configured else ()
 
-    async def execute_genie_query(self, space_id: SpaceId, query: Question) -> JSONObject:
+    async def execute_genie_query(
+        self, space_id: SpaceId, query: Question, caller: Caller = NOBODY
+    ) -> JSONObject:
         """Asks a Databricks Genie space a question about its data: answers with text, SQL and the rows it found.
 
         Args:
@@ -65,16 +69,15 @@ class Genie:
         """
         async with self._making:
             if self._client is None:
-                self._client = await self._call(_make_client, self._access)
-        genie = self._client.genie
-        wait = await self._call(genie.start_conversation, space_id, query)
-        message = await self._completed(space_id, wait.response.conversation_id, wait.response.message_id)
-        return await self._result(space_id, message)
+                self._client = await self._call(caller, _make_client, self._access)
+        wait = await self._call(caller, self._client.genie.start_conversation, space_id, query)
+        message = await self._completed(caller, space_id, wait.response)
+        return await self._result(caller, space_id, message)
 
-    async def _completed(self, space_id: str, conversation_id: str, message_id: str) -> Any:
-        looks = 0
+    async def _completed(self, caller: Caller, space_id: str, asked: Any) -> Any:
+        look, looks = self._client.genie.get_message, 0
         while True:
-            message = await self._call(self._client.genie.get_message, space_id, conversation_id, message_id)
+            message = await self._call(caller, look, space_id, asked.conversation_id, asked.message_id)
             status = message.status.value if message.status else ""
             if status == DONE:
                 return message
@@ -84,7 +87,7 @@ class Genie:
             await asyncio.sleep(POLLS[min(looks, len(POLLS) - 1)])
             looks += 1
 
-    async def _result(self, space_id: str, message: Any) -> JSONObject:
+    async def _result(self, caller: Caller, space_id: str, message: Any) -> JSONObject:
         """What the attachments say; of several queries the last one counts."""
         result: JSONObject = {}
         for attachment in message.attachments or []:
@@ -93,6 +96,7 @@ class Genie:
                 result["text"] = f"{said}\n{attachment.text.content}".strip()
             if attachment.query and attachment.query.query:
                 found = await self._call(
+                    caller,
                     self._client.genie.get_message_attachment_query_result,
                     space_id,
                     message.conversation_id,
@@ -103,10 +107,10 @@ class Genie:
                 result |= {"description": about, "sql": attachment.query.query, **_rows(found)}
         return result or {"text": "Genie had no answer."}
 
-    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def _call(self, caller: Caller, function: Callable[..., Any], *arguments: Any) -> Any:
         """One blocking call. What the service says goes to the model; what went wrong on the way, to the log."""
         try:
-            return await asyncio.to_thread(function, *arguments)
+            return await self._threads.run(caller.user_id, function, *arguments)
         except (OSError, ValueError) as error:
             code = getattr(error, "error_code", None)  # a DatabricksError, which is an OSError
             if code:

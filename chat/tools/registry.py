@@ -7,8 +7,9 @@ from pydantic_core import to_json
 
 from chat.providers.base import ToolCall, ToolDefinition
 from chat.telemetry import record_error
-from chat.tools.base import ToolBox, ToolError, ToolResult
+from chat.tools.base import NOBODY, Caller, ToolBox, ToolError, ToolResult
 from chat.tools.function_tool import Tool
+from chat.tools.threads import BlockingCalls
 
 
 class ToolRegistry(ToolBox):
@@ -29,16 +30,17 @@ class ToolRegistry(ToolBox):
         self._time_limit = time_limit
         self._max_output = max_output
         self._on_close = on_close
+        self._threads = BlockingCalls()
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
         return tuple(each.definition for each in self._tools.values())
 
-    async def run(self, call: ToolCall) -> ToolResult:
+    async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         try:
             found = self._find(call.name)
             async with asyncio.timeout(self._time_limit):
-                value = await found.run(call.arguments)
+                value = await found.run(call.arguments, caller, self._threads)
             return ToolResult(self._fitted(_text(value)))
         except ToolError as error:
             return ToolResult(self._fitted(str(error)), is_error=True)

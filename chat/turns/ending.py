@@ -9,6 +9,7 @@ from chat.events import JSONObject, NumberedEvent, TurnCancelled, TurnFailed, Tu
 from chat.messages import Message, Turn
 from chat.store.base import TurnEnding, TurnStore
 from chat.telemetry import record
+from chat.turns.stage_history import with_results
 from chat.turns.tool_history import with_calls
 from chat.turns.transcript import message_status, transcribe, turn_error, turn_state
 
@@ -48,7 +49,7 @@ def make_ending(
         response_time_ms=response_time_ms,
         tokens_used=said.usage.total_tokens if said.usage else 0,
         error_message=error.message if error else "",
-        metadata=_with_reason(with_calls(placeholder.metadata, events), said.reason),
+        metadata=_with_reason(with_results(with_calls(placeholder.metadata, events), events), said.reason),
     )
     follows = len(events) - len(unflushed)  # events are numbered from 1, without a hole
     return TurnEnding(turn=turn, ended=ended, events=tuple(unflushed), follows=follows, message=message)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
 from chat.providers.base import ModelProvider
-from chat.tools.base import NoTools, ToolBox
+from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
@@ -71,7 +71,13 @@ class TurnEngine(TurnSource):
                 reply.note(event)
                 yield event
             refusal = CUT_OFF if step.reason not in WHOLE else NO_MORE if last else ""
-            calls = CallRound(reply.calls, self._tools, client_tools=client_tools, refusal=refusal)
+            calls = CallRound(
+                reply.calls,
+                self._tools,
+                client_tools=client_tools,
+                refusal=refusal,
+                caller=Caller(context.request.user_id),
+            )
             async with aclosing(calls.outputs()) as outputs:
                 async for output in outputs:
                     yield output

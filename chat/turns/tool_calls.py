@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chat.events import TextDelta, ToolCallDelta, ToolCallFinished, ToolCallStarted, ToolOutput, TurnEvent
 from chat.providers.base import ModelMessage, ToolCall
-from chat.tools.base import ToolBox, ToolResult
+from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.tool_history import sound_arguments
 
 MAX_CALLS = 16  # tool calls that one reply may make
@@ -41,15 +41,22 @@ class ReplyReader:
 
 
 class CallRound:
-    """Runs the calls of one reply. `refusal` says why none may be run; "" when they may."""
+    """Runs the calls of one reply on behalf of `caller`. `refusal` says why none may be run; "" when they may."""
 
     def __init__(
-        self, calls: Sequence[ToolCall], tools: ToolBox, *, client_tools: Collection[str], refusal: str
+        self,
+        calls: Sequence[ToolCall],
+        tools: ToolBox,
+        *,
+        client_tools: Collection[str],
+        refusal: str,
+        caller: Caller = NOBODY,
     ) -> None:
         self._calls = calls
         self._tools = tools
         self._client_tools = client_tools
         self._refusal = refusal
+        self._caller = caller
         self._results: dict[int, ToolResult] = {}  # by the place of the call
 
     @property
@@ -66,7 +73,7 @@ class CallRound:
             if refusal:
                 yield self._noted(place, ToolResult(refusal, is_error=True))
             elif call.name not in self._client_tools:
-                tasks[asyncio.create_task(self._tools.run(call))] = place
+                tasks[asyncio.create_task(self._tools.run(call, self._caller))] = place
         try:
             async for place, result in _as_they_end(tasks):
                 yield self._noted(place, result)

@@ -15,9 +15,11 @@ from local.functions_host.cors import read_cors
 from local.functions_host.keys import new_keys
 from local.functions_host.server import HostOptions, run_host
 from local.functions_host.worker import HOST, Worker, WorkerError
+from local.queries import Formatter
 from local.settings import (
     LocalSettings,
     SettingsFileError,
+    become_laptop,
     host_environment,
     read_local_settings,
     read_route_prefix,
@@ -53,6 +55,7 @@ def main() -> int:
         listener = _listener(options, settings)
         port: int = listener.getsockname()[1]
         os.environ.update(host_environment(settings.values, os.environ, app, port))
+        become_laptop(os.environ)
         _configure_logging(verbose=options.verbose)
         host = _host_options(options, settings, app)
         asyncio.run(run_host(host, listener, _announcer(host, f"http://{HOST}:{port}")))
@@ -109,16 +112,18 @@ def _announcer(options: HostOptions, url: str) -> Callable[[Worker], None]:
 
 def _configure_logging(*, verbose: bool) -> None:
     """Everything goes to stderr. Quiet means: what the app logs, and what went wrong."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    if verbose:
-        return
-    for name in ("azure", "local.functions_host"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # The worker hands this table to uvicorn, and offers no other way to it.
-    loggers = uvicorn.config.LOGGING_CONFIG["loggers"]
-    loggers["uvicorn"]["level"] = "WARNING"
-    loggers["uvicorn.error"]["level"] = "WARNING"
-    loggers["uvicorn.access"]["handlers"] = []
+    shown = logging.StreamHandler()
+    shown.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[shown], level=logging.INFO)
+    # The worker hands this table to uvicorn, and offers no other way to it. Its own handlers would show queries.
+    level = "INFO" if verbose else "WARNING"
+    uvicorn.config.LOGGING_CONFIG["loggers"] = {
+        name: {"level": level, "handlers": [], "propagate": True}
+        for name in ("uvicorn", "uvicorn.error", "uvicorn.access")
+    }
+    if not verbose:
+        for name in ("azure", "local.functions_host"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from local.functions_host.keys import Keys
 from local.functions_host.proxy import Proxy
 from local.functions_host.routing import Router
 from local.functions_host.webpubsub import PATH, WebPubSubWebhook
+from local.half_open import answer_half_open
 
 LANDING = "<!doctype html><title>Functions</title><p>Your functions host is up and running."
 
@@ -32,6 +33,7 @@ class Front:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Preflights, then /admin and /runtime, then functions, then the landing page."""
+        answer_half_open(request)
         preflight = self._cors.preflight(request)
         if preflight is not None:
             return preflight

@@ -14,6 +14,7 @@ NEEDS = {"vegetarian": "Vegetarian food", "wheelchair": "Wheelchair access", "ch
 INVALID = re.compile(r"#invalid(_once)?=(\w+)")
 PLACES_A_CITY = 4
 OPENS = 9  # o'clock
+LONGEST = 30  # days; of a message that asks for more, as many are planned
 
 
 def stage_answer(request: ChatRequest, name: str) -> str | None:
@@ -62,8 +63,8 @@ def _requirements(asked: dict[str, Any]) -> list[dict[str, str]]:
 
 def _plan(asked: dict[str, Any]) -> list[dict[str, Any]]:
     pois: list[dict[str, Any]] = asked["pois"]
-    count = int(asked["days"]) if str(asked["days"]).isdigit() else max(1, len(pois) // 4)
-    cities = list(dict.fromkeys(str(each["city"]) for each in pois))
+    count = _days(str(asked["days"])) or min(max(1, len(pois) // 4), LONGEST)
+    cities = list(dict.fromkeys(_city(each) for each in pois))
     days = [_day(number, count, cities, pois) for number in range(1, count + 1)]
     where = " and ".join(cities)
     return [
@@ -71,17 +72,27 @@ def _plan(asked: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _days(text: str) -> int:
+    """0 for what is no number."""
+    return min(int(text[:9]), LONGEST) if text.isdecimal() else 0
+
+
+def _city(place: dict[str, Any]) -> str:
+    """A caller may give places of its own, with whatever it knows of them."""
+    return str(place.get("city") or "somewhere")
+
+
 def _day(number: int, count: int, cities: list[str], pois: list[dict[str, Any]]) -> dict[str, Any]:
     """Cities follow one another; the places of a city are spread over its days."""
     city = cities[(number - 1) * len(cities) // count] if cities else ""
     same = [day for day in range(1, count + 1) if cities and cities[(day - 1) * len(cities) // count] == city]
-    there = [each for each in pois if each["city"] == city][same.index(number) :: len(same)] if same else []
+    there = [each for each in pois if _city(each) == city][same.index(number) :: len(same)] if same else []
     items = [
         {
             "start": f"{OPENS + 2 * place:02d}:00",
             "end": f"{OPENS + 2 * place + 1:02d}:30",
-            "poi_id": each["id"],
-            "name": each["name"],
+            "poi_id": str(each.get("id", "")),
+            "name": str(each.get("name", "")),
             "note": "",
         }
         for place, each in enumerate(there[:5])

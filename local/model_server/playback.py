@@ -13,6 +13,7 @@ from local.model_server.directives import Directives
 from local.model_server.line import Line
 from local.model_server.problems import Problem, error_object
 
+WHOLE = 64 * 1024 * 1024  # characters of an answer that does not stream
 BATCH_BYTES = 16_384  # of frames in one write, while no rate is set
 
 
@@ -162,12 +163,18 @@ class Playback:
     def _message(self) -> dict[str, object]:
         """The deltas joined as the service joins them."""
         texts: list[str] = []
+        room = WHOLE
         for delta in self._answer.deltas():
             if self._sent == self._directives.filter_after:
                 self._answer.finish = "content_filter"
                 break
             self._sent += 1
             texts.append(orjson.loads(delta).get("content") or "")
+            room -= len(texts[-1])
+            if room < 0:
+                raise Problem(
+                    400, f"An answer in one piece has at most {WHOLE} characters; ask for a stream."
+                )
         answer = self._answer
         message: dict[str, object] = {"role": "assistant", "content": "".join(texts) or None}
         message["refusal"] = answer.refusal or None

@@ -16,6 +16,7 @@ from local.model_server.plan_rules import stage_answer
 from local.model_server.problems import Problem
 
 STAGE_PACE = 120.0  # JSON is not read as it comes
+MOST = 1000  # items or characters that a schema may ask for at least
 PACE = 30.0  # deltas a second, so that one can watch it stream
 DATA_TOOL = "query_data"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -192,7 +193,7 @@ def _fill_object(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
 
 
 def _fill_array(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    return [fill_schema(schema.get("items") or {}, root)] * max(1, schema.get("minItems", 1))
+    return [fill_schema(schema.get("items") or {}, root)] * max(1, _bounded(schema.get("minItems", 1)))
 
 
 def _fill_number(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Any:
@@ -200,7 +201,13 @@ def _fill_number(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Any:
 
 
 def _fill_text(schema: Mapping[str, Any], _: Mapping[str, Any]) -> Any:
-    return str(schema.get("title") or "example").ljust(schema.get("minLength", 0), ".")
+    return str(schema.get("title") or "example").ljust(_bounded(schema.get("minLength", 0)), ".")
+
+
+def _bounded(least: int) -> int:
+    if least > MOST:
+        raise Problem(400, f"Invalid schema for response_format: more than {MOST} are asked for")
+    return least
 
 
 def _fill_flag(_: Mapping[str, Any], __: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from local.half_open import answer_half_open
 from local.model_server.answers import Answer, ordered_answer
 from local.model_server.chat_request import ChatRequest, read_request
 from local.model_server.chunks import Chunks
@@ -68,8 +69,10 @@ async def _stop(app: web.Application) -> None:
 
 async def complete(request: web.Request) -> web.StreamResponse:
     """`POST .../chat/completions`"""
+    answer_half_open(request)
     ledger = request.app[LEDGER]
     raw = await request.read()
+    await asyncio.sleep(0)  # what came together with the request is heard before the answer begins
     ledger.note(request, raw)
     ledger.opened()
     by_client = False

@@ -21,6 +21,7 @@ import orjson
 from local.pubsub_service.connections import Connection
 from local.pubsub_service.frames import DATA_TYPES, Payload
 from local.pubsub_service.options import Handler, Options
+from local.queries import without_queries
 
 VALIDATED = 60.0  # seconds for which a handler's consent holds
 VALIDATION_TIMEOUT = 10.0
@@ -155,7 +156,7 @@ class Upstream:
                 if error.status not in AGAIN:
                     break
             except aiohttp.ClientError as error:
-                failed = EventFailed(500, str(error))
+                failed = EventFailed(500, without_queries(str(error)))
         raise failed
 
     async def _post_to_one(

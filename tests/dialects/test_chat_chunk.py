@@ -1,15 +1,23 @@
 """Dialect `chat`, event by event."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from chat import events
-from chat.dialects.chat_chunk import ChatChunkEncoder
+from chat.dialects.chat_chunk import CHAT_CHUNK, ChatChunkEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
+from chat.messages import Turn
 from tests.turns.test_grammar import SAMPLES, STARTED
 
 CASES: list[tuple[TurnEvent, JSONObject | None]] = [
     (STARTED, {"type": "chat_start", "payload": {}}),
     (events.TextDelta("a", "Hello"), {"type": "chat_chunk", "payload": {"text": "Hello", "done": False}}),
+    (
+        events.StageFinished("plan", [], "Rome: two days"),
+        {"type": "chat_chunk", "payload": {"text": "Rome: two days", "done": False}},
+    ),
+    (events.StageFinished("pois", []), None),
     (events.TurnFinished(), {"type": "chat_chunk", "payload": {"text": "", "done": True}}),
     (events.TurnCancelled(), {"type": "chat_chunk", "payload": {"text": "", "done": True}}),
     (
@@ -24,6 +32,18 @@ CASES: list[tuple[TurnEvent, JSONObject | None]] = [
 def test_each_event_has_its_frame(event: TurnEvent, frame: JSONObject | None) -> None:
     expected = [] if frame is None else [{**frame, "turn_id": "t-1", "seq": 7}]
     assert list(ChatChunkEncoder("t-1").encode(NumberedEvent(7, event))) == expected
+
+
+def test_who_comes_late_is_shown_the_text_of_stages_too() -> None:
+    said = [STARTED, events.StageFinished("pois", []), events.StageFinished("plan", [], "Rome: two days")]
+    numbered = [NumberedEvent(number, event) for number, event in enumerate(said, 1)]
+    turn = Turn("t-1", "s", "ann", "m", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
+    start, chunk = CHAT_CHUNK.snapshot(turn, numbered)
+    assert (start["type"], chunk["seq"], chunk["payload"]) == (
+        "chat_start",
+        3,
+        {"text": "Rome: two days", "done": False},
+    )
 
 
 @pytest.mark.parametrize("kind", events.TERMINAL_TYPES, ids=lambda kind: kind.__name__)

@@ -10,6 +10,8 @@ from tests.turns.test_grammar import SAMPLES
 
 CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
     (events.TextDelta("a", "Our"), [{"type": "text.delta", "delta": "Our"}]),
+    (events.StageFinished("plan", [], "Rome: two days"), [{"type": "text.delta", "delta": "Rome: two days"}]),
+    (events.StageFinished("pois", []), []),
     (
         events.ToolOutput("c1", "query", "42"),
         [{"type": "tool.output", "name": "query", "output": "42", "id": "c1"}],

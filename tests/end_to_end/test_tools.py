@@ -110,7 +110,8 @@ async def test_a_model_that_never_stops_calling_ends_with_a_reason(client: ChatC
 
 
 async def test_a_stopped_turn_stops_its_query(client: ChatClient) -> None:
-    order = '#tool=query_data{"sql":"SELECT pg_sleep(9)"}'
+    slow = "SELECT COUNT(*) FROM range(1000000000) a, range(1000) b WHERE a.range * b.range % 7 = 3"
+    order = f'#tool=query_data{{"sql":"{slow}"}}'
     async with client.say(order) as stream:
         await stream.take(1)
         assert (await client.cancel(stream.turn_id)).body["status"] == "cancelled"

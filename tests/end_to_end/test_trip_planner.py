@@ -91,6 +91,42 @@ async def test_following_from_every_event_on_gives_the_rest(client: ChatClient) 
         assert [each.data for each in rest] == [each.data for each in frames if each.event > number]
 
 
+async def test_who_knows_no_stages_is_shown_the_text(client: ChatClient) -> None:
+    turn_id, frames = await plan(client, "plan a 2 day trip to Rome")
+    async with client.follow(turn_id, dialect="delta") as stream:
+        whole = await stream.read()
+    [text] = [frame for frame in whole if frame.data != "[DONE]"]
+    assert text.payload == {"type": "text.delta", "delta": "2 days in Rome: The best of Rome, day by day."}
+    for number in range(frames[-2].event + 1):
+        async with client.follow(turn_id, after=number, dialect="delta") as stream:
+            rest = await stream.read()
+        assert [each.data for each in rest] == [
+            each.data for each in whole if not each.id or each.event > number
+        ]
+
+
+async def test_a_plan_stays_with_its_message(client: ChatClient) -> None:
+    turn_id, frames = await plan(client, MESSAGE)
+    turn = await client.turn(turn_id)
+    answer = (await client.messages(turn["session_id"]))[-1]
+    found = results(frames)
+    assert answer["metadata"]["plan"] == {
+        stage: found[stage] for stage in ("intents", "pois", "requirements", "plan")
+    }
+
+
+async def test_a_trip_of_any_number_of_days_is_planned(client: ChatClient) -> None:
+    days = 99999999999999999999
+    reply = await client.call("POST", "/chat", json={"message": f"plan a {days} day trip to Rome"})
+    assert (reply.status, len(reply.body["plan"][0]["days"])) == (200, 30)
+
+
+async def test_places_of_the_callers_own_need_not_be_whole(client: ChatClient) -> None:
+    given = [{"id": "x", "name": "X"}, {"id": "y", "city": None}, {"city": "Rome"}]
+    reply = await client.call("POST", "/chat", json={"message": "plan a 2 day trip to Rome", "pois": given})
+    assert (reply.status, reply.body["pois"][:2]) == (200, given[:2])
+
+
 async def test_nothing_to_plan_leaves_everything_as_it_was(client: ChatClient) -> None:
     given = {
         "pois": [{"id": "x", "name": "X"}],

@@ -9,7 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from local.settings import OF_AZURE
 from tests.local.host import PAGE, Host, client, running_host
+from tests.support.model_wire import ask_half_open
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,17 @@ async def test_a_client_that_leaves_ends_the_generator(
         return base in await get_json(http, f"{host.url}/closed")
 
     await eventually(closed, "closed")
+    await until_idle(http, host)
+
+
+@pytest.mark.parametrize("request_line", ["POST /stream/3?every=0.2", "GET /echo/a"])
+async def test_a_client_that_has_asked_and_sends_no_more_gets_its_answer(
+    host: Host, http: aiohttp.ClientSession, request_line: str
+) -> None:
+    head = f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    reply = await ask_half_open(host.url, head.encode())
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert reply.endswith((b"0\r\n\r\n", b"}"))
     await until_idle(http, host)
 
 
@@ -273,6 +286,28 @@ async def test_the_host_tells_the_app_where_it_runs(host: Host, http: aiohttp.Cl
     assert await get_json(http, f"{host.url}/environment/AZURE_FUNCTIONS_ENVIRONMENT") == "Development"
     name = await get_json(http, f"{host.url}/environment/WEBSITE_HOSTNAME")
     assert name == host.url.replace("http://127.0.0.1", "localhost")
+
+
+async def test_the_host_is_a_laptop_whatever_the_environment_says(http: aiohttp.ClientSession) -> None:
+    inherited = dict.fromkeys((*OF_AZURE, "AZURE_FUNCTIONS_ENVIRONMENT"), "Production")
+    with running_host(environment=inherited) as host:
+        found = [await get_json(http, f"{host.url}/environment/{name}") for name in OF_AZURE]
+        assert await get_json(http, f"{host.url}/environment/AZURE_FUNCTIONS_ENVIRONMENT") == "Development"
+    assert found == [None] * len(OF_AZURE)
+
+
+async def test_no_log_shows_a_query(http: aiohttp.ClientSession) -> None:
+    """A function key may stand in it."""
+    with running_host(["--verbose"]) as host:
+        for path in ("echo/a?code=s3cret", "fail?x=1&Code=s3cret", "nothing?code=s3cret"):
+            async with http.get(f"{host.url}/{path}"):
+                pass
+
+        async def logged() -> bool:
+            return "GET /echo/a?" in host.command.errors + host.command.output
+
+        await eventually(logged, "logged")
+        assert "s3cret" not in host.command.errors + host.command.output
 
 
 async def test_a_timer_runs_at_the_start_when_it_says_so(host: Host, http: aiohttp.ClientSession) -> None:

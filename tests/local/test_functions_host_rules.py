@@ -84,10 +84,3 @@ def test_a_name_between_percent_signs_is_a_setting(monkeypatch: pytest.MonkeyPat
     binding = '{"type": "timerTrigger", "name": "t", "schedule": "%SWEEP%", "other": "%ABSENT%"}'
     trigger = read_function("f", "1", [binding]).trigger
     assert (trigger["schedule"], trigger["other"]) == ("0 * * * * *", "%ABSENT%")
-
-
-def test_an_app_in_a_dev_container_is_not_deployed() -> None:
-    around = {"CONTAINER_NAME": "x", "CONTAINER_APP_NAME": "", "WEBSITE_SITE_NAME": "on purpose"}
-    present = around | host_environment({}, around, Path("/app"), 7071)
-    assert (present["CONTAINER_NAME"], present["WEBSITE_SITE_NAME"]) == ("", "on purpose")
-    assert "KUBERNETES_SERVICE_HOST" not in present

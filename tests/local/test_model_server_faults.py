@@ -1,6 +1,7 @@
 """The model stand-in's faults, and what it notices of a client that leaves."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -9,7 +10,16 @@ import aiohttp
 import pytest
 
 from local.model_server import expected_text, serve
-from tests.support.model_wire import ModelClient, finish_of, model_client, read_frames, text_of
+from tests.support.model_wire import (
+    AZURE,
+    ModelClient,
+    ask_half_open,
+    body,
+    finish_of,
+    model_client,
+    read_frames,
+    text_of,
+)
 
 
 @pytest.fixture
@@ -178,3 +188,13 @@ async def test_a_burst_without_end_leaves_room_for_others(model: ModelClient) ->
 async def drain(reply: Any) -> None:
     async for _ in reply.content.iter_any():
         pass
+
+
+@pytest.mark.parametrize("text", ["#chunks=5 #rate=20", "#chunks=3 #delay=300"])
+async def test_a_client_that_has_asked_and_sends_no_more_gets_its_answer(
+    model: ModelClient, text: str
+) -> None:
+    sent = json.dumps(body(text))
+    head = f"POST {AZURE} HTTP/1.1\r\nHost: x\r\napi-key: k\r\nContent-Length: {len(sent)}\r\n\r\n"
+    assert (await ask_half_open(model.url, (head + sent).encode())).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    await counts_become(model, open=0, finished=1)

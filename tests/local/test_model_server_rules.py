@@ -204,3 +204,26 @@ async def test_a_schema_that_cannot_be_filled_is_400(model: ModelClient, referen
     wanted = {"type": "json_schema", "json_schema": {"name": "tree", "schema": schema}}
     async with model.post("Plan a trip", response_format=wanted) as reply:
         assert reply.status == 400
+
+
+@pytest.mark.parametrize("days", ["99999999999999999999", "9" * 5000, "²"])
+async def test_a_plan_of_any_number_of_days_is_short(model: ModelClient, days: str) -> None:
+    asked = json.dumps({"message": "a trip", "days": days, "pois": [{"id": "x"}], "requirements": []})
+    wanted = {"type": "json_schema", "json_schema": {"name": "stage_plan", "schema": {}}}
+    async with model.post(asked, response_format=wanted, stream=False) as reply:
+        said = (await reply.json())["choices"][0]["message"]["content"]
+    assert len(json.loads(said)["items"][0]["days"]) in (1, 30)
+
+
+@pytest.mark.parametrize(
+    "kind", [{"type": "array", "minItems": 10**12}, {"type": "string", "minLength": 10**12}]
+)
+async def test_a_schema_that_asks_for_too_much_is_400(model: ModelClient, kind: dict[str, object]) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": kind}}
+    async with model.post("Plan a trip", response_format=wanted) as reply:
+        assert (reply.status, "1000" in await reply.text()) == (400, True)
+
+
+async def test_an_answer_in_one_piece_has_an_end(model: ModelClient) -> None:
+    async with model.post("#chunks=1000000 #size=1000000", stream=False) as reply:
+        assert (reply.status, "stream" in await reply.text()) == (400, True)

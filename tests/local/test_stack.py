@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,7 +17,7 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import KEY
 from local.stack import FolderTaken, PortTaken, bind_run, lock_folder
 from tests.local.host import client
-from tests.support.processes import SAMPLE_APP, Command, children_of, is_alive, wait_until
+from tests.support.processes import ROOT, SAMPLE_APP, Command, children_of, is_alive, wait_until
 from tests.support.stack import Stack
 
 NO_MODEL = "http://127.0.0.1:9/openai/v1"
@@ -112,9 +114,9 @@ def test_the_death_of_what_it_needs_ends_it_with_a_report(
     assert f"(pid {pid}) was killed by SIGKILL" in stack.errors
 
 
-def failure(*flags: str) -> str:
+def failure(*flags: str, storage: Sequence[str] = ("--memory",)) -> str:
     started = monotonic()
-    command = Command("local", ["--memory", "--model", NO_MODEL, *flags])
+    command = Command("local", [*storage, "--model", NO_MODEL, *flags])
     assert command.process.wait(timeout=30) == 1
     assert monotonic() - started < 10
     return command.errors
@@ -133,6 +135,48 @@ def test_a_busy_port_is_one_sentence() -> None:
         port = str(taken.getsockname()[1])
         errors = failure("--app", str(SAMPLE_APP), "--port", port)
     assert errors == f"Port {port} is already in use; choose another with --port.\n"
+
+
+def sparse(folder: Path, size: int) -> Path:
+    """A table file of that many bytes, which take no room."""
+    file = folder / "__azurite_db_table__.json"
+    with file.open("wb") as opened:
+        opened.truncate(size)
+    return file
+
+
+def test_storage_that_azurite_cannot_read_is_named(tmp_path: Path) -> None:
+    file = sparse(tmp_path, 529 * 1024**2)
+    errors = failure("--app", str(SAMPLE_APP), "--port", "0", storage=("--data", str(tmp_path)))
+    assert errors.startswith(f"{file} has 529 MB;")
+    assert ("make clean" in errors, "--data" in errors, errors.count("\n")) == (True, True, 1)
+
+
+def test_storage_that_grew_large_is_named_when_azurite_dies(tmp_path: Path) -> None:
+    command = Command(
+        "local", ["--data", str(tmp_path), "--port", "0", "--app", str(SAMPLE_APP), "--model", NO_MODEL]
+    )
+    try:
+        stack = Stack(command)
+        file = sparse(tmp_path, 300 * 1024**2)
+        os.kill(stack.azurite_pid, signal.SIGKILL)
+        assert command.process.wait(timeout=5) == 1
+        assert f"{file} has 300 MB;" in stack.errors
+    finally:
+        command.kill()
+
+
+@pytest.mark.parametrize("module", ["local", "local.functions_host", "local.model_server"])
+def test_outside_its_environment_it_says_what_to_do(module: str) -> None:
+    done = subprocess.run(  # -S leaves out every package that was installed
+        [sys.executable, "-S", "-m", module],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n"), "make run" in done.stderr) == (1, 2, True)
 
 
 def test_an_app_that_does_not_load_ends_it_and_shows_why(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chat.errors import AnswerTooLarge, BadProviderReply, ChatError
+from chat.errors import BadProviderReply, ChatError
 from chat.events import JSONObject, StageFinished, StageItem, StageStarted, TextDelta, TurnEvent, TurnStarted
 from chat.messages import MessageDraft, Session
 from chat.pipelines.trip import trip_planner
@@ -154,7 +154,7 @@ async def test_what_is_wrong_is_quoted_in_part() -> None:
 @virtual
 async def test_an_answer_that_does_not_end_is_ended() -> None:
     _, _, error = await run([100_000 * "[", *[100_000 * " "] * 10])
-    assert isinstance(error, AnswerTooLarge)
+    assert isinstance(error, BadProviderReply) and "characters" in error.message
 
 
 @virtual
@@ -182,6 +182,36 @@ async def test_results_of_an_earlier_turn_are_shown_again_and_not_asked_for() ->
     assert [each for each in events if isinstance(each, StageItem)] == [
         each for each in first if isinstance(each, StageItem)
     ]
+
+
+DAYS = [("99999999999999999999", 30), ("9" * 500, 30), ("31", 30), ("2", 2), ("²", 1), ("0", 1), ("three", 1)]
+
+
+@pytest.mark.parametrize(("said", "planned"), DAYS, ids=lambda value: str(value)[:20])
+@virtual
+async def test_a_trip_has_no_more_days_than_can_be_planned(said: str, planned: int) -> None:
+    intents = [INTENTS[0], {"intent": "set_days", "action": "set", "value": said}]
+    days: list[Any] = [{"day": day, "city": "Rome", "items": []} for day in range(1, planned + 1)]
+    events, provider, error = await run(
+        answer(intents), *GOOD[1:3], answer([{"title": "T", "summary": "S", "days": days}])
+    )
+    assert error is None
+    assert len(results(events)["plan"][0]["days"]) == planned
+    asked = json.loads(provider.requests[3].messages[-1].content)["days"]
+    assert asked == (str(planned) if planned > 1 else said)
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+@virtual
+async def test_an_answer_without_end_is_left_and_does_not_do(stage: int) -> None:
+    endless: Sequence[Line] = [
+        '{"items": [',
+        *('{"id": "rome-colosseum", "why": "old"},' * 10 for _ in range(2000)),
+    ]
+    events, provider, error = await run(*GOOD[:stage], endless, endless)
+    assert isinstance(error, BadProviderReply) and "characters" in error.message
+    assert len(provider.requests) == stage + 2
+    assert sum(isinstance(each, StageItem) for each in events) < 4000
 
 
 @virtual

@@ -29,6 +29,7 @@ class GenieService:
     error: str = ""
     refusal: tuple[int, str, str] | None = None  # status, code and message of every Genie call
     asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # space and question
+    hanging: bool = False  # no Genie call is answered
     looks: int = 0
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -67,6 +68,8 @@ class GenieService:
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if not request.path.startswith("/api/"):
             return await handler(request)
+        if self.hanging:
+            await asyncio.sleep(60)
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return _problem(403, "PERMISSION_DENIED", "Invalid access token.")
         return _problem(*self.refusal) if self.refusal else await handler(request)

@@ -1,9 +1,11 @@
 """Talks to the model stand-in without any SDK: requests as bytes and frames as they came."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -73,3 +75,15 @@ async def model_client(url: str) -> AsyncGenerator[ModelClient]:
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         yield ModelClient(session, url)
+
+
+async def ask_half_open(url: str, request: bytes) -> bytes:
+    """What comes back to a client that shuts its side down as soon as it has asked."""
+    where = urlsplit(url)
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write(request)
+        writer.write_eof()
+        reply = await reader.read()
+        writer.close()
+    return reply

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from chat.tools.base import ToolError
+from chat.tools.base import Caller, ToolError
 from chat.tools.function_tool import tool
 
 
@@ -97,6 +97,18 @@ async def test_arguments_arrive_as_their_types(arguments: str, said: str) -> Non
 async def test_bad_arguments_are_named(arguments: str, named: str) -> None:
     with pytest.raises(ToolError, match=named):
         await travel.run(arguments)
+
+
+async def test_a_function_that_asks_for_the_caller_is_given_it() -> None:
+    @tool
+    async def greet(word: str, caller: Caller) -> str:
+        """Greets."""
+        return f"{word}, {caller.user_id}"
+
+    assert list(greet.definition.parameters["properties"]) == ["word"]  # type: ignore[call-overload,arg-type]
+    assert await greet.run('{"word": "Hi"}', Caller("ann")) == "Hi, ann"
+    with pytest.raises(ToolError, match="caller"):
+        greet.read('{"word": "Hi", "caller": {"user_id": "bob"}}')
 
 
 async def test_a_function_that_is_not_async_runs_in_a_thread() -> None:

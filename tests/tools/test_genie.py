@@ -3,15 +3,17 @@
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from chat.providers.base import ToolCall
 from chat.tools import genie as module
-from chat.tools.base import ToolResult
+from chat.tools.base import Caller, ToolResult
 from chat.tools.genie import Genie, GenieAccess
 from chat.tools.registry import ToolRegistry
+from chat.tools.threads import SHARES, THREAD
 from tests.support.genie_service import CLIENT, TOKEN, GenieService, running_genie
 
 
@@ -134,6 +136,22 @@ async def test_a_turn_that_is_stopped_asks_no_more(service: GenieService) -> Non
     looks = service.looks
     await asyncio.sleep(0.05)
     assert service.looks == looks
+
+
+async def test_names_are_looked_up_while_many_questions_hang(service: GenieService) -> None:
+    await ask(GenieAccess(service.url, TOKEN))  # to import the SDK takes a while
+    service.hanging = True
+    tools = box(GenieAccess(service.url, TOKEN))
+    arguments = json.dumps({"space_id": "s1", "query": "?"})
+    asked = ToolCall("c", "execute_genie_query", arguments)
+    running = [asyncio.create_task(tools.run(asked, Caller(f"user{each % 20}"))) for each in range(60)]
+    await asyncio.sleep(0.5)
+    async with asyncio.timeout(1):
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    assert sum(each.name == THREAD for each in threading.enumerate()) <= SHARES.slots
+    for each in running:
+        each.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("space_id", ["", "../x", "a/b", "a?b", "x" * 65])

@@ -21,7 +21,7 @@ from chat.providers.base import (
     UsageReport,
 )
 from chat.providers.scripted import Line, ScriptedProvider
-from chat.tools.base import ToolBox, ToolResult
+from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.base import TurnContext, TurnRequest
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.grammar import Grammar
@@ -39,14 +39,16 @@ class Box(ToolBox):
 
     def __init__(self) -> None:
         self.ran: list[ToolCall] = []
+        self.callers: list[Caller] = []
         self.stopped: list[str] = []
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
         return tuple(ToolDefinition(name, "", {}) for name in ("say", "wait"))
 
-    async def run(self, call: ToolCall) -> ToolResult:
+    async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         self.ran.append(call)
+        self.callers.append(caller)
         if call.name == "wait":
             try:
                 await asyncio.sleep(float(call.arguments))
@@ -171,6 +173,13 @@ async def test_an_unknown_tool_is_an_output_for_the_model() -> None:
     found = await said(engine(calls(("c1", "dance", "{}")), ["Sorry"]))
     assert [each.is_error for each in found if isinstance(each, ToolOutput)] == [True]
     assert names(found)[-2:] == ["TextFinished", "StepFinished"]
+
+
+@virtual
+async def test_tools_are_told_for_whom_they_run() -> None:
+    box = Box()
+    await said(engine(calls(("c1", "say", "{}")), ["Done"], box=box))
+    assert box.callers == [Caller("ann")]
 
 
 @virtual

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 
+from local.pubsub_service.options import Handler
 from tests.local.pubsub.clients import CLIENTS, PLAIN, RELIABLE, Refused, connected, next_of
 from tests.local.pubsub.conftest import Answer, Event, Service, Upstream, running_service
 
@@ -187,3 +188,24 @@ async def test_a_handler_takes_the_events_of_its_pattern(
     await socket.send_json({"type": "event", "event": asked, "ackId": 1, "dataType": "text", "data": "x"})
     assert (await socket.receive_json(timeout=5))["success"] is taken
     await socket.close()
+
+
+async def test_a_handler_that_speaks_no_http_is_named_without_its_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 what?\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/events?code=s3cret"
+    async with server, running_service(handlers={"chat": [Handler(url, ("connected",), "none")]}) as service:
+        socket = await opened(service)
+        said = ""
+        async with asyncio.timeout(10):
+            while "was not taken" not in said:
+                said += capsys.readouterr().out
+                await asyncio.sleep(0.01)
+        await socket.close()
+    assert "s3cret" not in said

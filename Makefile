@@ -5,6 +5,7 @@ ARGS ?=
 PYTHON := .venv/bin/python
 SETUP := .venv/.installed node_modules/.installed
 COVERAGE := --cov=chat --cov-report=term:skip-covered --cov-fail-under=90
+SIDE_BY_SIDE := -n auto --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint bench clean
@@ -16,7 +17,7 @@ run: $(SETUP) ## Run everything on this machine, at http://127.0.0.1:7071
 	@exec $(PYTHON) -m local $(ARGS)
 
 test: $(SETUP) ## Run every test, with the coverage of chat/
-	@exec $(PYTHON) -m pytest $(COVERAGE) $(ARGS)
+	@exec $(PYTHON) -m pytest $(COVERAGE) $(SIDE_BY_SIDE) $(ARGS)
 
 lint: .venv/.installed ## Check format, lint and types
 	@.venv/bin/ruff format --check .

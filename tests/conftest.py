@@ -1,5 +1,7 @@
-"""The header of every test run, the rule for skips, and the fixtures that start processes."""
+"""The header of every test run, how tests run side by side, the rule for skips, and the fixtures that start
+processes."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -7,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from importlib.metadata import version
+from typing import IO
 
 import pytest
 
@@ -20,6 +23,9 @@ become_laptop(os.environ)  # for apps that tests make in this process
 TOOLS = ("nginx", "faketime", "chromium")
 TOOL_PATH = os.environ.get("PATH", "") + ":/usr/sbin"
 MISSING = "missing tool:"
+
+# Processes that run tests side by side under `make test`. Tests wait more than they work, so two cores carry more.
+WORKERS = 4
 
 
 def find_tool(name: str) -> str | None:
@@ -47,6 +53,44 @@ def _node_version() -> str:
 def _azurite_version() -> str:
     package = ROOT / "node_modules/azurite/package.json"
     return json.loads(package.read_text())["version"] if package.exists() else "missing"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None for single files and for what is picked by a word: they are done before workers have started."""
+    picked = config.option.keyword or all(".py" in each for each in config.args)
+    return 0 if picked else WORKERS
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers take whole files, in this order: those that wait long, the others, and at last what must be alone."""
+    if not _is_worker(config):
+        return
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    alone = {item for item in items if item.get_closest_marker("alone")}
+    for item in alone:
+        item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=lambda item: (item in alone, item.path not in long))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[IO[str]]:
+    """A file that each worker locks as long as it lives, together with the others."""
+    folder = tmp_path_factory.getbasetemp()
+    with ((folder.parent if _is_worker(request.config) else folder) / "workers").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file
+
+
+@pytest.fixture(autouse=True)
+def _alone(request: pytest.FixtureRequest, _workers: IO[str]) -> None:
+    """A test that is marked so begins when the other workers have ended."""
+    if request.node.get_closest_marker("alone"):
+        fcntl.flock(_workers, fcntl.LOCK_EX)
 
 
 @pytest.fixture(scope="session")

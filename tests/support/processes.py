@@ -71,7 +71,7 @@ class Command:
         """The words of each line of the output."""
         return [line.split() for line in self.output.splitlines()]
 
-    def wait_ready(self, seconds: float = 30) -> str:
+    def wait_ready(self, seconds: float = 90) -> str:
         """The URL of its `ready` line."""
 
         def ready() -> str | None:

@@ -10,7 +10,7 @@ from benchmarks.measure import resident_kb
 
 KILL_FIRST, KILL_EVERY = 30.0, 60.0
 FROZEN = (1.0, 10.0)
-BETWEEN = (15.0, 45.0)  # seconds in which a service is left alone
+BETWEEN = (10.0, 40.0)  # seconds in which a service is left alone
 SAMPLE = 1.0
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from benchmarks.chaos.facts import Facts, Violation, put_in_order
 from benchmarks.chaos.journal import read_journal
 from benchmarks.chaos.oracle import lost, streams, stuck, torn
-from benchmarks.chaos.oracle_sockets import ended_twice, heard_after_removal, never_ended, shown_twice
+from benchmarks.chaos.oracle_sockets import (
+    ended_twice,
+    heard_after_removal,
+    misread,
+    never_ended,
+    shown_twice,
+)
 from benchmarks.chaos.outcomes import Outcomes, memory_growth, outcomes
 from benchmarks.chaos.run import Size
 from benchmarks.report import Metric, table, verdict
@@ -20,6 +26,7 @@ METRICS = (
     Metric("streams", "HTTP streams, and readers who came back, without their one end", 0, limit=0),
     Metric("ended_twice", "sockets: a turn that ended twice", 0, limit=0),
     Metric("never_ended", "sockets: a turn that never ended", 0, limit=0),
+    Metric("misread", "sockets: an answer whose words are not those that are stored", 0, limit=0),
     Metric("removed", "sockets of people taken out that heard more", 0, limit=0),
     Metric("memory", "memory of the instance that lives on, last quarter to second: % more", 1, limit=5),
 )
@@ -36,6 +43,7 @@ def violations(facts: Facts) -> dict[str, list[Violation]]:
         "streams": streams,
         "ended_twice": ended_twice,
         "never_ended": never_ended,
+        "misread": misread,
         "removed": heard_after_removal,
     }
     return {key: list(check(facts)) for key, check in checks.items()}

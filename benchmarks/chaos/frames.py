@@ -19,6 +19,8 @@ class Seen:
     seq: Any = None
     code: str = ""
     marker: str = ""  # of an ack, whose request ids are markers
+    text: str = ""  # of a delta
+    offset: int | None = None  # where it belongs; None is behind what was said
 
 
 def see_chat(frame: Any) -> Seen | None:
@@ -31,7 +33,8 @@ def see_chat(frame: Any) -> Seen | None:
         case "chat_start":
             return Seen("start", turn, "", "", *where)
         case "chat_chunk":
-            return Seen("end" if payload.get("done") else "delta", turn, "", "", *where)
+            what, text = "end" if payload.get("done") else "delta", payload.get("text", "")
+            return Seen(what, turn, "", "", *where, text=text)
         case "chat_error" if turn:
             return Seen("end", turn, "", "", *where, code=payload.get("code", ""))
         case "chat_error":
@@ -46,7 +49,13 @@ def see_session(frame: Any) -> Seen | None:
         case "message_update":
             return _update(frame)
         case "message_delta":
-            return Seen("delta", frame.get("turn_id", ""), frame.get("message_id", ""))
+            return Seen(
+                "delta",
+                frame.get("turn_id", ""),
+                frame.get("message_id", ""),
+                text=frame["delta"],
+                offset=frame["offset"],
+            )
         case "connection_established":
             return Seen("welcome")
         case "ack":
@@ -66,7 +75,8 @@ def _update(frame: Mapping[str, Any]) -> Seen | None:
         # The placeholder of an answer: its turn has begun, and has the message's id.
         return Seen("message", identifier if role == "assistant" else "", identifier, role, *where)
     if action == "delta":
-        return Seen("delta", identifier, identifier, role, *where)
+        text, offset = frame["delta"], frame["offset"]
+        return Seen("delta", identifier, identifier, role, *where, text=text, offset=offset)
     if action in ENDED:
         return Seen("end", identifier, identifier, role, *where, code=error.get("code", action))
     return None

@@ -22,7 +22,8 @@ KINDS = {
     "admitted": "a member was let in again: session, user",
     "opened": "a socket is open and the app has answered on it: socket, session, user, dialect, protocol",
     "closed": "it is closed: socket, session, code, by (us, cut, service, end)",
-    "frame": "a frame on a socket: socket, session, user, what, turn, message, snapshot, seq, code, role",
+    "frame": "a frame on a socket: socket, session, user, what, turn, message, snapshot, seq, code, role, text "
+    "(of an end, what the socket showed; none where it saw no beginning)",
     "resume": "a socket asked to be shown a turn: socket, turn, after",
     "kill": "an instance was killed: instance, pid, began, until (when it was ready again)",
     "freeze": "a service stood still: who, pid, began, until",

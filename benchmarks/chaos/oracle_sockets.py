@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from benchmarks.chaos.facts import Facts, Violation
 from benchmarks.chaos.journal import Record
+from benchmarks.chaos.oracle import difference
 
 SOON = 1.0  # seconds: a socket that opens that close to the end of a turn need not see it
 LATE = (
@@ -37,7 +38,41 @@ def ended_twice(facts: Facts) -> Iterator[Violation]:
         for turn, count in ends.items():
             if count > 1 + _asked_again(facts, socket, turn):
                 where = (frames[0]["session"], turn, "", _named(facts, socket))
-                yield Violation("sockets", f"{count} terminal frames", *where)
+                again = sum(
+                    each["turn"] == turn and bool(each.get("snapshot")) for each in frames if _ends(each)
+                )
+                yield Violation("sockets", f"{count} terminal frames, {again} of them in snapshots", *where)
+
+
+def _ends(frame: Record) -> bool:
+    return frame["what"] == "end"
+
+
+def misread(facts: Facts) -> Iterator[Violation]:
+    """Who saw a turn end has seen the text that is stored, whole and nothing twice. Those who asked to be shown it
+    again are left out."""
+    for socket, frames in facts.frames.items():
+        opened = facts.opened.get(socket)
+        last = {each["turn"]: each for each in frames if each["what"] == "end"}
+        for turn, end in last.items():
+            answer = facts.stored.get(turn)
+            if not (opened and answer) or _asked_again(facts, socket, turn):
+                continue
+            late = facts.once_they_answer(opened["at"], SOON) > answer["ended"]
+            text = end.get("text")
+            if text is None and (late or not answer["content"]):
+                continue
+            if text is None or not _same(answer, text):
+                read = "nothing" if text is None else difference(text, answer["content"])
+                where = (opened["session"], turn, "", _named(facts, socket))
+                yield Violation("sockets", f"its words are not those that are stored: {read}", *where)
+
+
+def _same(answer: Record, text: str) -> bool:
+    """Of an instance that was killed the last words may have been seen, and not stored."""
+    if answer["status"] == "interrupted":
+        return text.startswith(answer["content"])
+    return text == answer["content"]
 
 
 def never_ended(facts: Facts) -> Iterator[Violation]:

@@ -17,6 +17,7 @@ from benchmarks.chaos.streams import open_door
 from benchmarks.chaos.users import keep_sockets, live
 from benchmarks.chaos.world import World
 
+SOCKETS = 2  # of each user at a time
 COUNTED = ("order", "acked", "segment", "frame", "kill", "freeze")
 
 
@@ -57,7 +58,7 @@ async def _run(stack: ChaosStack, journal: Journal, size: Size) -> None:
         world = World(door, journal, size.seed, size.users)
         await world.build()
         deeds = {asyncio.create_task(live(world, user), name=user) for user in world.users}
-        sockets = {asyncio.create_task(keep_sockets(world, user)) for user in world.users}
+        sockets = {asyncio.create_task(keep_sockets(world, user)) for user in world.users * SOCKETS}
         said = asyncio.create_task(_say_how_it_goes(journal))
         try:
             await Faults(stack, journal, size.seed).run(size.minutes * 60)

@@ -36,6 +36,7 @@ class RoomSocket:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._id = self._token = self._url = ""
         self._begun: set[str] = set()
+        self._texts: dict[str, str] = {}  # as a client shows them, by turn
         self._by, self._overheard, self._sequence = "service", 0, 0
 
     async def live(self, http: aiohttp.ClientSession, url: str, journal: Journal) -> None:
@@ -113,9 +114,18 @@ class RoomSocket:
 
     def _note(self, seen: Seen, journal: Journal) -> None:
         facts = {name: value for name, value in asdict(seen).items() if value not in ("", None, False)}
+        facts.pop("offset", None)
+        facts.pop("text", None)
+        if seen.what == "end" and seen.turn in self._begun:
+            facts["text"] = self._texts.pop(seen.turn, "")
         journal.note("frame", socket=self.name, session=self.session, user=self.user, **facts)
 
     def _follow(self, seen: Seen) -> None:
+        if seen.what == "delta":
+            # Offsets count UTF-16, and what the stand-in says is ASCII.
+            self._texts[seen.turn] = self._texts.get(seen.turn, "")[: seen.offset] + seen.text
+        elif seen.what == "start":
+            self._texts[seen.turn] = ""
         if seen.what == "end":
             self.running, self.last = "", seen.turn
         elif seen.turn:

@@ -64,7 +64,7 @@ def good() -> Journal:
     note(journal, "opened", 5, socket="s1", session=S, user="v", dialect="session", protocol="")
     order(journal)
     journal += [frame("message", message=QUESTION, turn="", role="user"), frame("message"), frame("delta")]
-    journal += [segment(), frame("end")]
+    journal += [segment(), frame("end", text=WORDS)]
     note(journal, "acked", 12, session=S, user="u", marker="u.1", message="", by="stream")
     note(journal, "over", 100)
     journal += [asked(), stored()]
@@ -134,6 +134,17 @@ def read(*segments: dict[str, Any]) -> Callable[[Journal], None]:
     def do(journal: Journal) -> None:
         drop(lambda each: each["kind"] == "segment")(journal)
         journal.extend(segments)
+
+    return do
+
+
+def shown(text: str | None) -> Callable[[Journal], None]:
+    """The socket showed this when the turn ended."""
+
+    def do(journal: Journal) -> None:
+        [end] = [each for each in journal if each.get("what") == "end"]
+        end.pop("text")
+        end.update({} if text is None else {"text": text})
 
     return do
 
@@ -214,6 +225,13 @@ BAD: dict[str, tuple[str, Callable[[Journal], None]]] = {
         drop(lambda each: each.get("what") == "end"),
     ),
     "no end for a socket that saw nothing at all": ("never_ended", add(OTHER_SOCKET)),
+    "a word twice on a socket": ("misread", shown("word1" + WORDS)),
+    "a hole on a socket": ("misread", shown(WORDS[5:])),
+    "an end without a beginning": ("misread", shown(None)),
+    "a word that was never said, by an instance that died": (
+        "misread",
+        lambda journal: (shown("word1 word3")(journal), answer(status="interrupted")(journal))[0],
+    ),
     "a word to somebody who was taken out": ("removed", add(removal(9), frame("delta", at=10.5))),
     "a word after the services answered again": (
         "removed",
@@ -257,8 +275,17 @@ GOOD: dict[str, Callable[[Journal], None]] = {
     ),
     "a refusal": read(segment(stream=False, status=409, turn="", ends=0, text="")),
     "a failure before the first word": read(segment(stream=False, status=503, ends=0, text="")),
+    "an end without a beginning, for who came late": lambda journal: (
+        shown(None)(journal),
+        change("opened", at=11.5)(journal),
+    )[0],
+    "words on a socket that died with their instance": lambda journal: (
+        shown(WORDS + " word6")(journal),
+        change("segment", text=WORDS, code="INTERRUPTED")(journal),
+        answer(status="interrupted", code="INTERRUPTED")(journal),
+    )[0],
     "a snapshot": add(frame("message", snapshot=True)),
-    "what a socket asked to see again": add(frame("message"), frame("end"), resume(0)),
+    "what a socket asked to see again": add(frame("message"), frame("end", text="word5"), resume(0)),
     "a socket that opened too late": add(OTHER_SOCKET | {"at": 11.5}),
     "a socket that closed too early": add(
         OTHER_SOCKET, {"at": 20, "kind": "closed", "socket": "s2", "session": S, "code": 1000, "by": "us"}

@@ -184,9 +184,17 @@ def test_a_follower_who_is_sent_away_does_not_know_the_end() -> None:
         ("chat", {"type": "chat_error", "payload": {"code": "FORBIDDEN"}}, "refused"),
         ("session", {"type": "connection_established"}, "welcome"),
         ("session", {"type": "message_update", "message": {"id": TURN}, "action": "new_message"}, "message"),
-        ("session", {"type": "message_update", "message": {"id": TURN}, "action": "delta"}, "delta"),
+        (
+            "session",
+            {"type": "message_update", "message": {"id": TURN}, "action": "delta", "delta": "a", "offset": 0},
+            "delta",
+        ),
         ("session", {"type": "message_update", "message": {"id": TURN}, "action": "failed"}, "end"),
-        ("session", {"type": "message_delta", "message_id": TURN, "turn_id": TURN}, "delta"),
+        (
+            "session",
+            {"type": "message_delta", "message_id": TURN, "turn_id": TURN, "delta": "a", "offset": 0},
+            "delta",
+        ),
         ("session", {"type": "error", "error_code": "FORBIDDEN"}, "refused"),
     ],
 )

@@ -133,7 +133,7 @@ def chaos_mode(given: argparse.Namespace) -> bool:
     try:
         journal = play(size)
     except Skipped as reason:
-        print(f"The stack cannot be started: {reason}", file=sys.stderr)
+        print(f"Broken off: {reason}", file=sys.stderr)
         return False
     facts = figures.read_facts(journal)
     found = figures.violations(facts)

@@ -1,12 +1,14 @@
 """What is done to the stack while it is used: one instance killed again and again, services that stand still."""
 
 import asyncio
+import contextlib
 import random
 import time
 
 from benchmarks.chaos.journal import Journal
 from benchmarks.chaos.stack import SURVIVOR, VICTIM, ChaosStack
 from benchmarks.measure import resident_kb
+from benchmarks.servers import Skipped
 
 KILL_FIRST, KILL_EVERY = 30.0, 60.0
 FROZEN = (1.0, 10.0)
@@ -22,21 +24,26 @@ class Faults:
         self._restarting: asyncio.Task[None] | None = None
 
     async def run(self, seconds: float) -> None:
-        """For that long. Nothing is frozen, and both instances answer, when it returns or is cancelled."""
+        """For that long. Nothing is frozen, and both instances answer, when it returns. Skipped when something died
+        by itself."""
         try:
-            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
-                group.create_task(self._kill())
-                group.create_task(self._measure())
-                for number, name in enumerate(self._stack.pids):
-                    group.create_task(self._freeze(name, random.Random(f"{self._seed} {name} {number}")))
-        except TimeoutError:
-            pass
+            await self._do_all(seconds)
+        except* (Skipped, ProcessLookupError, FileNotFoundError) as errors:
+            raise Skipped(f"something died that was not killed: {errors.exceptions[0]}") from None
         finally:
             for name in self._stack.pids:
                 self._stack.thaw(name)
         # The end does not break off a start: an instance that is half up would be in the way.
         if self._restarting is not None:
             await self._restarting
+
+    async def _do_all(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                group.create_task(self._kill())
+                group.create_task(self._measure())
+                for number, name in enumerate(self._stack.pids):
+                    group.create_task(self._freeze(name, random.Random(f"{self._seed} {name} {number}")))
 
     async def _kill(self) -> None:
         await asyncio.sleep(KILL_FIRST)

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +62,9 @@ async def _run(stack: ChaosStack, journal: Journal, size: Size) -> None:
         sockets = {asyncio.create_task(keep_sockets(world, user)) for user in world.users * SOCKETS}
         said = asyncio.create_task(_say_how_it_goes(journal))
         try:
-            await Faults(stack, journal, size.seed).run(size.minutes * 60)
+            await _until_over(Faults(stack, journal, size.seed).run(size.minutes * 60), deeds | sockets)
             world.over.set()
             journal.note("over")
-            _raise_failures(deeds | sockets)
             await settle(world, deeds)
             await take_stock(world)
             for each in [socket for open_ones in world.sockets.values() for socket in open_ones]:
@@ -76,11 +76,17 @@ async def _run(stack: ChaosStack, journal: Journal, size: Size) -> None:
             await asyncio.gather(said, *deeds, *sockets, return_exceptions=True)
 
 
-def _raise_failures(tasks: set[asyncio.Task[None]]) -> None:
-    """A fault of the driver is not to be taken for one of what it drives."""
-    for task in tasks:
-        if task.done() and (error := task.exception()):
-            raise error
+async def _until_over(faults: Coroutine[None, None, None], users: set[asyncio.Task[None]]) -> None:
+    """Users end when the faults have. One who fails before shows a fault of the driver, which is not to be taken for
+    one of what it drives."""
+    breaking = asyncio.create_task(faults)
+    try:
+        done, _ = await asyncio.wait({breaking, *users}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        breaking.cancel()
+        await asyncio.wait({breaking})
 
 
 async def _say_how_it_goes(journal: Journal) -> None:

@@ -117,7 +117,7 @@ class RoomSocket:
         facts.pop("offset", None)
         facts.pop("text", None)
         if seen.what == "end" and seen.turn in self._begun:
-            facts["text"] = self._texts.pop(seen.turn, "")
+            facts["text"] = self._texts.get(seen.turn, "")
         journal.note("frame", socket=self.name, session=self.session, user=self.user, **facts)
 
     def _follow(self, seen: Seen) -> None:

@@ -132,10 +132,7 @@ def _died_unwritten(facts: Facts, stored: Record, told: Sequence[Record], text: 
     """Readers at the instance that makes a turn get words before they are stored: when it is killed, what it said
     within the last flush (docs/architecture.md) is known to them alone."""
     killed = any(
-        each["instance"] == VICTIM
-        and each["how"] == "torn"
-        and facts.killed(VICTIM, each["began"], each["ended"])
-        for each in told
+        each["instance"] == VICTIM and facts.killed(VICTIM, each["began"], stored["ended"]) for each in told
     )
     return killed and stored["status"] == "interrupted" and text.startswith(stored["content"])
 

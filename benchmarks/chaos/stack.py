@@ -18,6 +18,8 @@ VICTIM, SURVIVOR = 0, 1
 SETTINGS = {
     # The mix makes the model fail on purpose: a breaker that opens for it would fail the others' turns as well.
     "CHAT_BREAKER_FAILURES": "1000000",
+    # Sessions soon are as long as they may get for the model, so that what a turn takes is the same all the time.
+    "CHAT_HISTORY_MESSAGES": "20",
     "AZURE_AI_FIRST_TOKEN_TIMEOUT_S": "20",
     "AZURE_AI_TOKEN_GAP_TIMEOUT_S": str(GAP),
 }

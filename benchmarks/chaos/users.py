@@ -42,8 +42,8 @@ async def ask_something(world: World, user: str) -> None:
     on_busy = world.dice.choice(BUSY)
     asked_at = time.time()
     answer = await ask(world, room, user, some_order(world.dice), on_busy=on_busy)
-    if on_busy == "interrupt" and answer.turn:
-        # What ran when it was asked was stopped for it: before the answer began, whose id names no time.
+    if on_busy == "interrupt":
+        # What ran when it was asked was stopped for it, whatever became of the answer.
         world.journal.note("cancel", session=room.id, turn="", began=asked_at, until=time.time(), by=user)
     if answer.turn and answer.how == "whole":
         room.questions[:] = [*room.questions[-4:], answer.turn]

@@ -216,6 +216,13 @@ BAD: dict[str, tuple[str, Callable[[Journal], None]]] = {
         "streams",
         read(segment(how="dropped", ends=0, text="word1"), segment(text=WORDS)),
     ),
+    "words that were not stored, and no instance was killed": (
+        "streams",
+        lambda journal: (
+            change("segment", instance=VICTIM)(journal),
+            answer(status="interrupted", content="word1")(journal),
+        )[0],
+    ),
     "a reader who missed a word": ("streams", change("segment", text=expected_text(4))),
     "an answer that is not there": ("streams", drop(lambda each: each.get("id") == TURN)),
     "two ends on a socket": ("ended_twice", add(frame("end"))),

@@ -93,6 +93,21 @@ async def _again(world: World, before: Segment) -> Segment:
         _note(world, segment)
 
 
+async def ask_with_key(world: World, room: Room, user: str, order: Order, patience: float) -> Segment:
+    """Ask, hear nothing for a moment, and ask the same again with the same Idempotency-Key at the other instance."""
+    marker, text = write_order(world, room, user, order)
+    path = f"/api/v1/chat/sessions/{room.id}/turns?dialect=delta"
+    options: dict[str, Any] = {"json": {"content": text}, "headers": {"idempotency-key": marker}}
+    instance = world.instance()
+    left = Segment(marker, room.id, user, "delta", instance, marker=marker)
+    leaving = asyncio.create_task(world.door.read(left, "POST", path, **options))
+    await asyncio.wait({leaving}, timeout=patience)
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    first = Segment(marker, room.id, user, "delta", 1 - instance, marker=marker)
+    return await read_on(world, first, asyncio.create_task(world.door.read(first, "POST", path, **options)))
+
+
 async def follow(world: World, room: Room, user: str, turn: str) -> Segment:
     """Read a turn from its beginning, as somebody who did not ask."""
     dialect = world.dice.choice(("delta", "chat"))
@@ -104,6 +119,7 @@ async def follow(world: World, room: Room, user: str, turn: str) -> Segment:
 async def regenerate(world: World, room: Room, user: str, message: str) -> Segment:
     dialect = world.dice.choice(("delta", "chat"))
     first = Segment(f"{user}.{world.number()}", room.id, user, dialect, world.instance())
+    world.journal.note("anew", session=room.id, message=message)
     path = f"/api/v1/chat/messages/{message}/regenerate"
     body = {"dialect": dialect}
     return await read_on(world, first, asyncio.create_task(world.door.read(first, "POST", path, json=body)))

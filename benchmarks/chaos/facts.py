@@ -49,6 +49,7 @@ class Facts:
     acked: list[Record] = field(default_factory=list[Record])
     refused: list[Record] = field(default_factory=list[Record])
     readers: dict[str, list[Record]] = field(default_factory=_by_socket)  # segments by reader
+    anew: list[Record] = field(default_factory=list[Record])
     cancels: list[Record] = field(default_factory=list[Record])
     removed: list[Record] = field(default_factory=list[Record])
     admitted: list[Record] = field(default_factory=list[Record])
@@ -112,6 +113,7 @@ def put_in_order(records: Iterable[Record]) -> Facts:
     lists = {
         "acked": facts.acked,
         "refused": facts.refused,
+        "anew": facts.anew,
         "cancel": facts.cancels,
         "removed": facts.removed,
         "admitted": facts.admitted,

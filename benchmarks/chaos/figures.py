@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.chaos.facts import Facts, Violation, put_in_order
 from benchmarks.chaos.journal import read_journal
-from benchmarks.chaos.oracle import lost, streams, stuck, torn
+from benchmarks.chaos.oracle import answered_twice, lost, streams, stuck, torn
 from benchmarks.chaos.oracle_sockets import (
     ended_twice,
     heard_after_removal,
@@ -22,6 +22,7 @@ from benchmarks.report import Metric, table, verdict
 METRICS = (
     Metric("lost", "messages that are lost, or there twice", 0, limit=0),
     Metric("shown_twice", "messages shown twice in a room", 0, limit=0),
+    Metric("answered_twice", "questions that were answered twice", 0, limit=0),
     Metric("stuck", "sessions stuck, or questions that nobody answers", 0, limit=0),
     Metric("streams", "HTTP streams, and readers who came back, without their one end", 0, limit=0),
     Metric("ended_twice", "sockets: a turn that ended twice", 0, limit=0),
@@ -39,6 +40,7 @@ def violations(facts: Facts) -> dict[str, list[Violation]]:
     checks = {
         "lost": lost,
         "shown_twice": shown_twice,
+        "answered_twice": answered_twice,
         "stuck": stuck,
         "streams": streams,
         "ended_twice": ended_twice,

@@ -17,6 +17,7 @@ KINDS = {
     "refused": "it was refused: session, user, marker, status, code",
     "unanswered": "nothing came back: session, user, marker, why",
     "segment": "one HTTP reply that was read: see streams.py",
+    "anew": "an answer is asked for once more: session, message (the question, or an answer to it)",
     "cancel": "a stop was accepted: session, turn ('' is the one that a message interrupted), began, until, by, status",
     "removed": "a member was taken out: session, user, began (of the request)",
     "admitted": "a member was let in again: session, user",

@@ -43,6 +43,20 @@ def _shows(frame: Record) -> bool:
     return frame["what"] == "message"
 
 
+def answered_twice(facts: Facts) -> Iterator[Violation]:
+    """A question has one answer, and one more for each time that another was asked for."""
+    asked: Counter[str] = Counter()
+    for each in facts.anew:
+        message = facts.stored.get(each["message"])
+        if message is not None:
+            asked[message["parent"] if message["role"] == "assistant" else message["id"]] += 1
+    answers = Counter(each["parent"] for each in facts.answers if each["parent"])
+    for question, count in answers.items():
+        if count > 1 + asked[question]:
+            what = f"{count} answers, and {asked[question]} times another was asked for"
+            yield Violation("answered twice", what, question.rpartition("-")[0], message=question)
+
+
 def stuck(facts: Facts) -> Iterator[Violation]:
     """After settling no session has a turn that runs, an answer that still streams, or a question that nobody
     answered; and each takes a new turn, which ends well."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks.chaos import frames
-from benchmarks.chaos.asking import ask, follow, regenerate, write_order
+from benchmarks.chaos.asking import ask, ask_with_key, follow, regenerate, write_order
 from benchmarks.chaos.orders import long, plain, some_order
 from benchmarks.chaos.sockets import HELLO, PROTOCOLS, RoomSocket, negotiate
 from benchmarks.chaos.world import Room, World
@@ -102,6 +102,13 @@ async def ask_anew(world: World, user: str) -> None:
         await regenerate(world, room, user, world.dice.choice(room.questions))
 
 
+async def ask_again(world: World, user: str) -> None:
+    """In a new session: a key counts for the newest turn of a session."""
+    room = await world.new_room(user)
+    world.others.append(room)
+    await ask_with_key(world, room, user, plain(world.dice), world.dice.uniform(0.01, 1.0))
+
+
 async def post(world: World, user: str) -> None:
     room = _room(world, user)
     marker, text = write_order(world, room, user, plain(world.dice), way="post")
@@ -164,7 +171,11 @@ async def take_out(world: World, user: str) -> None:
 async def keep_sockets(world: World, user: str) -> None:
     """Always one, in one of the user's sessions; now and then it is cut, or another is opened instead."""
     while not world.over.is_set():
-        room = world.dice.choice([each for each in world.rooms if user in (*each.writers(), *each.viewers)])
+        rooms = [
+            world.own[user],
+            *(each for each in world.shared if user in (*each.writers(), *each.viewers)),
+        ]
+        room = world.dice.choice(rooms)
         dialect = world.dice.choice(("chat", "session", "session"))
         url = await negotiate(world.door, user, room.id, dialect, world.instance())
         if not url:
@@ -213,6 +224,7 @@ MIX: tuple[tuple[Deed, int], ...] = (
     (ask_and_stop, 7),
     (follow_others, 8),
     (ask_anew, 5),
+    (ask_again, 3),
     (post, 6),
     (speak, 24),
     (take_out, 2),

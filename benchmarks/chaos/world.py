@@ -41,13 +41,14 @@ class World:
         self.users = [f"user{number:02}" for number in range(users)]
         self.own: dict[str, Room] = {}
         self.shared: list[Room] = []
+        self.others: list[Room] = []  # for one question each
         self.sockets: dict[str, list[RoomSocket]] = {user: [] for user in self.users}
         self.over = asyncio.Event()  # nothing new is asked from here on
         self._numbers: Iterator[int] = itertools.count(1)
 
     @property
     def rooms(self) -> list[Room]:
-        return [*self.own.values(), *self.shared]
+        return [*self.own.values(), *self.shared, *self.others]
 
     def number(self) -> int:
         return next(self._numbers)

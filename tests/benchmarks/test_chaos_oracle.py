@@ -92,6 +92,10 @@ def resume(after: int) -> dict[str, Any]:
     return {"at": 11, "kind": "resume", "socket": "s1", "session": S, "turn": TURN, "after": after}
 
 
+def anew(message: str) -> dict[str, Any]:
+    return {"at": 12, "kind": "anew", "session": S, "message": message}
+
+
 def removal(at: float) -> dict[str, Any]:
     return {"at": at, "kind": "removed", "session": S, "user": "v", "began": at}
 
@@ -174,6 +178,11 @@ BAD: dict[str, tuple[str, Callable[[Journal], None]]] = {
     "a placeholder came twice, and from later on it was asked for": (
         "shown_twice",
         add(frame("message"), resume(5)),
+    ),
+    "a question has two answers": ("answered_twice", add(stored(id="S-00000003"))),
+    "a question has three answers, and one more was asked for": (
+        "answered_twice",
+        add(stored(id="S-00000003"), stored(id="S-00000004"), anew(TURN)),
     ),
     "a turn runs for ever": ("stuck", change("session", running_turn=TURN)),
     "a session cannot be read": ("stuck", change("session", problem="it cannot be read whole")),
@@ -291,6 +300,7 @@ GOOD: dict[str, Callable[[Journal], None]] = {
         change("segment", text=WORDS, code="INTERRUPTED")(journal),
         answer(status="interrupted", code="INTERRUPTED")(journal),
     )[0],
+    "a second answer that was asked for": add(stored(id="S-00000003"), anew(TURN)),
     "a snapshot": add(frame("message", snapshot=True)),
     "what a socket asked to see again": add(frame("message"), frame("end", text="word5"), resume(0)),
     "a socket that opened too late": add(OTHER_SOCKET | {"at": 11.5}),

@@ -80,6 +80,7 @@ class World:
             )
             if reply is not None and reply.status == 201:
                 return Room(reply.body["id"], user)
+            await asyncio.sleep(0.5)
         raise RuntimeError("no session can be made")
 
     async def admit(self, room: Room, member: str, role: str) -> bool:

@@ -300,7 +300,12 @@ GOOD: dict[str, Callable[[Journal], None]] = {
         change("segment", text=WORDS, code="INTERRUPTED")(journal),
         answer(status="interrupted", code="INTERRUPTED")(journal),
     )[0],
-    "a second answer that was asked for": add(stored(id="S-00000003"), anew(TURN)),
+    "a second answer that was asked for": add(
+        stored(id="S-00000003"),
+        anew(TURN),
+        frame("message", turn="S-00000003", message="S-00000003"),
+        frame("end", turn="S-00000003", text=WORDS),
+    ),
     "a snapshot": add(frame("message", snapshot=True)),
     "what a socket asked to see again": add(frame("message"), frame("end", text="word5"), resume(0)),
     "a socket that opened too late": add(OTHER_SOCKET | {"at": 11.5}),

@@ -131,7 +131,8 @@ def _wait_ready(child: subprocess.Popen[bytes], out: Path) -> list[str]:
         if any(line.startswith("ready http") for line in lines):
             return lines
         time.sleep(0.05)
-    raise Skipped(f"what was to print {out} was not ready within {START_SECONDS} s")
+    what = f"not ready within {START_SECONDS} s" if child.poll() is None else "ended before it was ready"
+    raise Skipped(f"{out.stem}: {what}; {out.with_suffix('.log')} says why")
 
 
 def _environment_of(pid: int) -> dict[str, str]:

@@ -21,6 +21,7 @@ class Seen:
     marker: str = ""  # of an ack, whose request ids are markers
     text: str = ""  # of a delta
     offset: int | None = None  # where it belongs; None is behind what was said
+    whole: str | None = None  # of an end, the text where the frame has all of it
 
 
 def see_chat(frame: Any) -> Seen | None:
@@ -78,7 +79,8 @@ def _update(frame: Mapping[str, Any]) -> Seen | None:
         text, offset = frame["delta"], frame["offset"]
         return Seen("delta", identifier, identifier, role, *where, text=text, offset=offset)
     if action in ENDED:
-        return Seen("end", identifier, identifier, role, *where, code=error.get("code", action))
+        whole = None if message.get("truncated") else message.get("content")
+        return Seen("end", identifier, identifier, role, *where, code=error.get("code", action), whole=whole)
     return None
 
 

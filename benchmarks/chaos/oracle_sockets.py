@@ -49,7 +49,8 @@ def _ends(frame: Record) -> bool:
 
 
 def misread(facts: Facts) -> Iterator[Violation]:
-    """Who saw a turn end has seen the text that is stored, whole and nothing twice. Those who asked to be shown it
+    """Who saw a turn end has then the text that is stored, whole and nothing twice; the last frame may bring it, as in
+    dialect `session`. Those who asked to be shown it
     again are left out."""
     for socket, frames in facts.frames.items():
         opened = facts.opened.get(socket)

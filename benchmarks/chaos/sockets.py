@@ -114,9 +114,11 @@ class RoomSocket:
 
     def _note(self, seen: Seen, journal: Journal) -> None:
         facts = {name: value for name, value in asdict(seen).items() if value not in ("", None, False)}
-        facts.pop("offset", None)
-        facts.pop("text", None)
-        if seen.what == "end" and seen.turn in self._begun:
+        for name in ("offset", "text", "whole"):
+            facts.pop(name, None)
+        if seen.whole is not None:
+            facts["text"] = seen.whole
+        elif seen.what == "end" and seen.turn in self._begun:
             facts["text"] = self._texts.get(seen.turn, "")
         journal.note("frame", socket=self.name, session=self.session, user=self.user, **facts)
 

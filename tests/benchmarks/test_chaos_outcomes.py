@@ -205,6 +205,16 @@ def test_frames_are_read_in_both_dialects(dialect: str, frame: Any, what: str) -
         assert seen.turn == TURN
 
 
+def test_the_last_frame_of_a_room_brings_the_whole_text_unless_it_is_cut() -> None:
+    frame: dict[str, Any] = {"type": "message_update", "action": "completed"}
+    frame["message"] = {"id": TURN, "role": "assistant", "content": "word1"}
+    seen = READERS["session"](frame)
+    assert seen is not None and seen.whole == "word1"
+    frame["message"]["truncated"] = True
+    seen = READERS["session"](frame)
+    assert seen is not None and seen.whole is None
+
+
 def test_each_part_of_the_results_leaves_the_other_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,5 @@
-"""`python -m benchmarks`: measures all servers on the same streams; `python -m benchmarks memory`: 20,000 requests."""
+"""`python -m benchmarks`: measures all servers on the same streams; `python -m benchmarks memory`: 20,000 requests;
+`python -m benchmarks chaos`: the whole stack under a hostile mix."""
 
 import argparse
 import os
@@ -6,6 +7,8 @@ import sys
 from dataclasses import replace
 
 from benchmarks import report
+from benchmarks.chaos import figures
+from benchmarks.chaos.run import Size, play
 from benchmarks.clients import StreamFailed
 from benchmarks.scenarios import (
     QUICK,
@@ -17,7 +20,7 @@ from benchmarks.scenarios import (
     memory,
     start_up,
 )
-from benchmarks.servers import PROXIED, WORKER, Field, Server, running_field
+from benchmarks.servers import PROXIED, WORKER, Field, Server, Skipped, running_field
 from benchmarks.sockets import SMALL, Crowd, socket_goals, socket_table, sockets
 
 MEMORY_REQUESTS = 20_000
@@ -26,7 +29,7 @@ EVERYTHING = (*SCENARIOS, "start", "sockets")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("mode", nargs="?", choices=("speed", "memory"), default="speed")
+    parser.add_argument("mode", nargs="?", choices=("speed", "memory", "chaos"), default="speed")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter streams")
     parser.add_argument("--streams", type=int, help="paced streams at once (300)")
     parser.add_argument("--seconds", type=int, help="length of each (30)")
@@ -39,6 +42,10 @@ def arguments() -> argparse.Namespace:
         metavar="WHAT",
         help="some of: burst first paced start sockets",
     )
+    whole = Size()
+    parser.add_argument("--minutes", type=float, default=whole.minutes, help="of the mode chaos (10)")
+    parser.add_argument("--users", type=int, default=whole.users, help="of the mode chaos (50)")
+    parser.add_argument("--seed", type=int, default=whole.seed, help="of its dice (1)")
     return parser.parse_args()
 
 
@@ -120,13 +127,38 @@ def _worker(field: Field) -> Server:
     return by_name.get(WORKER) or by_name["ordinary app"]
 
 
+def chaos_mode(given: argparse.Namespace) -> bool:
+    """Whether everything held that must hold, whatever was done to the stack."""
+    size, crowd = Size(given.minutes, given.users, given.seed), report.crowd()
+    try:
+        journal = play(size)
+    except Skipped as reason:
+        print(f"Broken off: {reason}", file=sys.stderr)
+        return False
+    facts = figures.read_facts(journal)
+    found = figures.violations(facts)
+    rows = figures.goal_rows(facts, found)
+    tables = figures.tables(facts, size, rows)
+    print("\n\n".join((*tables, crowd)))
+    figures.show_violations(found, journal)
+    figures.show_others(facts)
+    if size.whole:
+        report.write_chaos(tables, crowd)
+    return facts.ended and all(row[-1] != "FAIL" for row in rows)
+
+
+MODES = {"speed": speed, "memory": memory_mode, "chaos": chaos_mode}
+
+
 def main() -> int:
     if not os.path.exists("/proc/self/stat"):
         print("The benchmarks read /proc, which only Linux has.", file=sys.stderr)
         return 2
     given = arguments()
-    kept = memory_mode(given) if given.mode == "memory" else speed(given)
-    return 0 if kept else 1
+    try:
+        return 0 if MODES[given.mode](given) else 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

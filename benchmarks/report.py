@@ -13,6 +13,7 @@ from benchmarks.scenarios import Figures, Sizes
 from benchmarks.servers import WORKER
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+CHAOS_HEADING = "# Results of `python -m benchmarks chaos`"
 PACKAGES = (
     "azure-functions-runtime",
     "azure-ai-inference",
@@ -162,12 +163,23 @@ def method(sizes: Sizes) -> str:
 
 
 def write_results(tables: Sequence[str], sizes: Sizes, crowd_before: str) -> None:
-    """`benchmarks/RESULTS.md`"""
+    """`benchmarks/RESULTS.md`, but for its last section."""
+    RESULTS.write_text(_pages("# Results of `make bench`", crowd_before, [method(sizes), *tables]) + _chaos())
+
+
+def write_chaos(tables: Sequence[str], crowd_before: str) -> None:
+    """The last section of `benchmarks/RESULTS.md`; what stands before it stays."""
+    before = RESULTS.read_text().removesuffix(_chaos()) if RESULTS.exists() else ""
+    RESULTS.write_text(before + "\n" * bool(before) + _pages(CHAOS_HEADING, crowd_before, tables))
+
+
+def _pages(heading: str, crowd_before: str, parts: Sequence[str]) -> str:
     day = datetime.now(UTC).date().isoformat()
-    parts = [
-        "# Results of `make bench`",
-        f"{day}. {machine()}.\n{versions()}.\n{crowd_before}",
-        method(sizes),
-        *tables,
-    ]
-    RESULTS.write_text("\n\n".join(part for part in parts if part) + "\n")
+    head = [heading, f"{day}. {machine()}.\n{versions()}.\n{crowd_before}"]
+    return "\n\n".join(part for part in (*head, *parts) if part) + "\n"
+
+
+def _chaos() -> str:
+    """The section that is there, with the empty line before it."""
+    _, found, rest = RESULTS.read_text().partition("\n" + CHAOS_HEADING) if RESULTS.exists() else ("", "", "")
+    return found + rest

@@ -150,6 +150,7 @@ class Turn:
     instance_id: str  # the instance whose lease the turn lives by
     started_at: datetime
     ended_at: datetime | None = None
+    ended_by: str = ""  # names whoever wrote the end of a turn that nobody made any more
     last_event: int = 0
     error: TurnError | None = None
     usage: Usage | None = None

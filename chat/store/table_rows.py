@@ -217,6 +217,7 @@ def turn_to_row(turn: Turn, seq: int) -> Entity:
         "pipeline": turn.pipeline,
         "dialect": turn.dialect,
         "nonce": turn.nonce,
+        "ended_by": turn.ended_by,
     }
     row |= json_chunked("wire", turn.wire) | json_chunked("attempts", list(turn.attempts))
     if turn.ended_at is not None:
@@ -249,6 +250,7 @@ def turn_from_row(row: Stored, etag: str) -> Turn:
         instance_id=row["instance_id"],
         started_at=moment(row["started_at"]),
         ended_at=moment(ended_at) if ended_at else None,
+        ended_by=row.get("ended_by", ""),
         last_event=row["last_event"],
         error=_error(row),
         usage=_usage(row),

@@ -4,7 +4,9 @@ Called by a follower or a start that finds a dead turn, and by a timer for those
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from chat.clock import Clock, iso
@@ -53,10 +55,11 @@ class TurnSweeper:
             events = await self._turns.read_events(turn)
             if events and events[-1].number == TERMINAL_NUMBER:
                 return  # it had ended when it was taken for dead
+            marked = replace(turn, ended_by=secrets.token_hex(8))
             placeholder = await self._conversations.load_message(turn.id)
             tail = _tail(turn, events, failure(error or Interrupted()))
             ending = make_ending(
-                turn,
+                marked,
                 placeholder,
                 events=[*events, *tail],
                 unflushed=tail,
@@ -66,7 +69,7 @@ class TurnSweeper:
             ending, ended = await end_storably(self._turns, ending, placeholder)
         except NotFound:
             return  # deleted meanwhile
-        if _outcome(ended) != _outcome(ending.ended):
+        if ended.ended_by != marked.ended_by:
             return  # somebody else wrote its end, and tells whoever has to know
         record("turn_abandoned", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
         self._on_ended(ended)
@@ -115,11 +118,6 @@ class TurnSweeper:
         if lease is None or lease.fenced:
             return True
         return lease.age > LEASE and await self._instances.fence(lease)
-
-
-def _outcome(turn: Turn) -> tuple[object, ...]:
-    """Instances that find the same turn dead write the same end, each at its own time."""
-    return turn.state, turn.error, turn.ended_at
 
 
 def _grammar_after(events: list[NumberedEvent]) -> Grammar:

@@ -201,7 +201,15 @@ def test_any_turn_survives(attempts: list[JSONObject], ended: bool, text: str) -
     turn = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", NOW, nonce=text, wire={"a": text})
     if ended:
         error, usage = TurnError("X", text, retryable=True), Usage(2**40, 3, estimated=True)
-        turn = replace(turn, state="failed", ended_at=NOW, error=error, usage=usage, attempts=tuple(attempts))
+        turn = replace(
+            turn,
+            state="failed",
+            ended_at=NOW,
+            ended_by="x",
+            error=error,
+            usage=usage,
+            attempts=tuple(attempts),
+        )
     assert turn_from_row(as_stored(turn_to_row(turn, 2)), "") == turn
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chat.dialects.base import Dialect, pieces
+from chat.dialects.base import Dialect, merged
 from chat.errors import ChatError
 from chat.events import (
     JSONObject,
@@ -14,6 +14,8 @@ from chat.events import (
     TurnStarted,
 )
 from chat.messages import Turn
+
+SHOWN = (TurnStarted, TextDelta, TurnFinished, TurnCancelled, TurnFailed)  # events that have a frame
 
 
 class ChatChunkEncoder:
@@ -45,16 +47,10 @@ def _encoder(turn: Turn) -> ChatChunkEncoder:
 
 
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
-    """`chat_start`, and a chunk with the text so far: who had a part of it begins anew."""
+    """`chat_start`, and the text so far in as few chunks as there can be: who had a part of it begins anew."""
     encoder = ChatChunkEncoder(turn.id)
-    texts = [each for each in events if isinstance(each.event, TextDelta)]
-    for numbered in events:
-        if not isinstance(numbered.event, TextDelta):
-            yield from encoder.encode(numbered)
-        elif numbered is texts[-1]:
-            text = "".join(each.event.text for each in texts if isinstance(each.event, TextDelta))
-            for piece in pieces(text):
-                yield from encoder.encode(NumberedEvent(numbered.number, TextDelta("", piece)))
+    for numbered in merged(each for each in events if isinstance(each.event, SHOWN)):
+        yield from encoder.encode(numbered)
 
 
 def _error(error: ChatError) -> JSONObject:

@@ -3,16 +3,17 @@
 from urllib.parse import quote
 
 from chat.app import ChatApp
+from chat.dialects.base import PIECE
 from chat.errors import ChatError, Forbidden, PushError, RateLimited, ShuttingDown, Unauthenticated
 from chat.events import JSONObject
+from chat.messages import Session
 from chat.pubsub.actions import act
 from chat.pubsub.frames import READERS
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
-from chat.push.base import group_of
+from chat.push.base import room_of
 from chat.rooms.attendance import show_members
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
-from chat.store.base import Join
 from chat.store.presence_base import Connection
 from chat.telemetry import record, record_error
 
@@ -43,7 +44,7 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         return await _connect(app, sockets, event)
     connection = _connection(app, event)
     if event.kind == "connected":
-        await _connected(app, sockets, connection, event.states.get("turn", ""))
+        await _connected(app, sockets, connection, event.states.get("seq", ""))
         return Said()
     if event.kind == "disconnected":
         await sockets.attendance.left(connection)
@@ -64,13 +65,13 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     )
     return Accepted(
         user_id=ticket.user_id,
-        groups=(group_of(session_id, ticket.dialect),),
+        groups=(room_of(session_id),) if app.dialects[ticket.dialect].room else (),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states={
             "session": session_id,
             "user": ticket.user_id,
             "dialect": ticket.dialect,
-            "turn": session.running_turn,
+            "seq": str(session.last_seq),
         },
     )
 
@@ -97,36 +98,52 @@ def _is(user_id: str, event: SocketEvent) -> bool:
     return event.user_id in (user_id, quote(user_id, safe=""), quote(user_id))
 
 
-async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:
-    """Show a socket who is there, and what is being said. `ran` is the turn that ran when it asked to connect."""
+async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, seq: str) -> None:
+    """Show a socket who is there, and what is being said. `seq` is the number of the last message when it asked to
+    connect."""
     present = await sockets.attendance.arrived(connection)
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
-    turn = None
     if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
         app.tasks.spawn(app.runner.waiting.answer(session.id))
-    if session.running_turn:
-        turn = await app.runner.look(connection.user_id, session.running_turn)
-    running: JSONObject | None = None
-    if turn is not None and turn.running:
-        text = await app.runner.text_so_far(connection.user_id, turn.id)
-        running = {
-            "id": turn.id,
-            "user_message_id": turn.user_message_id,
-            "text": text,
-            "user_id": turn.user_id,
-        }
     welcome: JSONObject = {
         "session_id": session.id,
         "user_id": connection.user_id,
         "connection_id": connection.id,
         "members": show_members(session, present),
-        "running_turn": running,
+        "running_turn": await _running(app, sockets, connection, session),
     }
-    for frame in app.dialects[connection.dialect].welcome(welcome):
-        await sockets.push.send_to_connection(connection.id, frame)
-    # Its own turn that began since then it saw from the beginning: what it sent went through the open socket.
-    if turn is not None and turn.running and (turn.id == ran or turn.user_id != connection.user_id):
-        await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect))
+    try:
+        for frame in app.dialects[connection.dialect].welcome(welcome):
+            await sockets.push.send_to_connection(connection.id, frame)
+    except PushError as error:
+        record("welcome_lost", connection_id=connection.id, code=error.code)
+    sockets.rooms.let_in(connection, session.running_turn or await _missed(app, connection, session, seq))
+
+
+async def _running(
+    app: ChatApp, sockets: Sockets, connection: Connection, session: Session
+) -> JSONObject | None:
+    """The turn that runs, as a room is told of it: with the beginning of its text. All of it comes with the turn."""
+    if not session.running_turn:
+        return None
+    turn = await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
+    if not (turn.running and app.dialects[connection.dialect].room):
+        return None
+    text = await sockets.texts.get(turn.id, lambda: app.runner.text_so_far(connection.user_id, turn.id))
+    about: JSONObject = {"id": turn.id, "user_message_id": turn.user_message_id, "user_id": turn.user_id}
+    if len(text) > PIECE:
+        return {**about, "text": text[:PIECE], "truncated": True}
+    return {**about, "text": text}
+
+
+async def _missed(app: ChatApp, connection: Connection, session: Session, seq: str) -> str:
+    """The turn that began and ended between the two events of a socket; "" when there is none."""
+    if not seq.isdecimal() or len(seq) > 9 or session.last_seq <= int(seq):
+        return ""
+    said = await app.conversations.list_messages(
+        connection.user_id, session.id, limit=9, after=int(seq), newest=True
+    )
+    return next((each.id for each in reversed(said) if each.role == "assistant"), "")
 
 
 async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: SocketEvent) -> Said:

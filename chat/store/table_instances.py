@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chat.errors import StoreConflict, StoreError
+from chat.events import TERMINAL_NUMBER
 from chat.store.base import InstanceLease, Join, LeaseLost, Mail
 from chat.store.table_client import Row, Table, key_range, quoted
 from chat.store.table_errors import RowChanged, RowMissing
 from chat.store.table_keys import escaped, unescaped
-from chat.store.table_properties import Entity, chunked, joined
+from chat.store.table_properties import Entity, chunked, integer, joined
 
 BEAT, CANCEL, JOIN, WATCH, BEYOND_MAIL = "beat", "mail-cancel-", "mail-join-", "mail-watch-", "mail."
 LEFT = "waiting"
@@ -78,7 +79,9 @@ class TableInstances:
         row = _keys(instance_id, f"{JOIN}{join.turn_id}-{escaped(join.connection_id)}")
         fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
         # -1 asks for what was said so far: a row has no null.
-        await self._instances.upsert(row | fields | {"after": -1 if join.after is None else join.after})
+        await self._instances.upsert(
+            row | fields | {"after": -1 if join.after is None else min(join.after, TERMINAL_NUMBER)}
+        )
 
     async def post_waiting(self, session_id: str) -> None:
         await self._instances.upsert({"PartitionKey": LEFT, "RowKey": session_id})
@@ -93,7 +96,7 @@ class TableInstances:
         beats = [row for row in rows if row.key == BEAT]
         mail = [row for row in rows if row.key != BEAT]
         await self._remove(mail)
-        joins = tuple(_join(row) for row in mail if row.key.startswith(JOIN))
+        joins = tuple(filter(None, (_join(row) for row in mail if row.key.startswith(JOIN))))
         lease = _lease(beats[0]) if beats else None
         return Mail(_named(mail, CANCEL), _named(mail, WATCH), joins, lease)
 
@@ -115,10 +118,16 @@ def _named(mail: Sequence[Row], prefix: str) -> frozenset[str]:
     return frozenset(row.key.removeprefix(prefix) for row in mail if row.key.startswith(prefix))
 
 
-def _join(row: Row) -> Join:
-    values = row.values
-    after = None if values["after"] < 0 else values["after"]
-    return Join(values["turn_id"], values["connection_id"], values["dialect"], after)
+def _join(row: Row) -> Join | None:
+    """None for what nobody can read: it must not cost the mail beside it."""
+    try:
+        values, after = row.values, integer(row.values["after"])
+        return Join(
+            values["turn_id"], values["connection_id"], values["dialect"], None if after < 0 else after
+        )
+    except (KeyError, TypeError, ValueError):
+        logger.warning("A mail could not be read: %s", row.key)
+        return None
 
 
 def _row(lease: InstanceLease) -> Entity:

@@ -30,7 +30,7 @@ from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
 
 SESSION = "0" * 25 + "A"
-STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": ""}
+STATES = {"session": SESSION, "user": "ann", "dialect": "session", "seq": "0"}
 
 
 @dataclass
@@ -77,7 +77,7 @@ async def scene() -> AsyncGenerator[Scene]:
 async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
     offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
     accepted = await scene.connect(await scene.ticket(), offers=offers)
-    assert accepted == Accepted("ann", (f"s.{SESSION}.session",), "json.reliable.webpubsub.azure.v1", STATES)
+    assert accepted == Accepted("ann", (f"s.{SESSION}",), "json.reliable.webpubsub.azure.v1", STATES)
     assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
     assert (await scene.connect(await scene.ticket())).subprotocol == ""
 

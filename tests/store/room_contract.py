@@ -1,6 +1,7 @@
 """The rules of what many people share, as suites like those of `contract.py`: members, waiting messages, presence."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from chat.errors import Forbidden, QueueFull, SessionNotFound, TurnNotFound, ValidationError
 from chat.messages import MemberRole, Session, WaitingMessage
 from chat.store.base import WAITING, Join, SessionChanges
-from chat.store.presence_base import Connection, Ticket
+from chat.store.presence_base import Connection, Person, Ticket
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
 
 
@@ -173,11 +174,40 @@ class PresenceContract:
             "c/1": ann,
             "c2": replace(bob, seen=NOW + timedelta(seconds=9)),
         }
-        assert await store.presence.leave(bob, NOW)
-        assert not await store.presence.leave(bob, NOW)
-        present = await store.presence.present(session.id)
-        assert present.connections == (ann,)
-        assert present.last_seen == {"bob/é": NOW}
+        note = store.presence.note
+        await note(session.id, "c/1", seen=NOW + timedelta(seconds=5))
+        await note(session.id, "c/1", joined=True)
+        for _ in range(2):
+            await store.presence.leave(bob)
+            await note(session.id, "c2", seen=NOW, joined=True)  # it is gone: nothing happens
+            assert await store.presence.find(session.id, "c2") is None
+        found = await store.presence.find(session.id, "c/1")
+        assert found is not None and found.joined
+        assert await store.presence.connections(session.id) == (
+            replace(ann, seen=NOW + timedelta(seconds=5), joined=True),
+        )
+
+    async def test_what_a_user_does_is_changed_by_one_at_a_time(self, store: Stores) -> None:
+        session = await new_session(store)
+        change = store.presence.change_person
+
+        def come(name: str) -> Callable[[Person], Person]:
+            return lambda person: replace(person, sockets={**person.sockets, name: True})
+
+        came = await asyncio.gather(*(change(session.id, "bob/é", come(f"c{n}")) for n in range(12)))
+        assert sorted(len(before.sockets) for before, _ in came) == list(range(12))
+        before, after = await change(session.id, "bob/é", lambda each: each)
+        assert before == after == Person({f"c{n}": True for n in range(12)})
+        left = Person({}, NOW, NOW)
+        assert await change(session.id, "bob/é", lambda _: left) == (before, left)
+        assert (await change(session.id, "bob/é", lambda each: each))[0] == left
+        assert (await store.presence.present(session.id)).last_seen == {"bob/é": NOW}
+
+        def refuse(_: Person) -> Person:
+            raise Forbidden
+
+        with pytest.raises(Forbidden):
+            await change(session.id, "bob/é", refuse)
 
     async def test_a_ticket_is_taken_until_it_is_forgotten(self, store: Stores) -> None:
         session = await new_session(store)

@@ -1,5 +1,7 @@
 """What the app does when a socket connects, speaks and leaves."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import quote
 
 from chat.app import ChatApp
@@ -19,6 +21,8 @@ from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.
 SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
+
+RECENT = timedelta(seconds=5)  # after the end of a turn, in which its last frames may be on their way
 
 
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
@@ -44,7 +48,7 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         return await _connect(app, sockets, event)
     connection = _connection(app, event)
     if event.kind == "connected":
-        await _connected(app, sockets, connection, event.states.get("seq", ""))
+        await _connected(app, sockets, connection, event.states)
         return Said()
     if event.kind == "disconnected":
         await sockets.attendance.left(connection)
@@ -71,6 +75,7 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
             "session": session_id,
             "user": ticket.user_id,
             "dialect": ticket.dialect,
+            "turn": session.running_turn,
             "seq": str(session.last_seq),
         },
     )
@@ -98,9 +103,10 @@ def _is(user_id: str, event: SocketEvent) -> bool:
     return event.user_id in (user_id, quote(user_id, safe=""), quote(user_id))
 
 
-async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, seq: str) -> None:
-    """Show a socket who is there, and what is being said. `seq` is the number of the last message when it asked to
-    connect."""
+async def _connected(
+    app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]
+) -> None:
+    """Show a socket who is there, and what is being said. `before` is how things stood when it asked to connect."""
     present = await sockets.attendance.arrived(connection)
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
@@ -117,7 +123,13 @@ async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, seq
             await sockets.push.send_to_connection(connection.id, frame)
     except PushError as error:
         record("welcome_lost", connection_id=connection.id, code=error.code)
-    sockets.rooms.let_in(connection, session.running_turn or await _missed(app, connection, session, seq))
+    ran = session.running_turn or await _missed(app, connection, session, before)
+    just_ended = app.clock.now() - session.updated_at < RECENT
+    if not ran and just_ended:
+        newest = await _answer(app, connection, session, after=0)
+        sockets.rooms.let_in(connection, newest, whole=False)
+    else:
+        sockets.rooms.let_in(connection, ran)
 
 
 async def _running(
@@ -136,12 +148,18 @@ async def _running(
     return {**about, "text": text}
 
 
-async def _missed(app: ChatApp, connection: Connection, session: Session, seq: str) -> str:
-    """The turn that began and ended between the two events of a socket; "" when there is none."""
+async def _missed(app: ChatApp, connection: Connection, session: Session, before: Mapping[str, str]) -> str:
+    """The turn that ended between the two events of a socket, be it that it began then, too; "" when there is none."""
+    seq = before.get("seq", "")
     if not seq.isdecimal() or len(seq) > 9 or session.last_seq <= int(seq):
-        return ""
+        return before.get("turn", "")
+    return await _answer(app, connection, session, after=int(seq))
+
+
+async def _answer(app: ChatApp, connection: Connection, session: Session, *, after: int) -> str:
+    """The newest answer, which has the id of its turn; "" when there is none."""
     said = await app.conversations.list_messages(
-        connection.user_id, session.id, limit=9, after=int(seq), newest=True
+        connection.user_id, session.id, limit=9, after=after, newest=True
     )
     return next((each.id for each in reversed(said) if each.role == "assistant"), "")
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from chat.errors import ChatError, EventsGone, NotFound
+from chat.events import TERMINAL_NUMBER
 from chat.messages import Turn
 from chat.store.base import ConversationStore, Join, TurnStore
 from chat.store.presence_base import Connection, PresenceStore
@@ -46,20 +47,23 @@ class Arrivals:
         self._conversations, self._turns = conversations, turns
         self._tasks = TaskSet()
 
-    def let_in(self, connection: Connection, turn_id: str) -> None:
-        """Show a socket a turn, and all that come after it; without a turn those alone. Returns at once."""
-        self._tasks.spawn(self._let_in(connection, turn_id))
+    def let_in(self, connection: Connection, turn_id: str, *, whole: bool) -> None:
+        """Show a socket a turn (or, if not `whole`, wait for its end), and all that come after it; without a turn those
+        alone. Returns at once."""
+        self._tasks.spawn(self._let_in(connection, turn_id, whole=whole))
 
     async def aclose(self) -> None:
         await self._tasks.close()
 
-    async def _let_in(self, connection: Connection, turn_id: str) -> None:
+    async def _let_in(self, connection: Connection, turn_id: str, *, whole: bool) -> None:
         for tries, pause in enumerate(LOOKS):
             try:
                 if tries:  # another one may run by now
                     session = await self._conversations.load_session(connection.session_id)
+                    whole = whole or bool(session.running_turn)
                     turn_id = session.running_turn or turn_id
-                if await self._is_in(connection, turn_id, by_maker=tries == 0):
+                join = Join(turn_id, connection.id, connection.dialect, None if whole else TERMINAL_NUMBER)
+                if await self._is_in(connection, join, by_maker=tries == 0):
                     return
             except NotFound:
                 return  # the session was deleted
@@ -70,20 +74,16 @@ class Arrivals:
             await asyncio.sleep(pause)
         record("socket_given_up", connection_id=connection.id)
 
-    async def _is_in(self, connection: Connection, turn_id: str, *, by_maker: bool) -> bool:
+    async def _is_in(self, connection: Connection, join: Join, *, by_maker: bool) -> bool:
         """Whether it is in, or gone. Else whoever can is asked to let it in, which takes a moment."""
         stored = await self._presence.find(connection.session_id, connection.id)
         if stored is None or stored.joined:
             return True
-        if turn_id:
+        if join.turn_id:
             try:
-                turn = await self._turns.load_turn(turn_id)
-                await self._door.show(turn, _join(connection, turn_id), by_maker=by_maker)
+                turn = await self._turns.load_turn(join.turn_id)
+                await self._door.show(turn, join, by_maker=by_maker)
                 return False
             except (EventsGone, NotFound):
                 pass  # there is nothing to show of it
         return await self._door.enter(connection.session_id, connection.dialect, connection.id)
-
-
-def _join(connection: Connection, turn_id: str) -> Join:
-    return Join(turn_id, connection.id, connection.dialect)

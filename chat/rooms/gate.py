@@ -74,6 +74,8 @@ class GroupGate:
                 await self._send(payload)
             while not (self._over and not self._joiners and not self._fetch()):
                 self._wake.clear()
+                if self._over and not self._fetch():
+                    self._joiners.release()
                 await self._joiners.show(self._seen)
                 if self._fetch():
                     await self._send_next()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from chat.dialects.base import Dialect, merged
 from chat.errors import PushError, PushRefused
-from chat.events import JSONObject, NumberedEvent
+from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Turn
 from chat.push.base import PushService, group_of
 from chat.rooms.patience import LONGEST
@@ -49,10 +49,13 @@ class Joiners:
         self._members = set(members)  # who was there from the start, or was shown the start
         self._waiting: dict[str, _Joiner] = {}
         self._showing: set[str] = set()
+        self._after_all: dict[
+            str, _Joiner
+        ] = {}  # who came after the end, which the group is still to be shown
         self._time = asyncio.get_running_loop().time
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting or self._after_all)
 
     @property
     def due(self) -> float:
@@ -62,9 +65,20 @@ class Joiners:
     def add(self, join: Join) -> None:
         """A socket that wants to see the turn. Whoever saw its start, or is about to, needs no other."""
         name = join.connection_id
-        if join.after is None and (name in self._members or name in self._showing or name in self._waiting):
+        joiner = _Joiner(join, self._time() + JOINABLE)
+        known = name in self._members or name in self._showing or name in self._waiting
+        if join.after is None and known:
             return
-        self._waiting[name] = _Joiner(join, self._time() + JOINABLE)
+        if join.after is not None and join.after >= TERMINAL_NUMBER:
+            if not known:
+                self._after_all[name] = joiner
+            return
+        self._waiting[name] = joiner
+
+    def release(self) -> None:
+        """The group was shown all there is: those who came after it are let in."""
+        self._waiting |= self._after_all
+        self._after_all.clear()
 
     async def enter(self, coming: Sequence[str]) -> None:
         """Put sockets into the group before it is shown anything. Who cannot be yet will ask, or is asked again."""

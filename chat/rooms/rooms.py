@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from chat.dialects.base import Dialect
 from chat.dialects.message_update import show_briefly
 from chat.errors import ChatError, EventsGone, PushRefused
-from chat.events import JSONObject
+from chat.events import TERMINAL_NUMBER, JSONObject
 from chat.messages import Message, Turn
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.arrivals import Arrivals
@@ -116,9 +116,10 @@ class Rooms(TurnWatcher):
         else:
             await self._show_ended(join)
 
-    def let_in(self, connection: Connection, turn_id: str = "") -> None:
-        """A socket is open: show it a turn, if one is named, and then what comes. Returns at once."""
-        self._arrivals.let_in(connection, turn_id)
+    def let_in(self, connection: Connection, turn_id: str = "", *, whole: bool = True) -> None:
+        """A socket is open: show it a turn, if one is named, or else (not `whole`) nothing of that turn, whose end may
+        be on its way to others; and then what comes. Returns at once."""
+        self._arrivals.let_in(connection, turn_id, whole=whole)
 
     async def enter(self, session_id: str, dialect: str, connection_id: str) -> bool:
         """Show a socket what comes from now on. False when it is not there. PushError, StoreUnavailable."""
@@ -236,7 +237,8 @@ class Rooms(TurnWatcher):
         """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is."""
         turn = await self._turns.load_turn(join.turn_id)
         stored = await self._presence.find(turn.session_id, join.connection_id)
-        if join.after is None and stored is not None and stored.joined:
+        coming = join.after in (None, TERMINAL_NUMBER)
+        if coming and stored is not None and stored.joined:
             return  # asked twice
         events = await self._turns.read_events(turn)
         if not events:
@@ -244,7 +246,7 @@ class Rooms(TurnWatcher):
         for payload in shown_to(turn, self._dialects[join.dialect], events, join):
             with suppress(PushRefused):  # what comes after it is not refused
                 await self._push.send_to_connection(join.connection_id, await self._filled(payload))
-        if join.after is None:
+        if coming:
             await self.enter(turn.session_id, join.dialect, join.connection_id)
 
     async def _tell_end(self, turn: Turn) -> None:

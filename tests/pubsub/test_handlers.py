@@ -30,7 +30,7 @@ from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
 
 SESSION = "0" * 25 + "A"
-STATES = {"session": SESSION, "user": "ann", "dialect": "session", "seq": "0"}
+STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": "", "seq": "0"}
 
 
 @dataclass

@@ -80,7 +80,7 @@ class TableInstances:
         fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
         # -1 asks for what was said so far: a row has no null.
         await self._instances.upsert(
-            row | fields | {"after": -1 if join.after is None else min(join.after, TERMINAL_NUMBER)}
+            row | fields | {"after": -1 if join.after is None else max(0, min(join.after, TERMINAL_NUMBER))}
         )
 
     async def post_waiting(self, session_id: str) -> None:

@@ -19,6 +19,7 @@ from chat.errors import (
 )
 from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
+from chat.push.base import room_of
 from chat.rooms.attendance import Attendance
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
@@ -147,6 +148,15 @@ async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: 
     frame = await scene.say({"type": "chat", "payload": {"text": "Hi"}}, dialect="chat")
     assert frame["type"] == "chat_error"
     assert "secrets" not in orjson.dumps(frame).decode()
+
+
+async def test_a_viewer_does_not_type(scene: Scene) -> None:
+    await scene.store.set_member("ann", SESSION, "vera", "viewer")
+    scene.push.groups[room_of(SESSION)].append("watcher")
+    for kind in ("typing_start", "typing_stop"):
+        assert (await scene.say({"type": kind}, user="vera"))["error_code"] == "FORBIDDEN"
+        assert await scene.say({"type": kind}) is None
+    assert [each["user_id"] for each in scene.push.seen["watcher"]] == ["ann", "ann"]
 
 
 async def test_a_message_that_is_too_long_is_refused(scene: Scene) -> None:

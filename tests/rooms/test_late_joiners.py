@@ -119,7 +119,7 @@ def _app(link: Link, push: FakePush, clock: VirtualClock, scripts: Any, per_user
         dialects=DIALECTS,
         authenticators=(),
         check_store=check_store,
-        model_states=lambda: {},
+        model_states=dict,
         close=runner.drain,
         sockets=Sockets(push, store, rooms, attendance, FloodGuard(clock.monotonic)),
     )
@@ -214,7 +214,7 @@ async def test_a_socket_is_let_in_although_the_maker_dies_before_it_reads_its_ma
         await here.open("late")
         await asyncio.sleep(60)
         assert here.ends("late") <= 1
-        assert [each["type"] for each in here.push.seen["late"]][0] == "chat_start"
+        assert here.push.seen["late"][0]["type"] == "chat_start"
         assert here.push.seen["late"][-1]["type"] == "chat_error"
         here.links[0].thaw()
 

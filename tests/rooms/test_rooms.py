@@ -12,7 +12,7 @@ from chat.messages import WaitingMessage
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of, room_of
 from chat.rooms.attendance import STALE, TYPING, Attendance, show_members
-from chat.rooms.rooms import Rooms
+from chat.rooms.rooms import BEHIND, Rooms
 from chat.store.base import Join, SessionDraft
 from chat.store.presence_base import Connection, Ticket
 from chat.turns.base import TurnRequest
@@ -405,3 +405,38 @@ async def test_members_are_shown_with_their_presence() -> None:
         False,
         True,
     )
+
+
+@virtual
+async def test_a_piece_of_mail_that_makes_no_sense_costs_nothing_else() -> None:
+    here = await world()
+    maker = here.instance(lines(20, 0.1))
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    lease = live.turn.instance_id
+    for turn_id, dialect, after in (
+        (live.turn.id, "nothing", None),
+        (live.turn.id, "chat", 2**70),
+        (live.turn.id, "chat", -(2**70)),
+        ("nothing", "chat", 1),
+        ("", "", 1),
+    ):
+        await here.store.post_join(lease, Join(turn_id, f"c{dialect}{after}", dialect, after))
+    await here.store.post_cancel(lease, live.turn.id)
+    await asyncio.sleep(1)
+    assert (await here.store.load_turn(live.turn.id)).state == "cancelled"
+
+
+@virtual
+async def test_ends_that_wait_for_the_service_do_not_pile_up_for_ever() -> None:
+    here = await world()
+    instance = here.instance(*([["done"]] * 520))
+    await here.socket("first", "chat")
+    here.push.fail_next("send_to_group", PushError(), times=1_000_000)
+    for number in range(BEHIND + 20):
+        await instance.runner.start(ask(str(number), session_id=SESSION))
+        await asyncio.sleep(0.2)
+    assert len(instance.rooms._live) <= BEHIND + 1  # pyright: ignore[reportPrivateUsage]
+    here.push.failures.clear()
+    await asyncio.sleep(30)
+    assert len({each["turn_id"] for each in here.push.seen["first"] if each["payload"].get("done")}) == BEHIND

@@ -236,3 +236,12 @@ class PresenceContract:
         mail = await store.instances.take_mail("i1")
         assert sorted(mail.joins, key=lambda each: each.connection_id) == joins
         assert (await store.instances.take_mail("i1")).joins == ()
+
+    async def test_an_absurd_number_costs_nobody_their_mail(self, store: Stores) -> None:
+        await store.instances.register("i1")
+        for number, after in enumerate((2**31, 2**70, -(2**70))):
+            await store.instances.post_join("i1", Join("s-00000002", f"c{number}", "chat", after))
+        await store.instances.post_cancel("i1", "s-00000004")
+        mail = await store.instances.take_mail("i1")
+        assert mail.cancels == {"s-00000004"}
+        assert {each.connection_id for each in mail.joins} == {"c0", "c1", "c2"}

@@ -63,10 +63,10 @@ class Attendance:
 
     async def arrived(self, connection: Connection) -> Presence:
         """The socket is open. Who is there, with it."""
-        before, _ = await self._change(connection, lambda person: _with(person, connection.id, is_open=True))
+        before, after = await self._change(connection, lambda person: _opened(person, connection.id))
         present = await self._roll.present(connection.session_id)
         others = [each for each in present.connections if each.id != connection.id]
-        if not before.online:
+        if after.online and not before.online:
             await self._tell_of(connection, "user_joined", len(others) + 1)
         if len(others) + 1 >= NEAR * self._per_session:
             await self.notice(connection.id, "warning", "This session is close to its limit of connections.")
@@ -275,8 +275,9 @@ class Attendance:
         return lives
 
 
-def _with(person: Person, name: str, *, is_open: bool) -> Person:
-    return replace(person, sockets={**person.sockets, name: is_open})
+def _opened(person: Person, name: str) -> Person:
+    """With an open socket, unless that has left by now: its two events may overtake each other."""
+    return replace(person, sockets={**person.sockets, name: True}) if name in person.sockets else person
 
 
 def _without(person: Person, name: str, seen: datetime | None) -> Person:

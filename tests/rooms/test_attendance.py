@@ -166,3 +166,15 @@ async def test_nobody_types_who_has_left() -> None:
         "typing_indicator",
         "user_left",
     ]
+
+
+@virtual
+async def test_a_socket_whose_end_overtakes_its_beginning_has_left() -> None:
+    here = Place()
+    ticket = Ticket("t", SESSION, "bob", "session", START)
+    connection = await here.both[0].admit(ticket, "b")
+    await here.both[1].left(connection)
+    await here.both[0].arrived(connection)
+    assert here.seen == []
+    assert await here.open("c", at=0)
+    assert here.seen == [("user_joined", None)]

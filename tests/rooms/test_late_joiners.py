@@ -169,13 +169,14 @@ def test_whoever_comes_whenever_prints_the_answer_once_and_its_end_once(seed: in
 @virtual
 async def test_a_page_that_connects_and_posts_at_the_same_moment_sees_all_of_its_answer() -> None:
     for step in range(40):
-        async with world(lines(5, 0.05)) as here:
+        async with world(lines(30, 0.005)) as here:
             opening = asyncio.create_task(here.open("page", at=1, opening=0.1))
             await asyncio.sleep(step * 0.005)
             await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
             await opening
             await asyncio.sleep(10)
-            assert (here.text("page"), here.ends("page")) == (words(5), 1), step
+            assert (here.text("page"), here.ends("page")) == (words(30), 1), step
+            assert [each["type"] for each in here.push.seen["page"]].count("chat_start") == 1
 
 
 @virtual

@@ -14,7 +14,7 @@ from chat.push.base import group_of, room_of
 from chat.rooms.attendance import STALE, TYPING, Attendance, show_members
 from chat.rooms.rooms import BEHIND, Rooms
 from chat.store.base import Join, SessionDraft
-from chat.store.presence_base import Connection, Ticket
+from chat.store.presence_base import Connection, Person, Ticket
 from chat.turns.base import TurnRequest
 from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
@@ -73,6 +73,9 @@ class World:
         now = self.clock.now()
         connection = Connection(name, SESSION, user, dialect, now, now, joined=not late)
         await self.store.enter(connection)
+        await self.store.change_person(
+            SESSION, user, lambda person: Person({**person.sockets, name: False}, person.seen)
+        )
         if not late:
             self.push.groups[group_of(SESSION, dialect)].append(name)
         if dialect == "session":

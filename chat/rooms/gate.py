@@ -11,7 +11,7 @@ from chat.events import JSONObject, NumberedEvent
 from chat.messages import Turn
 from chat.push.base import PushService, group_of
 from chat.rooms.joiners import Fill, Joiners
-from chat.rooms.patience import patiently
+from chat.rooms.resending import patiently
 from chat.store.base import Join
 from chat.telemetry import record
 from chat.turns.feed import EventFeed

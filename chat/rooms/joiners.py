@@ -9,7 +9,7 @@ from chat.errors import PushError, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Turn
 from chat.push.base import PushService, group_of
-from chat.rooms.patience import LONGEST
+from chat.rooms.resending import LONGEST
 from chat.store.base import Join
 from chat.telemetry import record
 

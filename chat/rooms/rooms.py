@@ -1,6 +1,7 @@
 """The rooms of this process: turns on their way to sockets, and frames about everything else that happens."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -160,8 +161,11 @@ class Rooms(TurnWatcher):
             except ChatError as error:
                 record("room_not_opened", turn_id=live.started.turn.id, code=error.code)
                 continue
-            for name in {each.dialect for each in watching} & self._dialects.keys():
-                self._gate(live, name, [each for each in watching if each.dialect == name])
+            by_dialect = defaultdict[str, list[Connection]](list)
+            for each in watching:
+                by_dialect[each.dialect].append(each)
+            for name in by_dialect.keys() & self._dialects.keys():
+                self._gate(live, name, by_dialect[name])
             break
         joins, live.joins = live.joins or {}, None
         for join in joins.values():

@@ -1,6 +1,5 @@
 """Who is in a room: sockets that come and go, and who types."""
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,11 +11,11 @@ from chat.messages import Session
 from chat.push.base import PushService
 from chat.rooms.roll import RollCall
 from chat.rooms.rooms import Rooms
+from chat.rooms.typists import Typists
 from chat.store.presence_base import Connection, Person, Presence, PresenceStore, Ticket
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 
-TYPING = 5.0  # seconds after which nobody types any more who did not say so again
 SEEN = 60.0  # seconds between two notes that a socket lives
 STALE = timedelta(minutes=10)  # without a note, after which the service is asked whether a socket lives
 NEAR = 0.9  # of the sockets that a session may have, from which on those who come are told
@@ -41,7 +40,7 @@ class Attendance:
         self._presence, self._rooms, self._push, self._clock = presence, rooms, push, clock
         self._per_session, self._per_user = per_session, per_user
         self._roll = RollCall(presence, clock)
-        self._typing: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._typists = Typists(presence, rooms, clock)
         self._noted: dict[str, float] = {}  # by connection, when it was last noted
         self._swept: dict[str, float] = {}  # by session, when old tickets were last removed
         self._haunted: set[str] = set()  # sessions in which ghosts are being looked for
@@ -84,7 +83,7 @@ class Attendance:
         if before.online and not after.online:
             present = await self._roll.present(connection.session_id)
             if before.types_until is not None and before.types_until > now:
-                await self._tell_typing(connection.session_id, connection.user_id, False)
+                await self._typists.tell(connection.session_id, connection.user_id, False)
             await self._tell_of(connection, "user_left", len(present.connections))
         if connection.id in before.sockets:
             await self._forget_tickets(connection.session_id)
@@ -100,21 +99,8 @@ class Attendance:
             del self._noted[next(iter(self._noted))]
 
     async def typing(self, session_id: str, user_id: str, *, is_typing: bool) -> None:
-        """Tell the others that somebody types; they are told that it ended after TYPING seconds at the latest. Which
-        process hears the beginning and which the end does not matter. Lost when the store is away."""
-        now = self._clock.now()
-        until = now + timedelta(seconds=TYPING) if is_typing else None
-        try:
-            before, _ = await self._presence.change_person(
-                session_id, user_id, lambda person: replace(person, types_until=until)
-            )
-        except ChatError as error:
-            record("typing_lost", session_id=session_id, code=error.code)
-            return
-        self._look_later(session_id, user_id, is_typing=is_typing)
-        typed = before.types_until is not None and before.types_until > now
-        if is_typing != typed:
-            await self._tell_typing(session_id, user_id, is_typing)
+        """Tell the others that somebody types, or does no more."""
+        await self._typists.heard(session_id, user_id, is_typing=is_typing)
 
     async def notice(self, connection_id: str, level: str, text: str) -> None:
         """A word to one socket. Lost when the service is away."""
@@ -144,8 +130,7 @@ class Attendance:
                 await self.notice(each.id, level, text)
 
     async def aclose(self) -> None:
-        for timer in self._typing.values():
-            timer.cancel()
+        await self._typists.aclose()
         await self._tasks.close()
         await self._roll.aclose()
 
@@ -209,37 +194,6 @@ class Attendance:
     async def _tell_of(self, connection: Connection, kind: str, count: int) -> None:
         frame: JSONObject = {"type": kind, "user_id": connection.user_id, "connection_count": count}
         await self._rooms.tell(connection.session_id, frame, but_user=connection.user_id)
-
-    async def _tell_typing(self, session_id: str, user_id: str, is_typing: bool) -> None:
-        frame: JSONObject = {"type": "typing_indicator", "user_id": user_id, "is_typing": is_typing}
-        await self._rooms.tell(session_id, frame, but_user=user_id)
-
-    def _look_later(self, session_id: str, user_id: str, *, is_typing: bool) -> None:
-        """Whether they still type. A little later than they said: clocks differ by that much in one process."""
-        timer = self._typing.pop((session_id, user_id), None)
-        if timer is not None:
-            timer.cancel()
-        if is_typing:
-            self._typing[session_id, user_id] = asyncio.get_running_loop().call_later(
-                TYPING + 0.05, lambda: self._tasks.spawn(self._stop_typing(session_id, user_id))
-            )
-
-    async def _stop_typing(self, session_id: str, user_id: str) -> None:
-        """Unless they went on meanwhile, at any instance: who told that then tells the end, too."""
-        self._typing.pop((session_id, user_id), None)
-        now = self._clock.now()
-
-        def stop(person: Person) -> Person:
-            over = person.types_until is not None and person.types_until <= now
-            return replace(person, types_until=None) if over else person
-
-        try:
-            before, after = await self._presence.change_person(session_id, user_id, stop)
-        except ChatError as error:
-            record("typing_lost", session_id=session_id, code=error.code)
-            return
-        if before != after:
-            await self._tell_typing(session_id, user_id, False)
 
     async def _note(self, connection: Connection) -> None:
         try:

@@ -6,8 +6,9 @@ from collections import Counter
 from chat.app import DIALECTS
 from chat.errors import TooManyConnections
 from chat.push.base import room_of
-from chat.rooms.attendance import TYPING, Attendance
+from chat.rooms.attendance import Attendance
 from chat.rooms.rooms import Rooms
+from chat.rooms.typists import TYPING
 from chat.store.presence_base import Connection, Ticket
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore

@@ -11,8 +11,9 @@ from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnecti
 from chat.messages import WaitingMessage
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of, room_of
-from chat.rooms.attendance import STALE, TYPING, Attendance, show_members
+from chat.rooms.attendance import STALE, Attendance, show_members
 from chat.rooms.rooms import BEHIND, Rooms
+from chat.rooms.typists import TYPING
 from chat.store.base import Join, SessionDraft
 from chat.store.presence_base import Connection, Person, Ticket
 from chat.turns.base import TurnRequest

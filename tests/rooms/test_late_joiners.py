@@ -250,3 +250,17 @@ async def test_sockets_hear_the_end_of_a_turn_that_ended_while_the_service_was_a
             name = f"c{number}"
             text = here.text(name) if number % 2 == 0 else said(here.push.seen[name])
             assert (text, here.ends(name)) == (words(30), 1)
+
+
+@virtual
+async def test_a_socket_that_opens_while_the_store_is_away_is_greeted_later() -> None:
+    async with world(lines(200, 0.1)) as here:
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        opening = asyncio.create_task(here.open("late", "session"))
+        await asyncio.sleep(0.004)
+        here.links[1].fail_next("change_person", StoreUnavailable(), times=3)
+        await opening
+        await asyncio.sleep(30)
+        assert not here.links[1].failures["change_person"]
+        assert here.push.seen["late"][0]["type"] == "connection_established"
+        assert (said(here.push.seen["late"]), here.ends("late")) == (words(200), 1)

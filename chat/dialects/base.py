@@ -4,14 +4,29 @@ Encoders are pure. They read no clock, no random number and no setting, so "go o
 skip N", on any instance and at any time.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import orjson
 
 from chat.errors import ChatError
-from chat.events import JSON, JSONObject, NumberedEvent
+from chat.events import (
+    JSON,
+    AttemptFailed,
+    JSONObject,
+    NumberedEvent,
+    ProviderSwitched,
+    ReasoningDelta,
+    ReasoningFinished,
+    ReasoningStarted,
+    StepFinished,
+    StepStarted,
+    TextDelta,
+    TextFinished,
+    TextStarted,
+    UsageReported,
+)
 from chat.messages import Message, Turn
 
 
@@ -27,9 +42,40 @@ PIECE = 64 * 1024
 """Characters of one frame: the service takes 1 MB, and JSON may write a character as six bytes."""
 
 
-def pieces(text: str) -> Iterable[str]:
-    """A text in parts that fit into a frame each."""
-    return (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+SILENT = (
+    StepStarted,
+    StepFinished,
+    TextStarted,
+    TextFinished,
+    ReasoningStarted,
+    ReasoningDelta,
+    ReasoningFinished,
+    AttemptFailed,
+    ProviderSwitched,
+    UsageReported,
+)
+"""Events that no dialect of a socket shows: text before and after them is one text."""
+
+
+def merged(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
+    """The events that sockets are shown, with text that follows text as one delta, as long as it fits into a frame. It
+    has the number of its last part, so whoever has it goes on behind that."""
+    held: list[str] = []
+    size = last = 0
+    for numbered in events:
+        if isinstance(numbered.event, SILENT):
+            continue
+        text = numbered.event.text if isinstance(numbered.event, TextDelta) else None
+        if held and (text is None or size + len(text) > PIECE):
+            yield NumberedEvent(last, TextDelta("", "".join(held)))
+            held, size = [], 0
+        if text is None:
+            yield numbered
+        else:
+            held.append(text)
+            size, last = size + len(text), numbered.number
+    if held:
+        yield NumberedEvent(last, TextDelta("", "".join(held)))
 
 
 def read_arguments(text: str) -> JSON:
@@ -88,3 +134,4 @@ class Dialect:
     message: Callable[[Message, str], Iterable[JSONObject]] = no_message
     error: Callable[[ChatError], JSONObject] = plain_error
     over_http: bool = True
+    room: bool = False  # its sockets are told what else happens in the session

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chat.dialects.base import Dialect, pieces, wrong_field
+from chat.dialects.base import Dialect, merged, wrong_field
 from chat.errors import ChatError
 from chat.events import (
     JSONObject,
@@ -16,7 +16,8 @@ from chat.events import (
 )
 from chat.messages import Turn
 
-TEXTS = (TextDelta, StageFinished)  # events with a part of the answer's text
+SHOWN = (TurnStarted, TextDelta, StageFinished, TurnFinished, TurnCancelled, TurnFailed)
+"""Events that have a frame."""
 
 
 class ChatChunkEncoder:
@@ -50,16 +51,18 @@ def _encoder(turn: Turn) -> ChatChunkEncoder:
 
 
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
-    """`chat_start`, and a chunk with the text so far: who had a part of it begins anew."""
+    """`chat_start`, and the text so far in as few chunks as there can be: who had a part of it begins anew."""
     encoder = ChatChunkEncoder(turn.id)
-    texts = [each for each in events if isinstance(each.event, TEXTS)]
-    for numbered in events:
-        if not isinstance(numbered.event, TEXTS):
-            yield from encoder.encode(numbered)
-        elif numbered is texts[-1]:
-            text = "".join(each.event.text for each in texts if isinstance(each.event, TEXTS))
-            for piece in pieces(text):
-                yield from encoder.encode(NumberedEvent(numbered.number, TextDelta("", piece)))
+    shown = (_as_text(each) for each in events if isinstance(each.event, SHOWN))
+    for numbered in merged(shown):
+        yield from encoder.encode(numbered)
+
+
+def _as_text(numbered: NumberedEvent) -> NumberedEvent:
+    """What a stage adds to the answer, as a part of its text."""
+    if isinstance(numbered.event, StageFinished):
+        return numbered._replace(event=TextDelta("", numbered.event.text))
+    return numbered
 
 
 def _error(error: ChatError) -> JSONObject:

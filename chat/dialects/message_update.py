@@ -6,7 +6,7 @@ A frame about a message holds its id alone where the whole of it is in the store
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from chat.dialects.base import PIECE, Dialect, pieces, read_arguments
+from chat.dialects.base import PIECE, Dialect, merged, read_arguments
 from chat.dialects.shapes import show_message
 from chat.errors import ChatError
 from chat.events import (
@@ -119,18 +119,15 @@ def _read(arguments: str) -> JSON:
 
 
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
-    """The text as one delta at its place, and the stages and tools so far."""
+    """The text in as few deltas as there can be, each at its place, and the stages and tools so far."""
+    finished = {each.event.stage for each in events if isinstance(each.event, StageFinished)}
+    progress = [each for each in events if isinstance(each.event, Progress)]
     encoder = MessageUpdateEncoder(turn)
-    text: list[str] = []
-    for numbered in events:
-        for payload in encoder.encode(numbered):
-            if payload["action"] == "delta":
-                text.append(str(payload["delta"]))
-            else:
-                yield payload
-    encoder = MessageUpdateEncoder(turn)
-    for piece in pieces("".join(text)):
-        yield from encoder.encode(NumberedEvent(events[-1].number, TextDelta("", piece)))
+    for numbered in merged(events):
+        event = numbered.event
+        old = isinstance(event, Progress) and numbered is not progress[-1]
+        if not old and not (isinstance(event, StageItem) and event.stage in finished):
+            yield from encoder.encode(numbered)
 
 
 def _whole(message: Message, action: str) -> Iterable[JSONObject]:
@@ -171,4 +168,5 @@ MESSAGE_UPDATE = Dialect(
     message=_whole,
     error=_error,
     over_http=False,
+    room=True,
 )

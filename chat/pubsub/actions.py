@@ -3,7 +3,7 @@
 from typing import cast
 
 from chat.app import TRIP, ChatApp
-from chat.errors import ChatError, ValidationError
+from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
 from chat.messages import MessageDraft
 from chat.pubsub.frames import Action, Cancel, Echo, Ping, Resume, Say, Typing
@@ -34,6 +34,9 @@ async def act(
             return None
         case Typing(is_typing):
             user_id, session_id = connection.user_id, connection.session_id
+            session = await app.conversations.get_session(user_id, session_id)
+            if not session.allows(user_id, "editor"):
+                raise Forbidden
             await sockets.attendance.typing(session_id, user_id, is_typing=is_typing)
             return None
         case Ping():

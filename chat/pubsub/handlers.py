@@ -11,17 +11,15 @@ from chat.errors import (
     ShuttingDown,
     Unauthenticated,
 )
-from chat.events import JSONObject
 from chat.pubsub.actions import act
 from chat.pubsub.frames import READERS
+from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import is_signed, sign
-from chat.push.base import group_of
-from chat.rooms.attendance import show_members
+from chat.push.base import room_of
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
-from chat.store.base import Join
 from chat.store.presence_base import Connection
 from chat.telemetry import record, record_error
 
@@ -52,7 +50,7 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         return await _connect(app, sockets, event)
     connection = await _connection(app, sockets, event)
     if event.kind == "connected":
-        await _connected(app, sockets, connection, event.states.get("turn", ""))
+        await greet(app, sockets, connection, event.states)
         return Said()
     if event.kind == "disconnected":
         await sockets.attendance.left(connection)
@@ -71,20 +69,21 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     try:  # asked once the socket stands in the list: who takes its user out finds it there, or we find them taken out
         session = await app.conversations.get_session(ticket.user_id, session_id)
     except NotFound:
-        await sockets.presence.leave(connection, connection.seen)
+        await sockets.attendance.left(connection)
         raise
     states = {
         "session": session_id,
         "user": ticket.user_id,
         "dialect": ticket.dialect,
         "turn": session.running_turn,
+        "seq": str(session.last_seq),
     }
     record(
         "socket_connected", session_id=session_id, connection_id=event.connection_id, dialect=ticket.dialect
     )
     return Accepted(
         user_id=ticket.user_id,
-        groups=(group_of(session_id, ticket.dialect),),
+        groups=(room_of(session_id),) if app.dialects[ticket.dialect].room else (),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )
@@ -102,42 +101,6 @@ async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Con
 def _nonce(event: SocketEvent) -> str:
     """The service sends an event again when our reply did not reach it: that must not ask the model twice."""
     return f"{event.connection_id}:{event.id}" if event.id else ""
-
-
-async def _connected(app: ChatApp, sockets: Sockets, connection: Connection, ran: str) -> None:
-    """Show a socket who is there, and what is being said. `ran` is the turn that ran when it asked to connect."""
-    try:
-        session = await app.conversations.get_session(connection.user_id, connection.session_id)
-    except NotFound:
-        app.evictions.expel(connection.session_id, connection.user_id)
-        raise
-    present = await sockets.attendance.arrived(connection)
-    turn = None
-    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
-        app.tasks.spawn(app.runner.waiting.answer(session.id))
-    if session.running_turn:
-        turn = await app.runner.look(connection.user_id, session.running_turn)
-    running: JSONObject | None = None
-    if turn is not None and turn.running:
-        text = await app.runner.text_so_far(connection.user_id, turn.id)
-        running = {
-            "id": turn.id,
-            "user_message_id": turn.user_message_id,
-            "text": text,
-            "user_id": turn.user_id,
-        }
-    welcome: JSONObject = {
-        "session_id": session.id,
-        "user_id": connection.user_id,
-        "connection_id": connection.id,
-        "members": show_members(session, present),
-        "running_turn": running,
-    }
-    for frame in app.dialects[connection.dialect].welcome(welcome):
-        await sockets.push.send_to_connection(connection.id, frame)
-    # Its own turn that began since then it saw from the beginning: what it sent went through the open socket.
-    if turn is not None and turn.running and (turn.id == ran or turn.user_id != connection.user_id):
-        await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect))
 
 
 async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: SocketEvent) -> Said:

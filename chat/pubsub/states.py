@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import orjson
 
 SIGNATURE = "signature"
-SIGNED = ("session", "user", "dialect", "turn")
+SIGNED = ("session", "user", "dialect", "turn", "seq")
 
 
 def sign(states: Mapping[str, str], connection_id: str, key: bytes) -> dict[str, str]:

@@ -12,9 +12,14 @@ from chat.events import JSONObject
 class PushService(Protocol):
     """Sockets by their connection ids, and groups of them."""
 
-    async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
-        """An address that a client of this user can connect to for so many minutes. It may enter that group, and do
-        nothing but send events."""
+    async def client_url(self, user_id: str, *, minutes: int) -> str:
+        """An address that a client of this user can connect to for so many minutes. It may do nothing but send
+        events."""
+        ...
+
+    async def add_to_group(self, group: str, connection_id: str) -> bool:
+        """Once this is done the socket gets what is sent to the group. False when it is not there (yet); nothing
+        happens when it is in the group."""
         ...
 
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
@@ -44,5 +49,10 @@ class PushService(Protocol):
 
 
 def group_of(session_id: str, dialect: str) -> str:
-    """The sockets of one session that speak one dialect."""
+    """The sockets of one session that are shown its turns in one dialect. One enters once it saw what runs."""
     return f"s.{session_id}.{dialect}"
+
+
+def room_of(session_id: str) -> str:
+    """The sockets that are told what else happens in a session, from the moment they open."""
+    return f"s.{session_id}"

@@ -59,12 +59,16 @@ class WebPubSub(PushService):
         """What its events are signed with; with an identity there is nothing."""
         return (self._key,) if self._key else ()
 
-    async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
+    async def client_url(self, user_id: str, *, minutes: int) -> str:
         with _Translated():
             token: Any = await self._client.get_client_access_token(
-                user_id=to_token(user_id), groups=[group], minutes_to_expire=minutes
+                user_id=to_token(user_id), minutes_to_expire=minutes
             )
         return str(token["url"])
+
+    async def add_to_group(self, group: str, connection_id: str) -> bool:
+        path = f"groups/{quote(group, safe='')}/connections/{quote(connection_id, safe='')}"
+        return await self._request("PUT", path) != 404
 
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         path = f"groups/{quote(group, safe='')}/:send"
@@ -97,14 +101,20 @@ class WebPubSub(PushService):
             await self._identity.close()
 
     async def _send(self, path: str, frame: JSONObject, query: str = "") -> None:
+        await self._request("POST", path, frame, query)  # a connection that is gone needs no frame
+
+    async def _request(self, method: str, path: str, frame: JSONObject | None = None, query: str = "") -> int:
+        """The status: 200, 202, or 404 when there is no such connection."""
         target = f"{self._endpoint}/api/hubs/{self._hub}/{path}"
         headers = {"authorization": f"Bearer {await self._token(target)}", "content-type": "application/json"}
         url = f"{target}?api-version={API_VERSION}{query}"
-        async with self._call("POST", url, orjson.dumps(frame), headers) as response:
+        body = b"" if frame is None else orjson.dumps(frame)
+        async with self._call(method, url, body, headers) as response:
             if response.status in REFUSED:
                 raise PushRefused(f"The socket service answered {response.status}.")
-            if response.status not in (202, 404):  # a connection that is gone needs no frame
+            if response.status not in (200, 202, 404):
                 raise PushError(f"The socket service answered {response.status}.")
+            return response.status
 
     @asynccontextmanager
     async def _call(

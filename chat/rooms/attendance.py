@@ -1,24 +1,26 @@
 """Who is in a room: sockets that come and go, and who types."""
 
-import asyncio
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chat.clock import Clock, iso
 from chat.errors import ChatError, PushError, TooManyConnections
 from chat.events import JSON, JSONObject
 from chat.messages import Session
 from chat.push.base import PushService
+from chat.rooms.roll import RollCall
 from chat.rooms.rooms import Rooms
-from chat.store.presence_base import Connection, Presence, PresenceStore, Ticket
+from chat.rooms.typists import Typists
+from chat.store.presence_base import Connection, Person, Presence, PresenceStore, Ticket
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 
-TYPING = 5.0  # seconds after which nobody types any more who did not say so again
 SEEN = 60.0  # seconds between two notes that a socket lives
 STALE = timedelta(minutes=10)  # without a note, after which the service is asked whether a socket lives
 NEAR = 0.9  # of the sockets that a session may have, from which on those who come are told
 REMEMBERED = 10_000  # sockets
+SWEPT = 60.0  # seconds between two looks for tickets of a session that nobody used
 
 
 class Attendance:
@@ -37,49 +39,54 @@ class Attendance:
     ) -> None:
         self._presence, self._rooms, self._push, self._clock = presence, rooms, push, clock
         self._per_session, self._per_user = per_session, per_user
-        self._typing: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._roll = RollCall(presence, clock)
+        self._typists = Typists(presence, rooms, clock)
         self._noted: dict[str, float] = {}  # by connection, when it was last noted
+        self._swept: dict[str, float] = {}  # by session, when old tickets were last removed
+        self._haunted: set[str] = set()  # sessions in which ghosts are being looked for
         self._tasks = TaskSet()
 
     async def admit(self, ticket: Ticket, connection_id: str) -> Connection:
         """Note a socket that is about to open. TooManyConnections."""
-        live = await self._presence.connections(ticket.session_id)
-        others = [each for each in live if each.id != connection_id]
-        if self._is_full(others, ticket.user_id):
-            live = await self._without_ghosts(ticket.session_id)
-            others = [each for each in live if each.id != connection_id]
-        if self._is_full(others, ticket.user_id):
-            raise TooManyConnections
         now = self._clock.now()
         connection = Connection(
             connection_id, ticket.session_id, ticket.user_id, ticket.dialect, since=now, seen=now
         )
         await self._presence.enter(connection)
+        try:
+            await self._take_place(connection)
+        except ChatError:
+            await self._give_up(connection)
+            raise
         return connection
 
     async def arrived(self, connection: Connection) -> Presence:
         """The socket is open. Who is there, with it."""
-        present = await self._presence.present(connection.session_id)
+        before, after = await self._change(connection, lambda person: _opened(person, connection.id))
+        present = await self._roll.present(connection.session_id)
         others = [each for each in present.connections if each.id != connection.id]
-        if all(each.user_id != connection.user_id for each in others):
+        if after.online and not before.online:
             await self._tell_of(connection, "user_joined", len(others) + 1)
         if len(others) + 1 >= NEAR * self._per_session:
             await self.notice(connection.id, "warning", "This session is close to its limit of connections.")
         old = self._clock.now() - STALE
         if any(each.seen < old for each in others):
-            self._tasks.spawn(self._without_ghosts(connection.session_id))
+            self._look_for_ghosts(connection.session_id)
         return present
 
     async def left(self, connection: Connection) -> None:
         """The socket is gone."""
         self._noted.pop(connection.id, None)
-        if not await self._presence.leave(connection, self._clock.now()):
-            return
-        live = await self._presence.connections(connection.session_id)
-        if all(each.user_id != connection.user_id for each in live):
-            self._stop_typing(connection.session_id, connection.user_id)
-            await self._tell_of(connection, "user_left", len(live))
-        await self._presence.forget_tickets(connection.session_id, expired_before=self._clock.now())
+        now = self._clock.now()
+        before, after = await self._change(connection, lambda person: _without(person, connection.id, now))
+        await self._presence.leave(connection)
+        if before.online and not after.online:
+            present = await self._roll.present(connection.session_id)
+            if before.types_until is not None and before.types_until > now:
+                await self._typists.tell(connection.session_id, connection.user_id, False)
+            await self._tell_of(connection, "user_left", len(present.connections))
+        if connection.id in before.sockets:
+            await self._forget_tickets(connection.session_id)
 
     def heard(self, connection: Connection) -> None:
         """The socket said something: it lives."""
@@ -92,15 +99,8 @@ class Attendance:
             del self._noted[next(iter(self._noted))]
 
     async def typing(self, session_id: str, user_id: str, *, is_typing: bool) -> None:
-        """Tell the others that somebody types; they are told that it ended after TYPING seconds at the latest."""
-        before = self._stop_typing(session_id, user_id)
-        if is_typing:
-            loop = asyncio.get_running_loop()
-            self._typing[session_id, user_id] = loop.call_later(
-                TYPING, self._typing_ended, session_id, user_id
-            )
-        if is_typing != before:
-            await self._tell_typing(session_id, user_id, is_typing)
+        """Tell the others that somebody types, or does no more."""
+        await self._typists.heard(session_id, user_id, is_typing=is_typing)
 
     async def notice(self, connection_id: str, level: str, text: str) -> None:
         """A word to one socket. Lost when the service is away."""
@@ -118,44 +118,89 @@ class Attendance:
                 await self.notice(each.id, level, text)
 
     async def aclose(self) -> None:
-        for timer in self._typing.values():
-            timer.cancel()
+        await self._typists.aclose()
         await self._tasks.close()
+        await self._roll.aclose()
 
-    def _is_full(self, others: list[Connection], user_id: str) -> bool:
-        mine = sum(each.user_id == user_id for each in others)
-        return len(others) >= self._per_session or mine >= self._per_user
+    async def _take_place(self, connection: Connection) -> None:
+        """Its row is written: so of those who come at the same moment, wherever, each counts the others. Of a user's
+        sockets one row tells, which one at a time may change."""
+        user_id, session_id = connection.user_id, connection.session_id
+        if not await self._is_one_of_the_users(connection):
+            person, _ = await self._presence.change_person(session_id, user_id, lambda each: each)
+            live = {each.id for each in await self._without_ghosts(session_id)}
+            gone = person.sockets.keys() - live
+            if not await self._is_one_of_the_users(connection, gone):
+                raise TooManyConnections
+        if await self._sorts_beyond(connection):
+            await self._without_ghosts(session_id)
+            if await self._sorts_beyond(connection):
+                raise TooManyConnections
+
+    async def _is_one_of_the_users(self, connection: Connection, gone: Collection[str] = ()) -> bool:
+        """Whether there was a place for it, once those that are gone are left out."""
+
+        def enter(person: Person) -> Person:
+            sockets = {name: is_open for name, is_open in person.sockets.items() if name not in gone}
+            if connection.id not in sockets and len(sockets) >= self._per_user:
+                return person
+            return replace(person, sockets={connection.id: False} | sockets)
+
+        _, after = await self._change(connection, enter)
+        return connection.id in after.sockets
+
+    async def _sorts_beyond(self, connection: Connection) -> bool:
+        """Whether the session is full without it. Among those who come at the same moment the first have a place."""
+        present = await self._roll.present(connection.session_id)
+        earlier = sum(
+            (each.since, each.id) < (connection.since, connection.id) for each in present.connections
+        )
+        return earlier >= self._per_session
+
+    async def _give_up(self, connection: Connection) -> None:
+        """It does not open after all."""
+        try:
+            await self._change(connection, lambda person: _without(person, connection.id, person.seen))
+            await self._presence.leave(connection)
+        except ChatError as error:
+            record("socket_not_forgotten", connection_id=connection.id, code=error.code)
+
+    async def _change(
+        self, connection: Connection, change: Callable[[Person], Person]
+    ) -> tuple[Person, Person]:
+        return await self._presence.change_person(connection.session_id, connection.user_id, change)
+
+    async def _forget_tickets(self, session_id: str) -> None:
+        """Once in a while: all are read."""
+        now = self._clock.monotonic()
+        if now - self._swept.get(session_id, -SWEPT) >= SWEPT:
+            self._swept[session_id] = now
+            if len(self._swept) > REMEMBERED:
+                del self._swept[next(iter(self._swept))]
+            await self._presence.forget_tickets(session_id, expired_before=self._clock.now())
 
     async def _tell_of(self, connection: Connection, kind: str, count: int) -> None:
         frame: JSONObject = {"type": kind, "user_id": connection.user_id, "connection_count": count}
         await self._rooms.tell(connection.session_id, frame, but_user=connection.user_id)
 
-    async def _tell_typing(self, session_id: str, user_id: str, is_typing: bool) -> None:
-        frame: JSONObject = {"type": "typing_indicator", "user_id": user_id, "is_typing": is_typing}
-        await self._rooms.tell(session_id, frame, but_user=user_id)
-
-    def _typing_ended(self, session_id: str, user_id: str) -> None:
-        if self._stop_typing(session_id, user_id):
-            self._tasks.spawn(self._tell_typing(session_id, user_id, False))
-
-    def _stop_typing(self, session_id: str, user_id: str) -> bool:
-        """Whether they did."""
-        timer = self._typing.pop((session_id, user_id), None)
-        if timer is not None:
-            timer.cancel()
-        return timer is not None
-
     async def _note(self, connection: Connection) -> None:
         try:
-            await self._presence.enter(replace(connection, seen=self._clock.now()))
+            await self._presence.note(connection.session_id, connection.id, seen=self._clock.now())
         except ChatError as error:
             record("socket_not_noted", connection_id=connection.id, code=error.code)
+
+    def _look_for_ghosts(self, session_id: str) -> None:
+        """One look at a time is enough, however many come."""
+        if session_id not in self._haunted:
+            self._haunted.add(session_id)
+            looking = self._tasks.spawn(self._without_ghosts(session_id))
+            looking.add_done_callback(lambda _: self._haunted.discard(session_id))
 
     async def _without_ghosts(self, session_id: str) -> list[Connection]:
         """Who is there, once sockets whose end nobody told us of are gone."""
         old = self._clock.now() - STALE
         live: list[Connection] = []
-        for each in await self._presence.connections(session_id):
+        for each in (await self._roll.present(session_id)).connections:
             if each.seen < old and not await self._lives(each):
                 await self.left(each)
             else:
@@ -170,6 +215,20 @@ class Attendance:
         if lives:
             await self._note(connection)
         return lives
+
+
+def _opened(person: Person, name: str) -> Person:
+    """With an open socket, unless that has left by now: its two events may overtake each other."""
+    return replace(person, sockets={**person.sockets, name: True}) if name in person.sockets else person
+
+
+def _without(person: Person, name: str, seen: datetime | None) -> Person:
+    """Without a socket, if it was there; nobody types who has none."""
+    if name not in person.sockets:
+        return person
+    left = {each: is_open for each, is_open in person.sockets.items() if each != name}
+    types = person.types_until if any(left.values()) else None
+    return Person(left, seen, types)
 
 
 def show_members(session: Session, present: Presence) -> list[JSON]:

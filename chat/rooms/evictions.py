@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from chat.errors import ChatError, NotFound
-from chat.push.base import PushService, group_of
+from chat.push.base import PushService, group_of, room_of
 from chat.rooms.attendance import Attendance
 from chat.rooms.sockets import Sockets
 from chat.store.base import ConversationStore
@@ -80,7 +80,7 @@ class Evictions:
     async def _evict(self, errand: Errand) -> None:
         if self._sockets is None or not await self._is_out(errand):
             return
-        groups = [group_of(errand.session_id, name) for name in self._dialects]
+        groups = [room_of(errand.session_id), *(group_of(errand.session_id, each) for each in self._dialects)]
         if errand.user_id:
             await self._evict_user(self._sockets, errand, groups)
         else:

@@ -1,25 +1,30 @@
 """The rooms of this process: turns on their way to sockets, and frames about everything else that happens."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chat.dialects.base import Dialect
 from chat.dialects.message_update import show_briefly
-from chat.errors import ChatError, EventsGone
-from chat.events import JSONObject
+from chat.errors import ChatError, EventsGone, PushRefused
+from chat.events import TERMINAL_NUMBER, JSONObject
 from chat.messages import Message, Turn
-from chat.push.base import PushService, group_of
-from chat.rooms.gate import GroupGate, shown_to
+from chat.push.base import PushService, group_of, room_of
+from chat.rooms.arrivals import Arrivals
+from chat.rooms.gate import GroupGate
+from chat.rooms.joiners import shown_to
 from chat.store.base import ConversationStore, InstanceStore, Join, StartedTurn, TurnStore
-from chat.store.presence_base import PresenceStore
+from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record, record_error
 from chat.turns.base import TurnWatcher
 from chat.turns.feed import EventFeed
 from chat.turns.tasks import TaskSet
 
 ROOM = "session"  # the dialect that shows more than answers
-OPENING = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to learn who watches a turn
+OPENING = (0.0, 0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each try to learn who watches a turn
+BEHIND = 500  # turns that ended here and whose end is not sent yet; of more the oldest are given up
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
 ENDED = ("completed", "failed", "cancelled")
 
@@ -38,9 +43,9 @@ class _Live:
         default_factory=dict[str, GroupGate]
     )  # by dialect, as long as they run
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
-    joins: list[Join] | None = field(
-        default_factory=list[Join]
-    )  # until it is known who watched from the start
+    joins: dict[str, Join] | None = field(
+        default_factory=dict[str, Join]
+    )  # the newest of each socket, until it is known who watched from the start
     ended: bool = False
 
     def set_pace(self) -> None:
@@ -68,6 +73,7 @@ class Rooms(TurnWatcher):
         self._dialects = dialects
         self._live: dict[str, _Live] = {}
         self._tasks = TaskSet()
+        self._arrivals = Arrivals(self, presence, conversations, turns)
 
     def started(self, started: StartedTurn, feed: EventFeed, *, new: bool, asked: bool, pace: Pace) -> None:
         live = self._live[started.turn.id] = _Live(started, feed, pace, asked)
@@ -85,33 +91,49 @@ class Rooms(TurnWatcher):
             for task in live.running.values():
                 task.cancel()
         self._forget(live)
+        self._give_up_oldest()
 
     def joined(self, join: Join) -> None:
         live, name = self._live.get(join.turn_id), join.dialect
-        if live is not None and live.joins is not None:
-            live.joins.append(join)
+        if name not in self._dialects:
+            record("join_not_understood", connection_id=join.connection_id)
+        elif live is not None and live.joins is not None:
+            live.joins[join.connection_id] = join
         elif live is not None and (name in live.gates or not live.ended):
-            self._gate(live, name, late=True).admit(join)
+            (live.gates.get(name) or self._gate(live, name)).admit(join)
         else:
             self._tasks.spawn(self._show_later(join))
 
     def abandoned(self, turn: Turn) -> None:
         self._tasks.spawn(self._tell_end(turn))
 
-    async def show(self, turn: Turn, join: Join) -> None:
-        """Show a socket a turn, wherever that runs. EventsGone, StoreUnavailable, PushError."""
+    async def show(self, turn: Turn, join: Join, *, by_maker: bool = False) -> None:
+        """Show a socket a turn, wherever that runs; `by_maker` also when it ended, since its end may be on its way to
+        the others. EventsGone, StoreUnavailable, PushError."""
         if turn.id in self._live:
             self.joined(join)
-        elif turn.running:
+        elif turn.running or by_maker:
             await self._instances.post_join(turn.instance_id, join)
         else:
             await self._show_ended(join)
+
+    def let_in(self, connection: Connection, turn_id: str = "", *, whole: bool = True) -> None:
+        """A socket is open: show it a turn, if one is named, or else (not `whole`) nothing of that turn, whose end may
+        be on its way to others; and then what comes. Returns at once."""
+        self._arrivals.let_in(connection, turn_id, whole=whole)
+
+    async def enter(self, session_id: str, dialect: str, connection_id: str) -> bool:
+        """Show a socket what comes from now on. False when it is not there. PushError, StoreUnavailable."""
+        there = await self._push.add_to_group(group_of(session_id, dialect), connection_id)
+        if there:
+            await self._presence.note(session_id, connection_id, joined=True)
+        return there
 
     async def tell(self, session_id: str, frame: JSONObject, *, but_user: str = "") -> None:
         """A frame to everybody in the room. What cannot be sent is left out: it is no part of an answer."""
         try:
             whole: JSONObject = {**frame, "session_id": session_id}
-            await self._push.send_to_group(group_of(session_id, ROOM), whole, but_user=but_user)
+            await self._push.send_to_group(room_of(session_id), whole, but_user=but_user)
         except ChatError as error:
             record("frame_lost", session_id=session_id, type=str(frame.get("type")), code=error.code)
 
@@ -126,6 +148,7 @@ class Rooms(TurnWatcher):
 
     async def aclose(self) -> None:
         """Let what the turns said last go out, and stop."""
+        await self._arrivals.aclose()
         await self._tasks.settle(LAST_WORDS)
         await self._tasks.close()
 
@@ -138,11 +161,14 @@ class Rooms(TurnWatcher):
             except ChatError as error:
                 record("room_not_opened", turn_id=live.started.turn.id, code=error.code)
                 continue
-            for name in {each.dialect for each in watching} & self._dialects.keys():
-                self._gate(live, name, late=False)
+            by_dialect = defaultdict[str, list[Connection]](list)
+            for each in watching:
+                by_dialect[each.dialect].append(each)
+            for name in by_dialect.keys() & self._dialects.keys():
+                self._gate(live, name, by_dialect[name])
             break
-        joins, live.joins = live.joins or (), None
-        for join in joins:
+        joins, live.joins = live.joins or {}, None
+        for join in joins.values():
             self.joined(join)
         self._forget(live)
 
@@ -151,11 +177,17 @@ class Rooms(TurnWatcher):
         if live.ended and live.joins is None and not live.gates:
             self._live.pop(live.started.turn.id, None)
 
-    def _gate(self, live: _Live, name: str, *, late: bool) -> GroupGate:
-        """The gate to the sockets of a dialect, opened now if nobody came before."""
-        if name in live.gates:
-            return live.gates[name]
-        started, dialect = live.started, self._dialects[name]
+    def _give_up_oldest(self) -> None:
+        """While the service is away turns end, and their ends wait: not for all memory there is."""
+        behind = [each for each in self._live.values() if each.ended]
+        for live in behind[: max(0, len(behind) - BEHIND)]:
+            record("gate_gave_up", turn_id=live.started.turn.id, behind=len(behind))
+            for task in live.running.values():
+                task.cancel()
+
+    def _gate(self, live: _Live, name: str, watching: Sequence[Connection] | None = None) -> GroupGate:
+        """A gate to the sockets of a dialect: to those who watch from the start, or opened now for who comes."""
+        started, dialect, late = live.started, self._dialects[name], watching is None
         placeholder = show_briefly(started.assistant_message)
         first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
@@ -165,13 +197,26 @@ class Rooms(TurnWatcher):
             self._push,
             fill=lambda payload: self._filled(payload, placeholder),
             first=first,
+            members=[each.id for each in watching or () if each.joined],
+            coming=[each.id for each in watching or () if not each.joined],
             on_pace=live.set_pace,
+            on_entered=lambda connection_id: self._entered(started.turn.session_id, connection_id),
         )
         if late:
             gate.skip_to_now()
         live.set_pace()
         live.running[name] = self._tasks.spawn(self._run(live, name, gate))
         return gate
+
+    def _entered(self, session_id: str, connection_id: str) -> None:
+        """A socket is in its group, and saw what it had to see."""
+        self._tasks.spawn(self._note(session_id, connection_id))
+
+    async def _note(self, session_id: str, connection_id: str) -> None:
+        try:
+            await self._presence.note(session_id, connection_id, joined=True)
+        except ChatError as error:  # it is asked again whether it is in: that does no harm
+            record("socket_not_noted", connection_id=connection_id, code=error.code)
 
     async def _run(self, live: _Live, name: str, gate: GroupGate) -> None:
         try:
@@ -189,15 +234,24 @@ class Rooms(TurnWatcher):
             await self._show_ended(join)
         except ChatError as error:
             record("turn_not_shown", turn_id=join.turn_id, code=error.code)
+        except Exception as error:
+            record_error("turn_not_shown", error, turn_id=join.turn_id)
 
     async def _show_ended(self, join: Join) -> None:
         """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is."""
         turn = await self._turns.load_turn(join.turn_id)
+        stored = await self._presence.find(turn.session_id, join.connection_id)
+        coming = join.after in (None, TERMINAL_NUMBER)
+        if coming and stored is not None and stored.joined:
+            return  # asked twice
         events = await self._turns.read_events(turn)
         if not events:
             raise EventsGone
         for payload in shown_to(turn, self._dialects[join.dialect], events, join):
-            await self._push.send_to_connection(join.connection_id, await self._filled(payload))
+            with suppress(PushRefused):  # what comes after it is not refused
+                await self._push.send_to_connection(join.connection_id, await self._filled(payload))
+        if coming:
+            await self.enter(turn.session_id, join.dialect, join.connection_id)
 
     async def _tell_end(self, turn: Turn) -> None:
         """The end of a turn whose process died, to everybody who saw it begin."""

@@ -2,11 +2,12 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chat.push.base import PushService
 from chat.rooms.attendance import Attendance
 from chat.rooms.flood import FloodGuard
+from chat.rooms.recent import Recent
 from chat.rooms.rooms import Rooms
 from chat.store.errands_base import ErrandStore
 from chat.store.presence_base import PresenceStore
@@ -39,10 +40,12 @@ class Sockets:
     host: str = ""  # of the service, in lower case
     keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
     closing: bool = False  # events that still come are for another process
+    texts: Recent[str] = field(default_factory=Recent[str])  # by turn, what it said so far
 
     async def aclose(self) -> None:
         """Let what was said last go out."""
         self.closing = True
+        await self.texts.aclose()
         await self.rooms.aclose()
         await self.attendance.aclose()
         await self.push.aclose()

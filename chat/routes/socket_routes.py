@@ -14,7 +14,6 @@ from chat.messages import Session
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.frames import READERS
 from chat.pubsub.handlers import SUBPROTOCOLS, handle
-from chat.push.base import group_of
 from chat.rooms.sockets import Sockets
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_bytes, read_query
@@ -56,8 +55,7 @@ async def _negotiate(
     expires = app.clock.now() + timedelta(minutes=minutes)
     ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
     await app.sockets.presence.issue(ticket)
-    group = group_of(session.id, name)
-    url = await app.sockets.push.client_url(principal.user_id, group, minutes=minutes)
+    url = await app.sockets.push.client_url(principal.user_id, minutes=minutes)
     return json_reply(
         {
             "url": f"{url}&ticket={session.id}.{ticket.id}",

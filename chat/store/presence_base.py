@@ -1,6 +1,6 @@
 """The port of who is in a session: its live sockets, and the tickets that let them in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -27,6 +27,20 @@ class Connection:
     dialect: str
     since: datetime
     seen: datetime  # when we last knew that it lives
+    joined: bool = False  # it is in its group, and was shown what ran when it came
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a user does in a session: one row, which all processes change in turn."""
+
+    sockets: Mapping[str, bool] = field(default_factory=dict[str, bool])  # by id, whether it is open yet
+    seen: datetime | None = None  # when one of them was last seen to leave
+    types_until: datetime | None = None
+
+    @property
+    def online(self) -> bool:
+        return any(self.sockets.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +65,29 @@ class PresenceStore(Protocol):
         """A socket is there, or was seen again."""
         ...
 
-    async def leave(self, connection: Connection, seen: datetime) -> bool:
-        """A socket is gone. False when it was gone before."""
+    async def find(self, session_id: str, connection_id: str) -> Connection | None:
+        """A live socket; None when it is gone."""
+        ...
+
+    async def note(
+        self, session_id: str, connection_id: str, *, seen: datetime | None = None, joined: bool | None = None
+    ) -> None:
+        """Something new of a socket. Nothing happens when it is gone."""
+        ...
+
+    async def leave(self, connection: Connection) -> None:
+        """A socket is gone. Safe to repeat."""
+        ...
+
+    async def change_person(
+        self, session_id: str, user_id: str, change: Callable[[Person], Person]
+    ) -> tuple[Person, Person]:
+        """What a user did before and does after `change`, which may be called several times: nobody else's change
+        comes between. Nothing is written when it changes nothing; what it raises is raised."""
         ...
 
     async def connections(self, session_id: str) -> tuple[Connection, ...]:
-        """The live sockets alone, which costs half as much."""
+        """The live sockets alone."""
         ...
 
     async def present(self, session_id: str) -> Presence: ...

@@ -14,7 +14,7 @@ from chat.store.base import InstanceLease, Join, LeaseLost, Mail
 from chat.store.table_client import Row, Table, key_range, quoted
 from chat.store.table_errors import RowChanged, RowMissing
 from chat.store.table_keys import escaped, unescaped
-from chat.store.table_properties import Entity, chunked, joined
+from chat.store.table_properties import Entity, chunked, integer, joined
 from chat.telemetry import record_error
 
 BEAT, MAIL, BEYOND_MAIL = "beat", "mail-", "mail."
@@ -87,7 +87,7 @@ class TableInstances:
         row = _keys(instance_id, f"{JOIN}{join.turn_id}-{escaped(join.connection_id)}")
         fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
         # -1 asks for what was said so far: a row has no null. No event has a higher number than the last.
-        after = -1 if join.after is None else min(join.after, TERMINAL_NUMBER)
+        after = -1 if join.after is None else max(0, min(join.after, TERMINAL_NUMBER))
         await self._instances.upsert(row | fields | {"after": after})
 
     async def take_mail(self, instance_id: str) -> Mail:
@@ -127,9 +127,8 @@ def _joins(rows: Iterable[Row]) -> Iterator[Join]:
 
 
 def _join(row: Row) -> Join:
-    values = row.values
-    after = None if values["after"] < 0 else values["after"]
-    return Join(values["turn_id"], values["connection_id"], values["dialect"], after)
+    values, after = row.values, integer(row.values["after"])
+    return Join(values["turn_id"], values["connection_id"], values["dialect"], None if after < 0 else after)
 
 
 def _row(lease: InstanceLease) -> Entity:

@@ -3,13 +3,22 @@
 Rows of a session's partition: `c-{connection}`, `u-{user}` (when one was last seen), `w-{ticket}`.
 """
 
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from weakref import WeakValueDictionary
 
-from chat.store.presence_base import Connection, Presence, Ticket
-from chat.store.table_client import Row, Table, key_range, together
+from chat.errors import StoreConflict
+from chat.store.presence_base import Connection, Person, Presence, Ticket
+from chat.store.table_client import Row, Table, key_range, pauses, together
 from chat.store.table_due import DueRows
+from chat.store.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.table_keys import connection_key, escaped, is_id, ticket_key, user_key
-from chat.store.table_properties import Entity, moment
+from chat.store.table_properties import Entity, json_chunked, json_object, moment
+
+TRIES = 40  # changes of one user's row that may meet another process
 
 
 class TablePresence:
@@ -18,6 +27,8 @@ class TablePresence:
     def __init__(self, sessions: Table, due: DueRows) -> None:
         self._sessions = sessions
         self._due = due
+        # Who changes the same row in this process waits in line, instead of trying again and again.
+        self._locks = WeakValueDictionary[tuple[str, str], asyncio.Lock]()
 
     async def issue(self, ticket: Ticket) -> None:
         fields = {"session_id": ticket.session_id, "ticket_id": ticket.id}
@@ -43,17 +54,49 @@ class TablePresence:
                 "dialect": connection.dialect,
                 "since": connection.since,
                 "seen": connection.seen,
+                "joined": connection.joined,
             }
         )
 
-    async def leave(self, connection: Connection, seen: datetime) -> bool:
-        keys = _keys(connection.session_id, user_key(connection.user_id))
-        key = connection_key(connection.id)
-        if await self._sessions.get(connection.session_id, key) is None:
-            return False
-        await self._sessions.delete(connection.session_id, key)
-        await self._sessions.upsert(keys | {"user_id": connection.user_id, "seen": seen})
-        return True
+    async def find(self, session_id: str, connection_id: str) -> Connection | None:
+        row = await self._sessions.get(session_id, connection_key(connection_id))
+        return None if row is None else _connection(row)
+
+    async def note(
+        self, session_id: str, connection_id: str, *, seen: datetime | None = None, joined: bool | None = None
+    ) -> None:
+        news: Entity = {} if seen is None else {"seen": seen}
+        news |= {} if joined is None else {"joined": joined}
+        with suppress(RowMissing):
+            await self._sessions.merge(_keys(session_id, connection_key(connection_id)) | news)
+
+    async def leave(self, connection: Connection) -> None:
+        await self._sessions.delete(connection.session_id, connection_key(connection.id))
+
+    async def change_person(
+        self, session_id: str, user_id: str, change: Callable[[Person], Person]
+    ) -> tuple[Person, Person]:
+        async with self._locks.setdefault((session_id, user_id), asyncio.Lock()):
+            for pause in itertools.islice(pauses(), TRIES):
+                with suppress(RowChanged, RowExists, RowMissing):
+                    return await self._change(session_id, user_id, change)
+                await asyncio.sleep(pause / 4)
+        raise StoreConflict
+
+    async def _change(
+        self, session_id: str, user_id: str, change: Callable[[Person], Person]
+    ) -> tuple[Person, Person]:
+        key = user_key(user_id)
+        row = await self._sessions.get(session_id, key)
+        before = _person(row) if row is not None else Person()
+        after = change(before)
+        if after != before:
+            entity = _keys(session_id, key) | {"user_id": user_id} | _person_entity(after)
+            if row is None:
+                await self._sessions.create(entity)
+            else:
+                await self._sessions.replace(entity, row.etag)
+        return before, after
 
     async def connections(self, session_id: str) -> tuple[Connection, ...]:
         rows = await self._sessions.rows(key_range(session_id, "c-", "c."))
@@ -95,4 +138,23 @@ def _connection(row: Row) -> Connection:
         values["dialect"],
         moment(values["since"]),
         moment(values["seen"]),
+        values.get("joined", True),
     )
+
+
+def _person(row: Row) -> Person:
+    values = row.values
+    return Person(
+        {each: bool(is_open) for each, is_open in json_object(values, "sockets").items()},
+        moment(values["seen"]) if "seen" in values else None,
+        moment(values["types_until"]) if "types_until" in values else None,
+    )
+
+
+def _person_entity(person: Person) -> Entity:
+    entity: Entity = json_chunked("sockets", dict(person.sockets))
+    if person.seen is not None:
+        entity |= {"seen": person.seen}
+    if person.types_until is not None:
+        entity |= {"types_until": person.types_until}
+    return entity

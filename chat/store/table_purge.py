@@ -2,7 +2,7 @@
 of the turn's start, the row by which the purge finds them: so no events are stored that nothing leads to."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chat.events import TERMINAL_NUMBER, NumberedEvent
 from chat.messages import Turn, split_message_id
@@ -10,10 +10,6 @@ from chat.store.table_client import Row, Table, key_range
 from chat.store.table_due import DueRows
 from chat.store.table_keys import events_range, turn_key
 from chat.store.table_rows import turn_from_row
-
-DURATION = timedelta(
-    minutes=15
-)  # that a turn may take: who began so long before is hardly ever met too early
 
 
 class EventPurge:
@@ -30,7 +26,8 @@ class EventPurge:
             await self._due.note("due-events", turn.started_at, turn.id, turn_id=turn.id)
 
     async def purge(self, ended_before: datetime) -> int:
-        """Remove the events of turns that ended before then. How many turns are done with."""
+        """Remove the events of turns that ended before then. How many turns are done with. Rows tell when a turn began:
+        one that is met too early is looked at again the next time."""
 
         async def purge_turn(row: Row) -> bool:
             place = split_message_id(row.values["turn_id"])
@@ -45,4 +42,4 @@ class EventPurge:
             await self._sessions.delete_all(key_range(*events_range(session_id, seq)))
             return True
 
-        return await self._due.work_off("due-events", ended_before - DURATION, purge_turn)
+        return await self._due.work_off("due-events", ended_before, purge_turn)

@@ -158,7 +158,9 @@ class LeaseKeeper:
         while self._clock.monotonic() - quiet_since < IDLE and (lease := self._lease) is not None:
             if self._busy():
                 quiet_since = self._clock.monotonic()
-                await self._take_mail(lease)
+            await self._take_mail(
+                lease
+            )  # also what comes just after a turn's end: somebody waits to be shown it
             await asyncio.sleep(MAIL)
 
     async def _take_mail(self, lease: InstanceLease) -> None:

@@ -21,6 +21,7 @@ from chat.errors import (
 from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.states import sign
+from chat.push.base import room_of
 from chat.rooms.attendance import Attendance
 from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
@@ -33,7 +34,7 @@ from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
 
 SESSION = "0" * 25 + "A"
-STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": ""}
+STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": "", "seq": "0"}
 
 
 KEY = hmac.digest(b"secret of socket-state", b"parley: the state of a socket, 1", "sha256")
@@ -89,9 +90,7 @@ async def scene() -> AsyncGenerator[Scene]:
 async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
     offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
     accepted = await scene.connect(await scene.ticket(), offers=offers)
-    assert accepted == Accepted(
-        "ann", (f"s.{SESSION}.session",), "json.reliable.webpubsub.azure.v1", signed(STATES)
-    )
+    assert accepted == Accepted("ann", (f"s.{SESSION}",), "json.reliable.webpubsub.azure.v1", signed(STATES))
     assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
     assert (await scene.connect(await scene.ticket())).subprotocol == ""
 
@@ -171,6 +170,15 @@ async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: 
     frame = await scene.say({"type": "chat", "payload": {"text": "Hi"}}, dialect="chat")
     assert frame["type"] == "chat_error"
     assert "secrets" not in orjson.dumps(frame).decode()
+
+
+async def test_a_viewer_does_not_type(scene: Scene) -> None:
+    await scene.store.set_member("ann", SESSION, "vera", "viewer")
+    scene.push.groups[room_of(SESSION)].append("watcher")
+    for kind in ("typing_start", "typing_stop"):
+        assert (await scene.say({"type": kind}, user="vera"))["error_code"] == "FORBIDDEN"
+        assert await scene.say({"type": kind}) is None
+    assert [each["user_id"] for each in scene.push.seen["watcher"]] == ["ann", "ann"]
 
 
 async def test_a_message_that_is_too_long_is_refused(scene: Scene) -> None:

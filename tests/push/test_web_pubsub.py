@@ -30,11 +30,13 @@ async def push() -> AsyncGenerator[WebPubSub]:
 
 
 async def opened(push: WebPubSub, user: str, protocol: str = PLAIN) -> Socket:
-    socket = Socket(await push.client_url(user, GROUP, minutes=5), protocol)
+    socket = Socket(await push.client_url(user, minutes=5), protocol)
     await socket.open()
     async with asyncio.timeout(5):
         while protocol and not socket.connection_id:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+    if socket.connection_id:
+        assert await push.add_to_group(GROUP, socket.connection_id)
     return socket
 
 
@@ -64,7 +66,9 @@ async def test_a_user_who_is_taken_out_of_a_group_hears_no_more_of_it(push: WebP
 
 
 async def test_a_simple_client_gets_the_frame_alone(push: WebPubSub) -> None:
-    socket = await opened(push, "ann", "")
+    token = await push._client.get_client_access_token(user_id="ann", groups=[GROUP])  # pyright: ignore[reportPrivateUsage]
+    socket = Socket(str(token["url"]))
+    await socket.open()
     await push.send_to_group(GROUP, {"n": 1})
     assert await socket.next() == {"n": 1}
     await socket.aclose()
@@ -91,6 +95,16 @@ async def test_one_socket_is_sent_to_looked_for_and_closed(push: WebPubSub) -> N
     await push.close(socket.connection_id, "again")
 
 
+async def test_a_socket_enters_a_group_once_it_is_open(push: WebPubSub) -> None:
+    assert not await push.add_to_group(GROUP, "nobody")
+    socket = await opened(push, "ann")
+    assert await push.add_to_group(GROUP, socket.connection_id)
+    await push.send_to_group(GROUP, {"n": 1})
+    await push.send_to_group(GROUP, {"n": 2})
+    assert [await socket.next(), await socket.next()] == [{"n": 1}, {"n": 2}]
+    await socket.aclose()
+
+
 async def test_a_frame_that_is_too_large_is_refused_for_good(push: WebPubSub) -> None:
     with pytest.raises(PushRefused) as caught:
         await push.send_to_group(GROUP, {"text": "x" * 1_100_000})
@@ -113,6 +127,7 @@ async def test_a_service_that_is_away_or_refuses_is_a_push_error() -> None:
             for call in (
                 push.send_to_group(GROUP, {}),
                 push.send_to_connection("c", {}),
+                push.add_to_group(GROUP, "c"),
                 push.exists("c"),
                 push.close("c", ""),
             ):

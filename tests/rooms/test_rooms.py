@@ -9,11 +9,12 @@ import pytest
 from chat.app import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
 from chat.providers.scripted import Script, ScriptedProvider
-from chat.push.base import group_of
-from chat.rooms.attendance import STALE, TYPING, Attendance, show_members
-from chat.rooms.rooms import Rooms
+from chat.push.base import group_of, room_of
+from chat.rooms.attendance import STALE, Attendance, show_members
+from chat.rooms.rooms import BEHIND, Rooms
+from chat.rooms.typists import TYPING
 from chat.store.base import Join, SessionDraft, Waits
-from chat.store.presence_base import Connection, Ticket
+from chat.store.presence_base import Connection, Person, Ticket
 from chat.turns.base import TurnRequest
 from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
@@ -66,12 +67,20 @@ class World:
         )
         return Instance(runner, rooms, attendance)
 
-    async def socket(self, name: str, dialect: str = "session", user: str = "ann") -> Connection:
-        """A socket that is open: it has a row, and is in its group."""
+    async def socket(
+        self, name: str, dialect: str = "session", user: str = "ann", *, late: bool = False
+    ) -> Connection:
+        """A socket that is open: it has a row, and is in its groups; one that is `late` is still to be let in."""
         now = self.clock.now()
-        connection = Connection(name, SESSION, user, dialect, now, now)
+        connection = Connection(name, SESSION, user, dialect, now, now, joined=not late)
         await self.store.enter(connection)
-        self.push.groups[group_of(SESSION, dialect)].append(name)
+        await self.store.change_person(
+            SESSION, user, lambda person: Person({**person.sockets, name: False}, person.seen)
+        )
+        if not late:
+            self.push.groups[group_of(SESSION, dialect)].append(name)
+        if dialect == "session":
+            self.push.groups[room_of(SESSION)].append(name)
         self.push.users[name] = user
         return connection
 
@@ -117,7 +126,7 @@ async def test_a_socket_at_another_instance_sees_what_was_said_and_what_comes() 
     maker, other = here.instance(lines(20, 0.2)), here.instance()
     live = await maker.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(2)
-    await here.socket("late", "chat")
+    await here.socket("late", "chat", late=True)
     turn = await other.runner.look("ann", live.turn.id)
     await other.rooms.show(turn, Join(turn.id, "late", "chat"))
     await asyncio.sleep(10)
@@ -188,13 +197,12 @@ async def test_a_joiner_who_comes_while_the_end_is_on_its_way_sees_it_once() -> 
     live = await maker.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(1)
     assert not maker.runner.running
-    await here.socket("late", "chat")
+    await here.socket("late", "chat", late=True)
     maker.rooms.joined(Join(live.turn.id, "late", "chat"))
     await asyncio.sleep(5)
     frames = here.push.seen["late"]
-    begin = next(index for index, each in enumerate(frames) if each.get("snapshot"))
-    assert "".join(each["payload"].get("text", "") for each in frames[begin:]) == words(5)
-    assert [each["payload"].get("done") for each in frames[begin:]].count(True) == 1
+    assert "".join(each["payload"].get("text", "") for each in frames) == words(5)
+    assert [each["payload"].get("done") for each in frames].count(True) == 1
     assert here.push.seen["first"][-1]["payload"]["done"]
 
 
@@ -205,7 +213,7 @@ async def test_who_joins_before_it_is_known_who_watches_keeps_nobody_from_the_be
     await here.socket("first", "chat")
     here.store.fail_next("connections", StoreUnavailable(), times=2)
     live = await maker.runner.start(ask("Hi", session_id=SESSION))
-    await here.socket("late", "chat")
+    await here.socket("late", "chat", late=True)
     maker.rooms.joined(Join(live.turn.id, "late", "chat"))
     await asyncio.sleep(10)
     for name in ("first", "late"):
@@ -386,10 +394,12 @@ async def test_a_socket_that_lives_is_no_ghost() -> None:
 @virtual
 async def test_members_are_shown_with_their_presence() -> None:
     here = await world()
+    instance = here.instance()
     await here.store.set_member("ann", SESSION, "bob", "viewer")
     await here.socket("a")
     gone = await here.socket("b", user="bob")
-    await here.store.leave(gone, here.clock.now())
+    await instance.attendance.arrived(gone)
+    await instance.attendance.left(gone)
     session, present = await here.store.load_session(SESSION), await here.store.present(SESSION)
     ann, bob = show_members(session, present)
     assert (ann["user_id"], ann["role"], ann["online"], ann["last_seen"]) == ("ann", "owner", True, None)
@@ -399,3 +409,38 @@ async def test_members_are_shown_with_their_presence() -> None:
         False,
         True,
     )
+
+
+@virtual
+async def test_a_piece_of_mail_that_makes_no_sense_costs_nothing_else() -> None:
+    here = await world()
+    maker = here.instance(lines(20, 0.1))
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    lease = live.turn.instance_id
+    for turn_id, dialect, after in (
+        (live.turn.id, "nothing", None),
+        (live.turn.id, "chat", 2**70),
+        (live.turn.id, "chat", -(2**70)),
+        ("nothing", "chat", 1),
+        ("", "", 1),
+    ):
+        await here.store.post_join(lease, Join(turn_id, f"c{dialect}{after}", dialect, after))
+    await here.store.post_cancel(lease, live.turn.id)
+    await asyncio.sleep(1)
+    assert (await here.store.load_turn(live.turn.id)).state == "cancelled"
+
+
+@virtual
+async def test_ends_that_wait_for_the_service_do_not_pile_up_for_ever() -> None:
+    here = await world()
+    instance = here.instance(*([["done"]] * 520))
+    await here.socket("first", "chat")
+    here.push.fail_next("send_to_group", PushError(), times=1_000_000)
+    for number in range(BEHIND + 20):
+        await instance.runner.start(ask(str(number), session_id=SESSION))
+        await asyncio.sleep(0.2)
+    assert len(instance.rooms._live) <= BEHIND + 1  # pyright: ignore[reportPrivateUsage]
+    here.push.failures.clear()
+    await asyncio.sleep(30)
+    assert len({each["turn_id"] for each in here.push.seen["first"] if each["payload"].get("done")}) == BEHIND

@@ -45,6 +45,7 @@ def app_with(planner: SlowPlanner) -> ChatApp:
         conversations=made.store,
         turns=made.store,
         instances=made.store,
+        errands=made.store,
         clock=clock,
         ids=CountingIds(),
         window=0.0,

@@ -1,6 +1,7 @@
 """The rules of what many people share, as suites like those of `contract.py`: members, waiting messages, presence."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from chat.events import JSONObject
 from chat.messages import MemberRole, Session, WaitingMessage, message_id
 from chat.store.base import ASKED, WAITING, Join, SessionChanges, Waits
 from chat.store.errands_base import Errand
-from chat.store.presence_base import Connection, Ticket
+from chat.store.presence_base import Connection, Person, Ticket
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
 
 
@@ -311,11 +312,40 @@ class PresenceContract:
             "c/1": ann,
             "c2": replace(bob, seen=NOW + timedelta(seconds=9)),
         }
-        assert await store.presence.leave(bob, NOW)
-        assert not await store.presence.leave(bob, NOW)
-        present = await store.presence.present(session.id)
-        assert present.connections == (ann,)
-        assert present.last_seen == {"bob/é": NOW}
+        note = store.presence.note
+        await note(session.id, "c/1", seen=NOW + timedelta(seconds=5))
+        await note(session.id, "c/1", joined=True)
+        for _ in range(2):
+            await store.presence.leave(bob)
+            await note(session.id, "c2", seen=NOW, joined=True)  # it is gone: nothing happens
+            assert await store.presence.find(session.id, "c2") is None
+        found = await store.presence.find(session.id, "c/1")
+        assert found is not None and found.joined
+        assert await store.presence.connections(session.id) == (
+            replace(ann, seen=NOW + timedelta(seconds=5), joined=True),
+        )
+
+    async def test_what_a_user_does_is_changed_by_one_at_a_time(self, store: Stores) -> None:
+        session = await new_session(store)
+        change = store.presence.change_person
+
+        def come(name: str) -> Callable[[Person], Person]:
+            return lambda person: replace(person, sockets={**person.sockets, name: True})
+
+        came = await asyncio.gather(*(change(session.id, "bob/é", come(f"c{n}")) for n in range(12)))
+        assert sorted(len(before.sockets) for before, _ in came) == list(range(12))
+        before, after = await change(session.id, "bob/é", lambda each: each)
+        assert before == after == Person({f"c{n}": True for n in range(12)})
+        left = Person({}, NOW, NOW)
+        assert await change(session.id, "bob/é", lambda _: left) == (before, left)
+        assert (await change(session.id, "bob/é", lambda each: each))[0] == left
+        assert (await store.presence.present(session.id)).last_seen == {"bob/é": NOW}
+
+        def refuse(_: Person) -> Person:
+            raise Forbidden
+
+        with pytest.raises(Forbidden):
+            await change(session.id, "bob/é", refuse)
 
     async def test_tickets_that_nobody_used_go_with_the_next_purge(self, store: Stores) -> None:
         old, young = [
@@ -363,3 +393,12 @@ class PresenceContract:
         mail = await store.instances.take_mail("i1")
         assert sorted(mail.joins, key=lambda each: each.connection_id) == joins
         assert (await store.instances.take_mail("i1")).joins == ()
+
+    async def test_an_absurd_number_costs_nobody_their_mail(self, store: Stores) -> None:
+        await store.instances.register("i1")
+        for number, after in enumerate((2**31, 2**70, -(2**70))):
+            await store.instances.post_join("i1", Join("s-00000002", f"c{number}", "chat", after))
+        await store.instances.post_cancel("i1", "s-00000004")
+        mail = await store.instances.take_mail("i1")
+        assert mail.cancels == {"s-00000004"}
+        assert {each.connection_id for each in mail.joins} == {"c0", "c1", "c2"}

@@ -3,11 +3,14 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from chat.errors import SessionNotFound, TurnInProgress, VersionConflict
 from chat.store.base import StartedTurn
+from chat.store.presence_base import Person
 from chat.store.table_storage import TableStorage
 from tests.store.builders import Stores, ending, new_session, new_turn, said, turn_draft
 from tests.store.conftest import OpenStorage
@@ -147,3 +150,21 @@ async def test_a_caller_that_left_stops_nobody(open_storage: OpenStorage) -> Non
     await asyncio.gather(*calls, return_exceptions=True)
     stored = {each.content for each in await store.conversations.list_messages("ann", session.id, limit=99)}
     assert {str(number) for number in range(60) if not 30 <= number < 40} <= stored
+
+
+async def test_a_row_that_two_instances_change_at_once_keeps_every_change(open_storage: OpenStorage) -> None:
+    stores = [ports_of(open_storage()) for _ in range(2)]
+    session = await new_session(stores[0])
+
+    def come(name: str) -> Callable[[Person], Person]:
+        return lambda person: replace(person, sockets={**person.sockets, name: True})
+
+    changes = await asyncio.gather(
+        *(
+            stores[number % 2].presence.change_person(session.id, "bob", come(f"c{number}"))
+            for number in range(60)
+        )
+    )
+    assert sum(not before.online for before, _ in changes) == 1
+    _, person = await stores[0].presence.change_person(session.id, "bob", lambda each: each)
+    assert len(person.sockets) == 60

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chat.errors import StoreRefused
-from chat.store.presence_base import Connection, Ticket
+from chat.store.presence_base import Connection, Person, Ticket
 from chat.store.table_client import Row, age_of
 from chat.store.table_sessions import READS
 from chat.store.table_storage import TableStorage
@@ -117,7 +117,8 @@ async def test_any_user_id_can_do_everything(open_storage: OpenStorage, user_id:
     socket = Connection(user_id[:100], shared.id, user_id, "chat", NOW, NOW)
     await presence.enter(socket)
     assert await presence.connections(shared.id) == (socket,)
-    assert await presence.leave(socket, NOW)
+    await presence.change_person(shared.id, user_id, lambda _: Person({}, NOW))
+    await presence.leave(socket)
     assert (await presence.present(shared.id)).last_seen == {user_id: NOW}
 
     draft = turn_draft(await conversations.get_session(user_id, session.id))

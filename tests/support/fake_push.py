@@ -20,13 +20,23 @@ class FakePush(Faults, PushService):
         self.seen: dict[str, list[Any]] = defaultdict(list)
         self.closed: list[str] = []
         self.gone: set[str] = set()
+        self.unopened: set[str] = set()
         self.sends = 0
         self.in_flight = 0
         self.most_in_flight = 0
 
     @port
-    async def client_url(self, user_id: str, group: str, *, minutes: int) -> str:
-        return f"ws://sockets.test/?user={user_id}&group={group}&minutes={minutes}"
+    async def client_url(self, user_id: str, *, minutes: int) -> str:
+        return f"ws://sockets.test/?user={user_id}&minutes={minutes}"
+
+    @port
+    async def add_to_group(self, group: str, connection_id: str) -> bool:
+        await asyncio.sleep(self.delay)
+        if connection_id in self.unopened or connection_id in self.gone:
+            return False
+        if connection_id not in self.groups[group]:
+            self.groups[group].append(connection_id)
+        return True
 
     @port
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:

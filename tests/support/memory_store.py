@@ -8,7 +8,7 @@ store.calls["append_events"]                                # how often it was c
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -62,7 +62,7 @@ from chat.store.drafts import (
     with_waiting,
 )
 from chat.store.errands_base import Errand, ErrandKind
-from chat.store.presence_base import Connection, Presence, Ticket
+from chat.store.presence_base import Connection, Person, Presence, Ticket
 from chat.store.table_requests import request_to_rows
 from tests.support.faults import Faults, port
 
@@ -105,7 +105,8 @@ class MemoryStore(Faults):
         self._secrets: dict[str, str] = {}
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
-        self._seen: dict[tuple[str, str], datetime] = {}
+        self._people: dict[tuple[str, str], Person] = {}
+        self.rows_read = 0  # of sockets and of people in sessions
 
     @port
     async def create_session(
@@ -405,20 +406,54 @@ class MemoryStore(Faults):
         self._connections[connection.id] = connection
 
     @port
-    async def leave(self, connection: Connection, seen: datetime) -> bool:
-        if self._connections.pop(connection.id, None) is None:
-            return False
-        self._seen[connection.session_id, connection.user_id] = seen
-        return True
+    async def find(self, session_id: str, connection_id: str) -> Connection | None:
+        return self._connections.get(connection_id)
+
+    @port
+    async def note(
+        self,
+        session_id: str,
+        connection_id: str,
+        *,
+        seen: datetime | None = None,
+        joined: bool | None = None,
+    ) -> None:
+        stored = self._connections.get(connection_id)
+        if stored is not None:
+            self._connections[connection_id] = replace(
+                stored,
+                seen=stored.seen if seen is None else seen,
+                joined=stored.joined if joined is None else joined,
+            )
+
+    @port
+    async def leave(self, connection: Connection) -> None:
+        self._connections.pop(connection.id, None)
+
+    @port
+    async def change_person(
+        self, session_id: str, user_id: str, change: Callable[[Person], Person]
+    ) -> tuple[Person, Person]:
+        before = self._people.get((session_id, user_id), Person())
+        after = self._people[session_id, user_id] = change(before)
+        return before, after
 
     @port
     async def connections(self, session_id: str) -> tuple[Connection, ...]:
-        return tuple(each for each in self._connections.values() if each.session_id == session_id)
+        return self._live(session_id)
 
     @port
     async def present(self, session_id: str) -> Presence:
-        live = tuple(each for each in self._connections.values() if each.session_id == session_id)
-        return Presence(live, {user: seen for (of, user), seen in self._seen.items() if of == session_id})
+        people = {user: each for (of, user), each in self._people.items() if of == session_id}
+        self.rows_read += len(people)
+        return Presence(
+            self._live(session_id), {user: each.seen for user, each in people.items() if each.seen}
+        )
+
+    def _live(self, session_id: str) -> tuple[Connection, ...]:
+        found = tuple(each for each in self._connections.values() if each.session_id == session_id)
+        self.rows_read += len(found)
+        return found
 
     @port
     async def forget_tickets(self, session_id: str, *, expired_before: datetime) -> None:

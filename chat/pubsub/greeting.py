@@ -1,0 +1,103 @@
+"""What a socket is shown that has just opened: who is there, and what is being said."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from chat.app import ChatApp
+from chat.dialects.base import PIECE
+from chat.errors import NotFound, PushError, PushRefused, StoreError
+from chat.events import JSONObject
+from chat.messages import Session
+from chat.rooms.attendance import show_members
+from chat.rooms.sockets import Sockets
+from chat.store.presence_base import Connection
+from chat.telemetry import record
+
+RECENT = timedelta(seconds=5)  # after the end of a turn, in which its last frames may be on their way
+GREETINGS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)  # seconds before each further try
+
+
+async def greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
+    """`before` is how things stood when it asked to connect. While the store or the service is away it is tried again
+    beside the event, which comes once."""
+    try:
+        await _greet(app, sockets, connection, before)
+    except (StoreError, PushError) as error:
+        record("greeting_failed", connection_id=connection.id, code=error.code)
+        app.tasks.spawn(_greet_again(app, sockets, connection, before))
+    except NotFound:  # taken out, or deleted, while it connected
+        app.evictions.expel(connection.session_id, connection.user_id)
+        raise
+
+
+async def _greet_again(
+    app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]
+) -> None:
+    for pause in GREETINGS:
+        await asyncio.sleep(pause)
+        try:
+            return await _greet(app, sockets, connection, before)
+        except (StoreError, PushError) as error:
+            record("greeting_failed", connection_id=connection.id, code=error.code)
+        except NotFound:
+            return app.evictions.expel(connection.session_id, connection.user_id)
+    return None
+
+
+async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
+    session = await app.conversations.get_session(connection.user_id, connection.session_id)
+    present = await sockets.attendance.arrived(connection)
+    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
+        app.tasks.spawn(app.runner.waiting.answer(session.id))
+    welcome: JSONObject = {
+        "session_id": session.id,
+        "user_id": connection.user_id,
+        "connection_id": connection.id,
+        "members": show_members(session, present),
+        "running_turn": await _running(app, sockets, connection, session),
+    }
+    try:
+        for frame in app.dialects[connection.dialect].welcome(welcome):
+            await sockets.push.send_to_connection(connection.id, frame)
+    except PushRefused as error:
+        record("welcome_lost", connection_id=connection.id, code=error.code)
+    ran = session.running_turn or await _missed(app, connection, session, before)
+    just_ended = app.clock.now() - session.updated_at < RECENT
+    if not ran and just_ended:
+        newest = await _answer(app, connection, session, after=0)
+        sockets.rooms.let_in(connection, newest, whole=False)
+    else:
+        sockets.rooms.let_in(connection, ran)
+
+
+async def _running(
+    app: ChatApp, sockets: Sockets, connection: Connection, session: Session
+) -> JSONObject | None:
+    """The turn that runs, as a room is told of it: with the beginning of its text. All of it comes with the turn."""
+    if not session.running_turn:
+        return None
+    turn = await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
+    if not (turn.running and app.dialects[connection.dialect].room):
+        return None
+    text = await sockets.texts.get(turn.id, lambda: app.runner.text_so_far(connection.user_id, turn.id))
+    about: JSONObject = {"id": turn.id, "user_message_id": turn.user_message_id, "user_id": turn.user_id}
+    if len(text) > PIECE:
+        return {**about, "text": text[:PIECE], "truncated": True}
+    return {**about, "text": text}
+
+
+async def _missed(app: ChatApp, connection: Connection, session: Session, before: Mapping[str, str]) -> str:
+    """The turn that ended between the two events of a socket, be it that it began then, too; "" when there is none."""
+    seq = before.get("seq", "")
+    if not seq.isdecimal() or len(seq) > 9 or session.last_seq <= int(seq):
+        return before.get("turn", "")
+    return await _answer(app, connection, session, after=int(seq))
+
+
+async def _answer(app: ChatApp, connection: Connection, session: Session, *, after: int) -> str:
+    """The newest answer, which has the id of its turn; "" when there is none."""
+    said = await app.conversations.list_messages(
+        connection.user_id, session.id, limit=9, after=after, newest=True
+    )
+    return next((each.id for each in reversed(said) if each.role == "assistant"), "")

@@ -1,0 +1,272 @@
+"""Sockets that open at any moment of a turn, at two instances over one store: each prints the answer once, and once
+its end."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chat.app import DIALECTS, ChatApp
+from chat.errors import PushError, StoreUnavailable
+from chat.providers.scripted import Script, ScriptedProvider
+from chat.pubsub.handlers import handle
+from chat.pubsub.socket_events import Accepted, SocketEvent
+from chat.rooms.attendance import Attendance
+from chat.rooms.evictions import Evictions
+from chat.rooms.flood import FloodGuard
+from chat.rooms.rooms import Rooms
+from chat.rooms.sockets import Sockets, StateKeys
+from chat.store.base import SessionDraft
+from chat.store.presence_base import Ticket
+from chat.turns.readers import Readers
+from chat.turns.runner import TurnRunner
+from tests.support.fake_push import FakePush
+from tests.support.memory_store import MemoryStore
+from tests.support.provider_settings import settings_for
+from tests.support.sockets import said
+from tests.support.turns import CountingIds, Link, ask, lines, make_engine, words
+from tests.support.virtual_time import VirtualClock, virtual
+
+SESSION = "0" * 25 + "A"
+
+
+@dataclass
+class World:
+    store: MemoryStore
+    push: FakePush
+    apps: list[ChatApp]
+    links: list[Link]
+
+    async def open(
+        self, name: str, dialect: str = "chat", *, at: int = 1, opening: float = 0.01, user: str = "ann"
+    ) -> None:
+        """As the service does it: `connect`, the socket, `connected`."""
+        app = self.apps[at]
+        ticket = Ticket(name, SESSION, user, dialect, app.clock.now().replace(year=2099))
+        await self.store.issue(ticket)
+        query = {"ticket": [f"{SESSION}.{name}"]}
+        self.push.unopened.add(name)
+        accepted = await handle(app, SocketEvent("connect", "connect", name, user, query=query))
+        assert isinstance(accepted, Accepted)
+        await asyncio.sleep(opening / 2)
+        self.push.users[name] = user
+        self.push.unopened.discard(name)
+        for group in accepted.groups:
+            self.push.groups[group].append(name)
+        await asyncio.sleep(opening / 2)
+        await handle(app, SocketEvent("connected", "connected", name, user, states=accepted.states))
+
+    def text(self, name: str) -> str:
+        """What a page prints that knows no more than chunks."""
+        return "".join(each["payload"].get("text", "") for each in self.push.seen[name])
+
+    def ends(self, name: str) -> int:
+        done = [each for each in self.push.seen[name] if each.get("payload", {}).get("done")]
+        done += [each for each in self.push.seen[name] if each.get("action") in ("completed", "failed")]
+        return len(done)
+
+
+@asynccontextmanager
+async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]:
+    """Two instances; the first one makes the turns."""
+    clock = VirtualClock()
+    store, push = MemoryStore(clock), FakePush()
+    await store.create_session("ann", SessionDraft(SESSION))
+    made = World(store, push, [], [])
+    for number in range(2):
+        link = Link(store)
+        made.links.append(link)
+        made.apps.append(_app(link, push, clock, scripts if number == 0 else (), per_user))
+    yield made
+    for app in made.apps:
+        assert app.sockets is not None
+        await app.runner.drain()
+        await app.sockets.aclose()
+        await app.tasks.close()
+
+
+def _app(link: Link, push: FakePush, clock: VirtualClock, scripts: Any, per_user: int) -> ChatApp:
+    store: Any = link
+    rooms = Rooms(
+        push=push, presence=store, conversations=store, turns=store, instances=store, dialects=DIALECTS
+    )
+    runner = TurnRunner(
+        sources={"": make_engine(ScriptedProvider(*scripts), store)},
+        conversations=store,
+        turns=store,
+        instances=store,
+        errands=store,
+        clock=clock,
+        ids=CountingIds(),
+        window=0.0,
+        turn_limit=300.0,
+        history=50,
+        watcher=rooms,
+    )
+
+    async def check_store() -> None:
+        return
+
+    attendance = Attendance(store, rooms, push, clock, per_session=2000, per_user=per_user)
+    sockets = Sockets(push, store, rooms, attendance, FloodGuard(clock.monotonic), StateKeys((), store))
+    return ChatApp(
+        settings=settings_for("http://127.0.0.1:9/openai/v1"),
+        clock=clock,
+        ids=CountingIds(),
+        conversations=store,
+        turns=store,
+        runner=runner,
+        dialects=DIALECTS,
+        authenticators=(),
+        check_store=check_store,
+        model_states=dict,
+        close=runner.drain,
+        readers=Readers(store, store),
+        evictions=Evictions(store, store, sockets, DIALECTS),
+        sockets=sockets,
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("delay", [0.0, 0.02])
+def test_whoever_comes_whenever_prints_the_answer_once_and_its_end_once(seed: int, delay: float) -> None:
+    @virtual
+    async def run() -> None:
+        chance = random.Random(seed)
+        async with world(lines(30, 0.1)) as here:
+            here.push.delay = delay
+            loop = asyncio.get_running_loop()
+            begin = loop.time() + 0.5
+            moments = [chance.uniform(-0.4, 2.7) for _ in range(20)]
+            moments += [chance.uniform(2.7, 3.05) for _ in range(20)]  # the last 0.3 s
+
+            async def come(number: int, moment: float) -> None:
+                await asyncio.sleep(begin + moment - loop.time())
+                await here.open(f"c{number}", ("chat", "session")[number % 2], at=chance.randrange(2))
+
+            comers = [asyncio.create_task(come(number, moment)) for number, moment in enumerate(moments)]
+            await asyncio.sleep(0.5)
+            live = await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+            await asyncio.sleep(30)
+            await asyncio.gather(*comers)
+            turn = await here.store.load_turn(live.turn.id)
+            assert turn.ended_at
+            ended = (turn.ended_at - turn.started_at).total_seconds()
+            for number, moment in enumerate(moments):
+                name = f"c{number}"
+                text = here.text(name) if number % 2 == 0 else said(here.push.seen[name])
+                seen = (text, here.ends(name))
+                if seen[1] > 1:
+                    print(
+                        [
+                            (e["type"], e["payload"].get("text"), e["seq"], e.get("snapshot"))
+                            for e in here.push.seen[name]
+                        ]
+                    )
+                assert seen == (words(30), 1) or (moment > ended and seen == ("", 0)), (name, moment, ended)
+
+    run()
+
+
+@virtual
+async def test_a_page_that_connects_and_posts_at_the_same_moment_sees_all_of_its_answer() -> None:
+    for step in range(40):
+        async with world(lines(30, 0.005)) as here:
+            opening = asyncio.create_task(here.open("page", at=1, opening=0.1))
+            await asyncio.sleep(step * 0.005)
+            await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+            await opening
+            await asyncio.sleep(10)
+            assert (here.text("page"), here.ends("page")) == (words(30), 1), step
+            assert [each["type"] for each in here.push.seen["page"]].count("chat_start") == 1
+
+
+@virtual
+async def test_a_page_that_connects_during_a_whole_turn_sees_it_all_the_same() -> None:
+    async with world(["done"]) as here:
+        opening = asyncio.create_task(here.open("page", opening=2.0))
+        await asyncio.sleep(0.1)
+        here.push.unopened.add("page")
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await opening
+        await asyncio.sleep(5)
+        assert (here.text("page"), here.ends("page")) == ("done", 1)
+
+
+@virtual
+async def test_a_long_answer_is_shown_to_a_late_joiner_at_another_instance() -> None:
+    script: list[Any] = ["x" * 8192] * 160 + [60.0, "end"]
+    async with world(script) as here:
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(10)
+        await here.open("late", "session")
+        welcome = here.push.seen["late"][0]
+        assert welcome["type"] == "connection_established"
+        assert (len(welcome["running_turn"]["text"]), welcome["running_turn"]["truncated"]) == (65_536, True)
+        await asyncio.sleep(100)
+        assert said(here.push.seen["late"]) == "x" * 8192 * 160 + "end"
+        assert here.ends("late") == 1
+
+
+@virtual
+async def test_a_socket_is_let_in_although_the_maker_dies_before_it_reads_its_mail() -> None:
+    async with world(lines(100, 0.1)) as here:
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(2)
+        here.links[0].freeze()
+        await here.open("late")
+        await asyncio.sleep(60)
+        assert here.ends("late") <= 1
+        assert here.push.seen["late"][0]["type"] == "chat_start"
+        assert here.push.seen["late"][-1]["type"] == "chat_error"
+        here.links[0].thaw()
+
+
+@virtual
+async def test_a_socket_is_let_in_although_the_service_and_the_store_fail_for_a_minute() -> None:
+    async with world(lines(5, 0.1), lines(5, 0.1)) as here:
+        here.push.fail_next("add_to_group", PushError(), times=6)
+        here.links[1].fail_next("load_session", StoreUnavailable(), times=1)
+        await here.open("page")
+        await asyncio.sleep(120)
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(10)
+        assert (here.text("page"), here.ends("page")) == (words(5), 1)
+
+
+@virtual
+async def test_sockets_hear_the_end_of_a_turn_that_ended_while_the_service_was_away() -> None:
+    async with world(lines(30, 0.1)) as here:
+        for number in range(8):
+            await here.open(f"c{number}", ("chat", "session")[number % 2], at=number // 4)
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(1)
+        for call in ("send_to_group", "send_to_connection", "add_to_group"):
+            here.push.fail_next(call, PushError(), times=10_000)
+        await asyncio.sleep(5)
+        await here.open("late")
+        await asyncio.sleep(55)
+        here.push.failures.clear()
+        await asyncio.sleep(120)
+        for number in range(8):
+            name = f"c{number}"
+            text = here.text(name) if number % 2 == 0 else said(here.push.seen[name])
+            assert (text, here.ends(name)) == (words(30), 1)
+
+
+@virtual
+async def test_a_socket_that_opens_while_the_store_is_away_is_greeted_later() -> None:
+    async with world(lines(200, 0.1)) as here:
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        opening = asyncio.create_task(here.open("late", "session"))
+        await asyncio.sleep(0.004)
+        here.links[1].fail_next("change_person", StoreUnavailable(), times=3)
+        await opening
+        await asyncio.sleep(30)
+        assert not here.links[1].failures["change_person"]
+        assert here.push.seen["late"][0]["type"] == "connection_established"
+        assert (said(here.push.seen["late"]), here.ends("late")) == (words(200), 1)

@@ -7,6 +7,7 @@ from chat.errors import ChatError
 from chat.events import (
     JSONObject,
     NumberedEvent,
+    StageFinished,
     TextDelta,
     TurnCancelled,
     TurnFailed,
@@ -15,7 +16,14 @@ from chat.events import (
 )
 from chat.messages import Turn
 
-SHOWN = (TurnStarted, TextDelta, TurnFinished, TurnCancelled, TurnFailed)  # events that have a frame
+SHOWN = (
+    TurnStarted,
+    TextDelta,
+    StageFinished,
+    TurnFinished,
+    TurnCancelled,
+    TurnFailed,
+)  # what may have a frame
 
 
 class ChatChunkEncoder:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Protocol
 
-from chat.errors import ChatError, EventsGone, NotFound
+from chat.errors import ChatError, EventsGone, NotFound, PushError
 from chat.events import TERMINAL_NUMBER
 from chat.messages import Turn
+from chat.push.base import PushService
 from chat.store.base import ConversationStore, Join, TurnStore
 from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record, record_error
@@ -41,9 +42,14 @@ class Arrivals:
     the turn. It gives up after ten minutes; the next turn of the session finds the socket by its row."""
 
     def __init__(
-        self, door: Door, presence: PresenceStore, conversations: ConversationStore, turns: TurnStore
+        self,
+        door: Door,
+        push: PushService,
+        presence: PresenceStore,
+        conversations: ConversationStore,
+        turns: TurnStore,
     ) -> None:
-        self._door, self._presence = door, presence
+        self._door, self._push, self._presence = door, push, presence
         self._conversations, self._turns = conversations, turns
         self._tasks = TaskSet()
 
@@ -65,8 +71,9 @@ class Arrivals:
                 join = Join(turn_id, connection.id, connection.dialect, None if whole else TERMINAL_NUMBER)
                 if await self._is_in(connection, join, by_maker=tries == 0):
                     return
-            except NotFound:
-                return  # the session was deleted
+            except NotFound:  # the session was deleted
+                await self._close(connection)
+                return
             except ChatError as error:
                 record("socket_not_let_in", connection_id=connection.id, code=error.code)
             except Exception as error:
@@ -77,7 +84,10 @@ class Arrivals:
     async def _is_in(self, connection: Connection, join: Join, *, by_maker: bool) -> bool:
         """Whether it is in, or gone. Else whoever can is asked to let it in, which takes a moment."""
         stored = await self._presence.find(connection.session_id, connection.id)
-        if stored is None or stored.joined:
+        if stored is None:  # it left, or was taken out before it was in: then it is still open
+            await self._close(connection)
+            return True
+        if stored.joined:
             return True
         if join.turn_id:
             try:
@@ -87,3 +97,9 @@ class Arrivals:
             except (EventsGone, NotFound):
                 pass  # there is nothing to show of it
         return await self._door.enter(connection.session_id, connection.dialect, connection.id)
+
+    async def _close(self, connection: Connection) -> None:
+        try:
+            await self._push.close(connection.id, "You are not in this session.")
+        except PushError as error:
+            record("socket_not_closed", connection_id=connection.id, code=error.code)

@@ -73,7 +73,7 @@ class Rooms(TurnWatcher):
         self._dialects = dialects
         self._live: dict[str, _Live] = {}
         self._tasks = TaskSet()
-        self._arrivals = Arrivals(self, presence, conversations, turns)
+        self._arrivals = Arrivals(self, push, presence, conversations, turns)
 
     def started(self, started: StartedTurn, feed: EventFeed, *, new: bool, asked: bool, pace: Pace) -> None:
         live = self._live[started.turn.id] = _Live(started, feed, pace, asked)

@@ -270,3 +270,17 @@ async def test_a_socket_that_opens_while_the_store_is_away_is_greeted_later() ->
         assert not here.links[1].failures["change_person"]
         assert here.push.seen["late"][0]["type"] == "connection_established"
         assert (said(here.push.seen["late"]), here.ends("late")) == (words(200), 1)
+
+
+@virtual
+async def test_a_socket_whose_row_was_taken_away_is_closed_and_not_let_in() -> None:
+    async with world(lines(50, 0.1)) as here:
+        here.push.fail_next("add_to_group", PushError(), times=2)
+        await here.open("late")
+        [row] = await here.store.connections(SESSION)
+        sockets = here.apps[1].sockets
+        assert sockets is not None
+        await sockets.attendance.left(row)
+        await asyncio.sleep(10)
+        assert here.push.closed == ["late"]
+        assert not any("late" in members for members in here.push.groups.values())

@@ -202,6 +202,7 @@ def open_sockets(settings: Settings, clock: Clock, storage: "TableStorage") -> S
         conversations=storage.conversations,
         turns=storage.turns,
         instances=storage.instances,
+        errands=storage.errands,
         dialects=DIALECTS,
     )
     attendance = Attendance(

@@ -16,6 +16,7 @@ async def sweep() -> None:
         await app.evictions.work_off()
         await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
         if app.sockets is not None:
+            await app.sockets.rooms.work_off()
             await app.sockets.presence.purge_tickets(expired_before=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)

@@ -16,8 +16,13 @@ from tests.support.apps import TestApp, make_app
 class Room:
     """Of the sockets of an app, the part that the timer knows."""
 
-    def __init__(self, presence: Any) -> None:
-        self.presence = presence
+    def __init__(self, store: Any) -> None:
+        self.presence = store
+        self.rooms = self
+        self._store = store
+
+    async def work_off(self) -> None:
+        await self._store.list_errands("tell")
 
 
 @pytest.fixture
@@ -42,11 +47,12 @@ async def test_a_round_removes_what_came_to_nothing(made: TestApp) -> None:
         await store.issue(ticket)
     await timers.sweep()
     assert [await store.take("s", ticket.id) for ticket in tickets] == [None, tickets[1]]
-    for call in ("purge_events", "tidy", "forget_strays", "take_waiting"):
+    for call in ("purge_events", "tidy", "forget_strays"):
         assert store.calls[call] == 1
+    assert store.calls["list_errands"] == 3  # of each kind
 
 
-@pytest.mark.parametrize("call", ["list_leases", "take_waiting", "purge_events", "purge_tickets"])
+@pytest.mark.parametrize("call", ["list_leases", "list_errands", "purge_events", "purge_tickets"])
 async def test_a_store_that_is_away_is_asked_again_with_the_next_round(made: TestApp, call: str) -> None:
     made.store.fail_next(call, StoreUnavailable())
     await timers.sweep()

@@ -13,9 +13,11 @@ from chat.events import TERMINAL_NUMBER, JSONObject
 from chat.messages import Message, Turn
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.arrivals import Arrivals
+from chat.rooms.ends import Ends
 from chat.rooms.gate import GroupGate
 from chat.rooms.joiners import shown_to
 from chat.store.base import ConversationStore, InstanceStore, Join, StartedTurn, TurnStore
+from chat.store.errands_base import ErrandStore
 from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record, record_error
 from chat.turns.base import TurnWatcher
@@ -47,6 +49,8 @@ class _Live:
         default_factory=dict[str, Join]
     )  # the newest of each socket, until it is known who watched from the start
     ended: bool = False
+    lost: bool = False  # to another process, which tells its end
+    watched: bool = False
 
     def set_pace(self) -> None:
         self.pace(max((gate.window for gate in self.gates.values()), default=0.0))
@@ -63,6 +67,7 @@ class Rooms(TurnWatcher):
         conversations: ConversationStore,
         turns: TurnStore,
         instances: InstanceStore,
+        errands: ErrandStore,
         dialects: Mapping[str, Dialect],
     ) -> None:
         self._push = push
@@ -73,6 +78,15 @@ class Rooms(TurnWatcher):
         self._dialects = dialects
         self._live: dict[str, _Live] = {}
         self._tasks = TaskSet()
+        self._ends = Ends(
+            push=push,
+            presence=presence,
+            turns=turns,
+            instances=instances,
+            errands=errands,
+            dialects=dialects,
+            fill=self._filled,
+        )
         self._arrivals = Arrivals(self, push, presence, conversations, turns)
 
     def started(self, started: StartedTurn, feed: EventFeed, *, new: bool, asked: bool, pace: Pace) -> None:
@@ -86,7 +100,7 @@ class Rooms(TurnWatcher):
         live = self._live.get(turn.id)
         if live is None:
             return
-        live.ended = True
+        live.ended, live.lost = True, lost
         if lost:  # whoever took it over tells its end
             for task in live.running.values():
                 task.cancel()
@@ -105,7 +119,15 @@ class Rooms(TurnWatcher):
             self._tasks.spawn(self._show_later(join))
 
     def abandoned(self, turn: Turn) -> None:
-        self._tasks.spawn(self._tell_end(turn))
+        self._tasks.spawn(self._ends.tell(turn))
+
+    async def work_off(self) -> None:
+        """Tell the ends that processes died over. StoreError."""
+        await self._ends.work_off()
+
+    @property
+    def telling(self) -> bool:
+        return bool(self._live)
 
     async def show(self, turn: Turn, join: Join, *, by_maker: bool = False) -> None:
         """Show a socket a turn, wherever that runs; `by_maker` also when it ended, since its end may be on its way to
@@ -150,6 +172,7 @@ class Rooms(TurnWatcher):
         """Let what the turns said last go out, and stop."""
         await self._arrivals.aclose()
         await self._tasks.settle(LAST_WORDS)
+        await self._ends.aclose()
         await self._tasks.close()
 
     async def _open(self, live: _Live) -> None:
@@ -174,8 +197,10 @@ class Rooms(TurnWatcher):
 
     def _forget(self, live: _Live) -> None:
         """Once it ended and all of it is sent."""
-        if live.ended and live.joins is None and not live.gates:
-            self._live.pop(live.started.turn.id, None)
+        if not live.ended or live.joins is not None or live.gates:
+            return
+        if self._live.pop(live.started.turn.id, None) is not None and live.watched and not live.lost:
+            self._ends.told(live.started.turn)
 
     def _give_up_oldest(self) -> None:
         """While the service is away turns end, and their ends wait: not for all memory there is."""
@@ -188,6 +213,9 @@ class Rooms(TurnWatcher):
     def _gate(self, live: _Live, name: str, watching: Sequence[Connection] | None = None) -> GroupGate:
         """A gate to the sockets of a dialect: to those who watch from the start, or opened now for who comes."""
         started, dialect, late = live.started, self._dialects[name], watching is None
+        if not live.watched:
+            live.watched = True
+            self._ends.watch(started.turn)
         placeholder = show_briefly(started.assistant_message)
         first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
@@ -252,21 +280,6 @@ class Rooms(TurnWatcher):
                 await self._push.send_to_connection(join.connection_id, await self._filled(payload))
         if coming:
             await self.enter(turn.session_id, join.dialect, join.connection_id)
-
-    async def _tell_end(self, turn: Turn) -> None:
-        """The end of a turn whose process died, to everybody who saw it begin."""
-        try:
-            events = await self._turns.read_events(turn)
-            watching = await self._presence.connections(turn.session_id)
-            for name in {each.dialect for each in watching} & self._dialects.keys():
-                encoder = self._dialects[name].encoder(turn)
-                *_, last = ([*encoder.encode(each)] for each in events)
-                for payload in last:
-                    await self._push.send_to_group(
-                        group_of(turn.session_id, name), await self._filled(payload)
-                    )
-        except (ChatError, ValueError) as error:
-            record("end_not_told", turn_id=turn.id, error=str(error))
 
     async def _filled(self, payload: JSONObject, placeholder: JSONObject | None = None) -> JSONObject:
         """A frame about a message with the message in it, where it holds the id alone."""

@@ -3,20 +3,25 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-type ErrandKind = Literal["answer", "evict"]
+type ErrandKind = Literal["answer", "evict", "tell"]
+
+CLAIMED = 120.0
+"""Seconds for which an errand is left to whoever claimed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What is to be done although the process that began it may end, noted before anything depends on it:
     `answer` what waits in a session, `evict` from it the sockets of a user who was taken out ("" is everybody: the
-    session is deleted)."""
+    session is deleted), `tell` its sockets the end of a turn."""
 
     kind: ErrandKind
     session_id: str
     user_id: str = ""
-    age: float = 0.0  # seconds since it was noted last, by the service's clock
+    turn_id: str = ""
+    age: float = 0.0  # seconds since it was noted or claimed last, by the service's clock
     version: str = ""
+    claimed: bool = False  # by somebody who may be at it
 
 
 class ErrandStore(Protocol):
@@ -30,6 +35,10 @@ class ErrandStore(Protocol):
 
     async def end_errand(self, errand: Errand) -> None:
         """It is done, unless it was noted again since it was listed."""
+        ...
+
+    async def claim_errand(self, errand: Errand) -> bool:
+        """Take it on, whether it is noted or not. False when somebody else did in the last CLAIMED seconds."""
         ...
 
     async def secret(self, name: str) -> str:

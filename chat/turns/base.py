@@ -78,6 +78,11 @@ class TurnContext:
 class TurnWatcher(Protocol):
     """Is told of the turns of this process, to show them to whoever does not ask. Its methods return at once."""
 
+    @property
+    def telling(self) -> bool:
+        """Whether there are turns that are made here, or ended here, and are not shown to their end."""
+        ...
+
     def started(
         self,
         started: StartedTurn,
@@ -106,6 +111,10 @@ class TurnWatcher(Protocol):
 
 class NoWatcher(TurnWatcher):
     """Where nobody watches."""
+
+    @property
+    def telling(self) -> bool:
+        return False
 
     def started(
         self,

@@ -73,7 +73,13 @@ async def scene() -> AsyncGenerator[Scene]:
     made = make_app(["Hello"])
     app, store, push = made.app, made.store, FakePush()
     rooms = Rooms(
-        push=push, presence=store, conversations=store, turns=store, instances=store, dialects=DIALECTS
+        push=push,
+        presence=store,
+        conversations=store,
+        turns=store,
+        instances=store,
+        errands=store,
+        dialects=DIALECTS,
     )
     attendance = Attendance(store, rooms, push, app.clock, per_session=5, per_user=2)
     keys = StateKeys((), store)

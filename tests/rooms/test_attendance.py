@@ -47,7 +47,13 @@ class Place:
     def _instance(self, per_session: int, per_user: int) -> Attendance:
         store, push = self.store, self.push
         rooms = Rooms(
-            push=push, presence=store, conversations=store, turns=store, instances=store, dialects=DIALECTS
+            push=push,
+            presence=store,
+            conversations=store,
+            turns=store,
+            instances=store,
+            errands=store,
+            dialects=DIALECTS,
         )
         return Attendance(store, rooms, push, self.clock, per_session=per_session, per_user=per_user)
 

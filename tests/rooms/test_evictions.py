@@ -55,6 +55,7 @@ class House:
             conversations=store,
             turns=store,
             instances=store,
+            errands=store,
             dialects=DIALECTS,
         )
         attendance = Attendance(store, rooms, self.push, self.clock, per_session=9, per_user=9)

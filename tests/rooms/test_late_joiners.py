@@ -94,7 +94,13 @@ async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]
 def _app(link: Link, push: FakePush, clock: VirtualClock, scripts: Any, per_user: int) -> ChatApp:
     store: Any = link
     rooms = Rooms(
-        push=push, presence=store, conversations=store, turns=store, instances=store, dialects=DIALECTS
+        push=push,
+        presence=store,
+        conversations=store,
+        turns=store,
+        instances=store,
+        errands=store,
+        dialects=DIALECTS,
     )
     runner = TurnRunner(
         sources={"": make_engine(ScriptedProvider(*scripts), store)},

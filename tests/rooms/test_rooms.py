@@ -46,6 +46,7 @@ class World:
             conversations=self.store,
             turns=self.store,
             instances=self.store,
+            errands=self.store,
             dialects=DIALECTS,
         )
         engine: TurnEngine = make_engine(ScriptedProvider(*scripts), self.store)

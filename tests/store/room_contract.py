@@ -293,6 +293,22 @@ class WaitingContract:
             await store.errands.end_errand(listed)
         assert await store.errands.list_errands("evict") == []
 
+    async def test_an_errand_is_taken_on_by_one(self, store: Stores) -> None:
+        noted, fresh = (Errand("tell", "s1", turn_id=f"s1-0000000{number}") for number in (2, 4))
+        await store.errands.note_errand(noted)
+        for errand in (noted, fresh):
+            claims = await asyncio.gather(*(store.errands.claim_errand(errand) for _ in range(5)))
+            assert sorted(claims) == [False] * 4 + [True]
+        found = await store.errands.list_errands("tell")
+        assert {(each.turn_id, each.claimed) for each in found} == {
+            (noted.turn_id, True),
+            (fresh.turn_id, True),
+        }
+        await store.errands.end_errand(noted)
+        await store.errands.note_errand(fresh)  # once more
+        [again] = await store.errands.list_errands("tell")
+        assert (again.turn_id, again.claimed) == (fresh.turn_id, False)
+
     async def test_a_secret_is_made_once(self, store: Stores) -> None:
         first = await store.errands.secret("x")
         assert len(first) > 8

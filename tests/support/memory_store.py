@@ -61,7 +61,7 @@ from chat.store.drafts import (
     with_turn,
     with_waiting,
 )
-from chat.store.errands_base import Errand, ErrandKind
+from chat.store.errands_base import CLAIMED, Errand, ErrandKind
 from chat.store.presence_base import Connection, Person, Presence, Ticket
 from chat.store.table_requests import request_to_rows
 from tests.support.faults import Faults, port
@@ -101,7 +101,7 @@ class MemoryStore(Faults):
         self._leases: dict[str, InstanceLease] = {}  # their `age` is the moment of the last beat
         self._boxes: dict[str, _Box] = defaultdict(_Box)
         self._version = 0
-        self._errands: dict[tuple[str, str, str], Errand] = {}  # their `age` is when they were noted
+        self._errands: dict[tuple[str, ...], Errand] = {}  # their `age` is when they were noted
         self._secrets: dict[str, str] = {}
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
@@ -365,7 +365,7 @@ class MemoryStore(Faults):
     @port
     async def note_errand(self, errand: Errand) -> None:
         noted = replace(errand, age=self.clock.monotonic(), version=self._next_version())
-        self._errands[errand.kind, errand.session_id, errand.user_id] = noted
+        self._errands[_errand_key(errand)] = noted
 
     @port
     async def list_errands(self, kind: ErrandKind) -> list[Errand]:
@@ -374,9 +374,18 @@ class MemoryStore(Faults):
 
     @port
     async def end_errand(self, errand: Errand) -> None:
-        key = errand.kind, errand.session_id, errand.user_id
-        if key in self._errands and self._errands[key].version == errand.version:
-            del self._errands[key]
+        found = self._errands.get(_errand_key(errand))
+        if found is not None and errand.version in ("", found.version):
+            del self._errands[_errand_key(errand)]
+
+    @port
+    async def claim_errand(self, errand: Errand) -> bool:
+        now, found = self.clock.monotonic(), self._errands.get(_errand_key(errand))
+        if found is not None and found.claimed and now - found.age < CLAIMED:
+            return False
+        claimed = replace(found or errand, age=now, version=self._next_version(), claimed=True)
+        self._errands[_errand_key(errand)] = claimed
+        return True
 
     @port
     async def secret(self, name: str) -> str:
@@ -562,3 +571,7 @@ class MemoryStore(Faults):
     def _lease(self, instance_id: str) -> InstanceLease | None:
         lease = self._leases.get(instance_id)
         return lease and replace(lease, age=self.clock.monotonic() - lease.age)
+
+
+def _errand_key(errand: Errand) -> tuple[str, ...]:
+    return errand.kind, errand.session_id, errand.user_id, errand.turn_id

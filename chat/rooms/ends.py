@@ -1,0 +1,126 @@
+"""The ends of turns, told although the process that made or ended them dies.
+
+Before a turn is shown to anybody it is noted that its end is to be told, and struck out when it was. What is left of a
+process that died is told by whoever finds the turn dead, or by the timer; one of them at a time.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+
+from chat.dialects.base import Dialect
+from chat.errors import ChatError, NotFound, StoreError
+from chat.messages import Turn
+from chat.push.base import PushService, group_of
+from chat.rooms.joiners import Fill
+from chat.rooms.resending import patiently
+from chat.store.base import InstanceStore, TurnStore
+from chat.store.errands_base import Errand, ErrandStore
+from chat.store.presence_base import PresenceStore
+from chat.telemetry import record
+from chat.turns.lease import LEASE
+from chat.turns.tasks import TaskSet
+
+NOTING = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to note or strike out an end
+YOUNG = 15.0  # seconds for which an end is left to whoever wrote it
+AT_ONCE = 16  # ends that the timer tells side by side
+SENDING = 60.0  # seconds for which a frame is tried again; then the timer goes on
+
+
+class Ends:
+    """Ends that are owed to sockets."""
+
+    def __init__(
+        self,
+        *,
+        push: PushService,
+        presence: PresenceStore,
+        turns: TurnStore,
+        instances: InstanceStore,
+        errands: ErrandStore,
+        dialects: Mapping[str, Dialect],
+        fill: Fill,
+    ) -> None:
+        self._push, self._presence, self._turns = push, presence, turns
+        self._instances, self._errands = instances, errands
+        self._dialects = dialects
+        self._fill = fill
+        self._noting: dict[str, asyncio.Task[None]] = {}
+        self._tasks = TaskSet()
+
+    def watch(self, turn: Turn) -> None:
+        """Somebody is shown the turn: its end is owed."""
+        noting = self._noting[turn.id] = self._tasks.spawn(self._note(turn))
+        noting.add_done_callback(lambda _: self._noting.pop(turn.id, None))
+
+    def told(self, turn: Turn) -> None:
+        """Its gates have sent it."""
+        self._tasks.spawn(self._strike_out(turn))
+
+    async def tell(self, turn: Turn) -> None:
+        """The end of a turn whose process died, to everybody who saw it begin. What fails is left to the timer."""
+        errand = _errand(turn)
+        try:
+            if await self._errands.claim_errand(errand):
+                await self._tell(turn)
+                await self._errands.end_errand(errand)
+        except ChatError as error:
+            record("end_not_told", turn_id=turn.id, code=error.code)
+
+    async def work_off(self) -> None:
+        """Tell what is noted, and nobody alive tells. StoreError."""
+        owed = [each for each in await self._errands.list_errands("tell") if each.age >= YOUNG]
+        for group in itertools.batched(owed, AT_ONCE, strict=False):
+            await asyncio.gather(*(self._work_off(each) for each in group))
+
+    async def aclose(self) -> None:
+        await self._tasks.settle(0.5)
+        await self._tasks.close()
+
+    async def _work_off(self, errand: Errand) -> None:
+        try:
+            turn = await self._turns.load_turn(errand.turn_id)
+        except NotFound:
+            await self._errands.end_errand(errand)
+            return
+        if not turn.running and not await self._lives(turn.instance_id):
+            await self.tell(turn)
+
+    async def _lives(self, instance_id: str) -> bool:
+        """Whether the instance that made the turn may still be telling its end."""
+        lease = await self._instances.read_lease(instance_id)
+        return lease is not None and not lease.fenced and lease.age <= LEASE
+
+    async def _note(self, turn: Turn) -> None:
+        for pause in NOTING:
+            await asyncio.sleep(pause)
+            try:
+                return await self._errands.note_errand(_errand(turn))
+            except StoreError as error:
+                record("end_not_noted", turn_id=turn.id, code=error.code)
+        return None
+
+    async def _strike_out(self, turn: Turn) -> None:
+        if (noting := self._noting.get(turn.id)) is not None:
+            await noting
+        for pause in NOTING:
+            await asyncio.sleep(pause)
+            try:
+                return await self._errands.end_errand(_errand(turn))
+            except StoreError as error:
+                record("end_not_struck_out", turn_id=turn.id, code=error.code)
+        return None
+
+    async def _tell(self, turn: Turn) -> None:
+        events = await self._turns.read_events(turn)
+        watching = await self._presence.connections(turn.session_id)
+        for name in {each.dialect for each in watching} & self._dialects.keys():
+            encoder = self._dialects[name].encoder(turn)
+            frames = [list(encoder.encode(each)) for each in events][-1:]
+            for payload in frames[0] if frames else ():
+                filled, group = await self._fill(payload), group_of(turn.session_id, name)
+                await patiently(lambda to=group, frame=filled: self._push.send_to_group(to, frame), SENDING)
+
+
+def _errand(turn: Turn) -> Errand:
+    return Errand("tell", turn.session_id, turn_id=turn.id)

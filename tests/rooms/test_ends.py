@@ -1,0 +1,180 @@
+"""The end of a turn reaches the sockets once, although processes die between its being stored and its being told."""
+
+import asyncio
+from dataclasses import dataclass
+
+from chat.app import DIALECTS
+from chat.errors import PushError, StoreUnavailable
+from chat.providers.scripted import Script, ScriptedProvider
+from chat.push.base import group_of
+from chat.rooms.rooms import Rooms
+from chat.store.base import SessionDraft
+from chat.store.presence_base import Connection
+from chat.turns.runner import TurnRunner
+from tests.support.fake_push import FakePush
+from tests.support.memory_store import MemoryStore
+from tests.support.turns import CountingIds, Link, ask, lines, make_engine
+from tests.support.virtual_time import VirtualClock, virtual
+
+SESSION = "0" * 25 + "A"
+
+
+@dataclass
+class Instance:
+    runner: TurnRunner
+    rooms: Rooms
+    link: Link
+    push: "Line"
+
+    def kill(self) -> None:
+        self.link.freeze()
+        self.push.freeze()
+
+
+class Line(FakePush):
+    """One instance's own way to the socket service, which dies with it."""
+
+    def __init__(self, service: FakePush) -> None:
+        super().__init__()
+        self.groups, self.users, self.seen = service.groups, service.users, service.seen
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.store, self.push = MemoryStore(self.clock), FakePush()
+
+    async def open(self) -> "World":
+        await self.store.create_session("ann", SessionDraft(SESSION))
+        now = self.clock.now()
+        await self.store.enter(Connection("s", SESSION, "ann", "chat", now, now, joined=True))
+        self.push.groups[group_of(SESSION, "chat")].append("s")
+        self.push.users["s"] = "ann"
+        return self
+
+    def instance(self, *scripts: Script) -> Instance:
+        link, push = Link(self.store), Line(self.push)
+        rooms = Rooms(
+            push=push,
+            presence=link,  # type: ignore[arg-type]
+            conversations=link,  # type: ignore[arg-type]
+            turns=link,  # type: ignore[arg-type]
+            instances=link,  # type: ignore[arg-type]
+            errands=link,  # type: ignore[arg-type]
+            dialects=DIALECTS,
+        )
+        runner = TurnRunner(
+            sources={"": make_engine(ScriptedProvider(*scripts), link)},
+            conversations=link,  # type: ignore[arg-type]
+            turns=link,  # type: ignore[arg-type]
+            instances=link,  # type: ignore[arg-type]
+            errands=link,  # type: ignore[arg-type]
+            clock=self.clock,
+            ids=CountingIds(),
+            window=0.0,
+            turn_limit=300.0,
+            history=50,
+            watcher=rooms,
+        )
+        return Instance(runner, rooms, link, push)
+
+    @property
+    def ends(self) -> int:
+        return sum(
+            bool(each["payload"].get("done")) or each["type"] == "chat_error" for each in self.push.seen["s"]
+        )
+
+    async def owed(self) -> int:
+        return len(await self.store.list_errands("tell"))
+
+
+@virtual
+async def test_an_end_that_was_told_is_owed_no_more() -> None:
+    here = await World().open()
+    maker = here.instance(lines(10, 0.1))
+    await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(0.5)
+    assert await here.owed() == 1
+    await asyncio.sleep(5)
+    assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_a_process_that_dies_between_the_stored_end_and_the_sockets_leaves_it_to_the_timer() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(10, 0.1)), here.instance()
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(0.5)
+    maker.push.fail_next("send_to_group", PushError(), times=999)
+    await asyncio.sleep(2)
+    assert (await here.store.load_turn(live.turn.id)).state == "finished"
+    maker.kill()
+    await other.rooms.work_off()
+    assert here.ends == 0  # its lease is good still: it may be about to tell
+    await asyncio.sleep(60)
+    await asyncio.gather(other.rooms.work_off(), here.instance().rooms.work_off())
+    await asyncio.sleep(60)
+    await other.rooms.work_off()
+    assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_a_process_that_is_behind_keeps_its_lease_and_tells_the_end_itself() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(10, 0.1)), here.instance()
+    await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(0.5)
+    maker.push.fail_next("send_to_group", PushError(), times=40)
+    for _ in range(4):
+        await asyncio.sleep(30)
+        await other.rooms.work_off()
+    await asyncio.sleep(200)
+    assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_the_end_of_a_dead_turn_is_told_though_its_writer_got_no_reply() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(100, 0.1)), here.instance()
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    maker.kill()
+    other.link.fail_next("end_turn", StoreUnavailable(), after_effect=True)
+    await other.runner.look("ann", live.turn.id)
+    await asyncio.sleep(60)
+    assert (await here.store.load_turn(live.turn.id)).state == "failed"
+    assert here.ends == 0
+    await other.rooms.work_off()
+    assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_a_turn_that_died_is_told_once_by_whoever_finds_it_and_never_by_the_timer_again() -> None:
+    here = await World().open()
+    maker, others = here.instance(lines(100, 0.1)), [here.instance() for _ in range(3)]
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    maker.kill()
+    for each in others:
+        await each.runner.look("ann", live.turn.id)
+    for _ in range(4):
+        await asyncio.sleep(30)
+        await others[0].rooms.work_off()
+    assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_an_end_that_the_service_does_not_take_is_told_when_it_is_back() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(100, 0.1)), here.instance()
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    maker.kill()
+    other.push.fail_next("send_to_group", PushError(), times=999)
+    await other.runner.look("ann", live.turn.id)
+    await asyncio.sleep(200)
+    assert here.ends == 0
+    other.push.failures.clear()
+    await asyncio.sleep(130)
+    await other.rooms.work_off()
+    assert (here.ends, await here.owed()) == (1, 0)

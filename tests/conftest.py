@@ -12,6 +12,8 @@ from importlib.metadata import version
 from typing import IO
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 from local.settings import become_laptop
 from tests.support.processes import ROOT
@@ -62,12 +64,24 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if picked else WORKERS
 
 
+class _Files(LoadGroupScheduling):
+    """A worker takes a whole file, so that what its tests share is made once, or all that must be alone."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return super()._split_scope(nodeid).split("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Files:
+    return _Files(config, log)
+
+
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Workers take whole files, in this order: those that wait long, the others, and at last what must be alone."""
+    """Workers begin with the files that wait long, and end with what must be alone."""
     if not _is_worker(config):
         return
     long = {item.path for item in items if item.get_closest_marker("slow")}

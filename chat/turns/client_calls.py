@@ -42,8 +42,8 @@ async def find_continued(
     pending = {str(call["id"]) for call in stored_calls(waiting.metadata) if call["output"] is None}
     _check_outputs(outputs, pending)
     repeated = session.asked_by(key) is not None
-    if not repeated and _is_answered(waiting, messages):
-        raise ValidationError(f"{FIELD}.0.call_id", "This call has been answered already")
+    if not repeated:
+        check_unanswered(waiting.id, messages)
     return waiting.id, _answered(waiting, {each.call_id: each for each in outputs})
 
 
@@ -69,12 +69,12 @@ def _check_outputs(outputs: Iterable[ClientOutput], pending: set[str]) -> None:
         raise ValidationError(FIELD, f"The output of {', '.join(missing)} is missing")
 
 
-def _is_answered(waiting: Message, messages: Iterable[Message]) -> bool:
-    """A turn that went on from it and broke does not count: the same outputs may be sent again."""
-    return any(
-        each.metadata.get("continues") == waiting.id and each.status in ("streaming", "complete")
-        for each in messages
-    )
+def check_unanswered(answer_id: str, messages: Iterable[Message]) -> None:
+    """ValidationError when a turn went on from that answer. One that broke does not count: the same outputs may be sent
+    again."""
+    for each in messages:
+        if each.metadata.get("continues") == answer_id and each.status in ("streaming", "complete"):
+            raise ValidationError(f"{FIELD}.0.call_id", "This call has been answered already")
 
 
 def _answered(waiting: Message, outputs: Mapping[str, ClientOutput]) -> MessageDraft:

@@ -24,6 +24,7 @@ from chat.store.base import ConversationStore, SessionDraft, StartedTurn, TurnDr
 from chat.telemetry import record
 from chat.turns.base import TurnContext, TurnRequest, TurnSource
 from chat.turns.branches import current, in_order
+from chat.turns.client_calls import LOOKED_BACK, check_unanswered
 from chat.turns.lease import LeaseKeeper
 from chat.turns.production import Production
 from chat.turns.tasks import TaskSet
@@ -180,6 +181,11 @@ class TurnStarter:
             if request.waited and (messages := _up_to(await self._listed(request, session, beyond), message)):
                 return tuple(messages)
             beyond = message.seq + 1
+        if (
+            request.continued
+        ):  # of two who bring the outputs at once, the second one finds the first one's turn
+            newest = await self._newest(request, session, session.last_seq + 1, LOOKED_BACK)
+            check_unanswered(str(request.continued.metadata["continues"]), newest)
         messages = await self._listed(request, session, beyond)
         new = (
             (request.continued,) if request.continued else () if request.message_id else (_question(request),)
@@ -187,10 +193,12 @@ class TurnStarter:
         return (*messages, *new)
 
     async def _listed(self, request: TurnRequest, session: Session, beyond: int) -> list[Message]:
-        found = await self._conversations.list_messages(
-            request.user_id, session.id, limit=self._history, before=beyond, newest=True
+        return current(in_order(await self._newest(request, session, beyond, self._history)))
+
+    async def _newest(self, request: TurnRequest, session: Session, beyond: int, most: int) -> list[Message]:
+        return await self._conversations.list_messages(
+            request.user_id, session.id, limit=most, before=beyond, newest=True
         )
-        return current(in_order(found))
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str, nonce: str) -> TurnDraft:
         message = _question(request)

@@ -1,5 +1,6 @@
 """Tools that the caller runs: a turn ends with a call, the caller sends what came of it, a new turn goes on."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,9 +48,12 @@ class Chat:
         return await find_continued(self.store, user, self.session_id, given, key=key)
 
     async def give(self, *outputs: tuple[str, str], nonce: str = "") -> LiveTurn:
+        return await self._run(await self.going_on(*outputs, nonce=nonce))
+
+    async def going_on(self, *outputs: tuple[str, str], nonce: str = "") -> TurnRequest:
         answer_id, answer = await self.find(*outputs, nonce=nonce)
         question = (await self.runner.look("ann", answer_id)).user_message_id
-        request = TurnRequest(
+        return TurnRequest(
             "ann",
             message_id=question,
             session_id=self.session_id,
@@ -57,7 +61,6 @@ class Chat:
             continued=answer,
             nonce=nonce,
         )
-        return await self._run(request)
 
     async def _run(self, request: TurnRequest) -> LiveTurn:
         live = await self.runner.start(request)
@@ -175,6 +178,18 @@ async def test_an_output_is_taken_once() -> None:
     await chat.give(("c1", "blue"), nonce="key")
     with pytest.raises(ValidationError, match="answered already"):
         await chat.find(("c1", "red"))
+
+
+@virtual
+async def test_outputs_that_are_brought_twice_at_once_are_taken_once() -> None:
+    chat = Chat(asking("c1"), ["Blue."], ["Red."])
+    await chat.say("Which?")
+    requests = [await chat.going_on(("c1", color)) for color in ("blue", "red")]
+    await chat._run(requests[0])  # pyright: ignore[reportPrivateUsage]
+    await asyncio.sleep(0.1)
+    with pytest.raises(ValidationError, match="answered already"):
+        await chat.runner.start(requests[1])
+    assert len(chat.provider.requests) == 2
 
 
 @virtual

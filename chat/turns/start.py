@@ -98,13 +98,10 @@ class TurnStarter:
         return new_id, replace(request, session_id=new_id, history=())
 
     async def _try_start(self, request: TurnRequest, new_id: str, nonce: str) -> NewTurn | Turn:
-        """Whether the caller may is asked first: no request that is refused costs a model call."""
-        leasing = self._tasks.spawn(self._lease.ensure())
+        """Whether the caller may is asked first: no request that is refused costs a model call, or a row."""
         session = await self._session(request, new_id)
         if (asked := _became(session, request)) is not None and asked.turn:
             return await self._turns.load_turn(message_id(session.id, asked.turn))
-        if session.start_nonce == nonce:  # a repeated request: its turn is there already
-            return (await self._turns.start_turn(self._draft(request, session, await leasing, nonce))).turn
         if not session.is_active:
             raise SessionInactive
         if session.running_turn:
@@ -112,6 +109,7 @@ class TurnStarter:
         if asked is not None:  # its message waits still
             waits = message_id(session.id, asked.question)
             request = replace(request, content="", message_id=waits, waited=True)
+        leasing = self._tasks.spawn(self._lease.ensure())
         messages = await self._messages(request, session)
         production = Production(self._sources[request.pipeline], TurnContext(session, messages, request))
         try:
@@ -257,7 +255,7 @@ def _became(session: Session, request: TurnRequest) -> Asked | None:
         return session.asked_by(request.key)
     place = split_message_id(request.message_id)
     asked = session.asked_about(place[1]) if place else None
-    if asked is None:
+    if asked is None and (place is None or all(each.seq != place[1] for each in session.waiting)):
         raise Conflict("This message waits no more.")
     return asked
 

@@ -1,6 +1,7 @@
 """Messages to a session that is busy: each is answered once, by a turn that its sender finds, with all it asked for."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -261,6 +262,7 @@ async def test_nobody_who_is_refused_costs_a_model_call() -> None:
     with pytest.raises(Forbidden):
         await runner.start(ask("x", session_id=SESSION, user_id="bob"))
     assert room.provider.requests == []
+    assert room.store.calls["register"] == 0  # nor does it write anything
     await runner.start(ask("one", session_id=SESSION))
     with pytest.raises(Forbidden):  # and not that a turn runs
         await runner.start(ask("x", session_id=SESSION, user_id="bob"))
@@ -280,6 +282,18 @@ async def test_a_session_that_is_not_active_costs_no_model_call() -> None:
         await runner.start(ask("x", session_id=SESSION))
     await asyncio.sleep(0.1)
     assert room.provider.requests == []
+
+
+@virtual
+async def test_what_waits_since_before_requests_were_kept_is_answered() -> None:
+    room = await Room().open()
+    runner = room.instance(SLOW, ["to two"])
+    await runner.start(ask("one", session_id=SESSION))
+    await waits(runner, "two")
+    stored = room.store._sessions[SESSION]  # pyright: ignore[reportPrivateUsage]
+    stored.head, stored.requests = replace(stored.head, asked=()), {}
+    await asyncio.sleep(10)
+    assert (await room.contents())[2:] == ["two", "to two"]
 
 
 @virtual

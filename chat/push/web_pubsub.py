@@ -60,7 +60,7 @@ class WebPubSub(PushService):
         return (self._key,) if self._key else ()
 
     async def client_url(self, user_id: str, *, minutes: int) -> str:
-        with _Translated():
+        async with _sdk():
             token: Any = await self._client.get_client_access_token(
                 user_id=to_token(user_id), minutes_to_expire=minutes
             )
@@ -79,19 +79,19 @@ class WebPubSub(PushService):
         await self._send(f"connections/{quote(connection_id, safe='')}/:send", frame)
 
     async def close(self, connection_id: str, reason: str) -> None:
-        with _Translated():
+        async with _sdk():
             await self._client.close_connection(connection_id, reason=reason)
 
     async def remove_user(self, user_id: str, group: str) -> None:
-        with _Translated():
+        async with _sdk():
             await self._client.remove_user_from_group(group, to_token(user_id))
 
     async def close_group(self, group: str, reason: str) -> None:
-        with _Translated():
+        async with _sdk():
             await self._client.close_group_connections(group, reason=reason)
 
     async def exists(self, connection_id: str) -> bool:
-        with _Translated():
+        async with _sdk():
             return bool(await self._client.connection_exists(connection_id))
 
     async def aclose(self) -> None:
@@ -131,7 +131,7 @@ class WebPubSub(PushService):
     async def _token(self, target: str) -> str:
         """For one URL without its query, signed with the key; or the identity's, which is for all."""
         if self._identity is not None:
-            with _Translated():
+            async with _sdk():
                 return (await self._identity.get_token(SCOPE)).token
         token, until = self._tokens.get(target, ("", 0.0))
         if time.time() > until - RENEWED:
@@ -149,15 +149,14 @@ def _identity() -> Any:
     return DefaultAzureCredential()
 
 
-class _Translated:
-    """What the SDK raises, as PushError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, AzureError | aiohttp.ClientError | asyncio.TimeoutError):
-            raise PushError from error
+@asynccontextmanager
+async def _sdk() -> AsyncGenerator[None]:
+    """Calls through the SDK, which would wait for minutes. What they raise comes out as PushError."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            yield
+    except (AzureError, aiohttp.ClientError, TimeoutError) as error:
+        raise PushError from error
 
 
 def read_connection_string(text: str) -> dict[str, str]:

@@ -143,3 +143,26 @@ def test_a_connection_string_is_read_whatever_the_case_of_its_names() -> None:
         "version": "1.0",
     }
     assert read_connection_string("") == {}
+
+
+async def test_no_call_waits_for_long_for_a_service_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chat.push.web_pubsub.TIMEOUT", 0.2)
+    silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    settings = settings_for(
+        "http://127.0.0.1:9/openai/v1", WebPubSubConnectionString=Options(key=KEY).connection_string(url)
+    )
+    adapter = WebPubSub(settings)
+    calls = (
+        adapter.close("c", "x"),
+        adapter.remove_user("ann", GROUP),
+        adapter.close_group(GROUP, "x"),
+        adapter.exists("c"),
+    )
+    async with asyncio.timeout(5):
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(outcome, PushError)
+    await adapter.aclose()
+    silent.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from benchmarks.chaos.journal import Record
 
 THAWED = 5.0  # seconds after a freeze in which what waited for it is worked off
+ON_ITS_WAY = 0.5  # seconds that a frame takes to a socket, and the note that it was sent to storage
 REBORN = 20.0  # seconds after a kill in which others find out: a lease is 12
 
 
@@ -86,6 +87,17 @@ class Facts:
             each["instance"] == instance and each["began"] - slack <= ended and began <= each["until"] + slack
             for each in self.kills
         )
+
+    def sender_died(self, moment: float) -> bool:
+        """Whether an instance died while a frame that came at that moment was on its way, or before it had noted that
+        it was sent: while the socket service stands still a frame waits in front of it, and storage takes no note."""
+        sent, noted = moment - ON_ITS_WAY, moment + ON_ITS_WAY
+        for each in self.freezes:
+            if each["who"] == "sockets" and each["began"] <= moment <= each["until"] + ON_ITS_WAY:
+                sent = min(sent, each["began"])
+            if each["who"] == "azurite" and each["began"] <= noted and each["until"] >= moment:
+                noted = max(noted, each["until"] + ON_ITS_WAY)
+        return any(each["began"] <= noted and each["until"] >= sent for each in self.kills)
 
     def once_they_answer(self, moment: float, grace: float) -> float:
         """`grace` seconds after a moment; where a service stood still or an instance died meanwhile, when what

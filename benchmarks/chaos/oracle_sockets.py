@@ -32,11 +32,18 @@ def shown_twice(facts: Facts) -> Iterator[Violation]:
 
 
 def ended_twice(facts: Facts) -> Iterator[Violation]:
-    """One terminal frame of a turn on a connection, and one more for each time that it asked to be shown the turn."""
+    """One terminal frame of a turn on a connection, and one more for each time that it asked to be shown the turn. One
+    that was on its way when its sender died cannot be known to have come: it comes again, in a snapshot."""
     for socket, frames in facts.frames.items():
         ends = Counter(each["turn"] for each in frames if each["what"] == "end")
         for turn, count in ends.items():
-            if count > 1 + _asked_again(facts, socket, turn):
+            allowed = 1 + _asked_again(facts, socket, turn)
+            first = next(each for each in frames if _ends(each) and each["turn"] == turn)
+            if count == allowed + 1 and facts.sender_died(first["at"]):
+                allowed += any(
+                    _ends(each) and each["turn"] == turn and each.get("snapshot") for each in frames
+                )
+            if count > allowed:
                 where = (frames[0]["session"], turn, "", _named(facts, socket))
                 again = sum(
                     each["turn"] == turn and bool(each.get("snapshot")) for each in frames if _ends(each)

@@ -6,25 +6,31 @@ process that died is told by whoever finds the turn dead, or by the timer; one o
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 
 from chat.dialects.base import Dialect
-from chat.errors import ChatError, NotFound, StoreError
+from chat.errors import ChatError, NotFound, PushRefused, StoreError
+from chat.events import JSONObject
 from chat.messages import Turn
 from chat.push.base import PushService, group_of
-from chat.rooms.joiners import Fill
+from chat.rooms.joiners import Fill, snapshot_of
 from chat.rooms.resending import patiently
 from chat.store.base import InstanceStore, TurnStore
 from chat.store.errands_base import Errand, ErrandStore
-from chat.store.presence_base import PresenceStore
+from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record
 from chat.turns.lease import LEASE
 from chat.turns.tasks import TaskSet
 
 NOTING = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to note or strike out an end
-YOUNG = 15.0  # seconds for which an end is left to whoever wrote it
+YOUNG = 3.0  # seconds for which an end is left to whoever noted it
 AT_ONCE = 16  # ends that the timer tells side by side
 SENDING = 60.0  # seconds for which a frame is tried again; then the timer goes on
+
+
+type Enter = Callable[[str, str, str], Awaitable[bool]]  # session, dialect, connection
 
 
 class Ends:
@@ -40,11 +46,12 @@ class Ends:
         errands: ErrandStore,
         dialects: Mapping[str, Dialect],
         fill: Fill,
+        enter: Enter,
     ) -> None:
         self._push, self._presence, self._turns = push, presence, turns
         self._instances, self._errands = instances, errands
         self._dialects = dialects
-        self._fill = fill
+        self._fill, self._enter = fill, enter
         self._noting: dict[str, asyncio.Task[None]] = {}
         self._tasks = TaskSet()
 
@@ -67,6 +74,10 @@ class Ends:
         except ChatError as error:
             record("end_not_told", turn_id=turn.id, code=error.code)
 
+    def died(self) -> None:
+        """An instance was found dead: what it owed is told now, and not with the timer's next round."""
+        self._tasks.spawn(self._after_a_death())
+
     async def work_off(self) -> None:
         """Tell what is noted, and nobody alive tells. StoreError."""
         owed = [each for each in await self._errands.list_errands("tell") if each.age >= YOUNG]
@@ -85,6 +96,12 @@ class Ends:
             return
         if not turn.running and not await self._lives(turn.instance_id):
             await self.tell(turn)
+
+    async def _after_a_death(self) -> None:
+        try:
+            await self.work_off()
+        except StoreError as error:
+            record("ends_not_told", code=error.code)
 
     async def _lives(self, instance_id: str) -> bool:
         """Whether the instance that made the turn may still be telling its end."""
@@ -112,14 +129,26 @@ class Ends:
         return None
 
     async def _tell(self, turn: Turn) -> None:
+        """As a snapshot: nobody knows how much of it each socket saw. Who was about to come in is shown it, too, since
+        the next turn may let them in without it."""
         events = await self._turns.read_events(turn)
-        watching = await self._presence.connections(turn.session_id)
-        for name in {each.dialect for each in watching} & self._dialects.keys():
-            encoder = self._dialects[name].encoder(turn)
-            frames = [list(encoder.encode(each)) for each in events][-1:]
-            for payload in frames[0] if frames else ():
-                filled, group = await self._fill(payload), group_of(turn.session_id, name)
-                await patiently(lambda to=group, frame=filled: self._push.send_to_group(to, frame), SENDING)
+        watching = defaultdict[str, list[Connection]](list)
+        for each in await self._presence.connections(turn.session_id):
+            watching[each.dialect].append(each)
+        for name in watching.keys() & self._dialects.keys():
+            frames = [await self._fill(each) for each in snapshot_of(turn, self._dialects[name], events)]
+            group = group_of(turn.session_id, name)
+            await _send(frames, lambda frame, to=group: self._push.send_to_group(to, frame))
+            for each in watching[name]:
+                if not each.joined:
+                    await _send(frames, lambda frame, to=each.id: self._push.send_to_connection(to, frame))
+                    await self._enter(turn.session_id, name, each.id)
+
+
+async def _send(frames: Iterable[JSONObject], send: Callable[[JSONObject], Awaitable[None]]) -> None:
+    for frame in frames:
+        with suppress(PushRefused):  # what comes after it is not refused
+            await patiently(lambda frame=frame: send(frame), SENDING)
 
 
 def _errand(turn: Turn) -> Errand:

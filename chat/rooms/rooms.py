@@ -86,6 +86,7 @@ class Rooms(TurnWatcher):
             errands=errands,
             dialects=dialects,
             fill=self._filled,
+            enter=self.enter,
         )
         self._arrivals = Arrivals(self, push, presence, conversations, turns)
 
@@ -120,6 +121,9 @@ class Rooms(TurnWatcher):
 
     def abandoned(self, turn: Turn) -> None:
         self._tasks.spawn(self._ends.tell(turn))
+
+    def died(self) -> None:
+        self._ends.died()
 
     async def work_off(self) -> None:
         """Tell the ends that processes died over. StoreError."""

@@ -108,6 +108,10 @@ class TurnWatcher(Protocol):
         """The end of a turn that nobody made any more was written."""
         ...
 
+    def died(self) -> None:
+        """An instance was found dead."""
+        ...
+
 
 class NoWatcher(TurnWatcher):
     """Where nobody watches."""
@@ -134,6 +138,9 @@ class NoWatcher(TurnWatcher):
         return
 
     def abandoned(self, turn: Turn) -> None:
+        return
+
+    def died(self) -> None:
         return
 
 

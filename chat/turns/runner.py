@@ -61,9 +61,7 @@ class TurnRunner:
     ) -> None:
         self.waiting = WaitingMessages(conversations, errands, self.start, self.cancel, clock)
         self._watcher = watcher or NoWatcher()
-        self._conversations = conversations
-        self._turns = turns
-        self._instances = instances
+        self._conversations, self._turns, self._instances = conversations, turns, instances
         self._clock = clock
         self._window = window
         self._turn_limit = turn_limit
@@ -88,6 +86,7 @@ class TurnRunner:
             observer=observer,
             clock=clock,
             on_ended=self._abandoned,
+            on_death=self._watcher.died,
         )
         self._orphans = Orphans(self._running, turns, self.sweeper, lambda: self._lease, self._tasks)
         self._starter = TurnStarter(

@@ -34,8 +34,9 @@ class TurnSweeper:
         observer: LeaseObserver,
         clock: Clock,
         on_ended: Callable[[Turn], None] = lambda _: None,
+        on_death: Callable[[], None] = lambda: None,
     ) -> None:
-        self._on_ended = on_ended
+        self._on_ended, self._on_death = on_ended, on_death
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
@@ -117,7 +118,10 @@ class TurnSweeper:
         lease = await self._instances.read_lease(instance_id)
         if lease is None or lease.fenced:
             return True
-        return lease.age > LEASE and await self._instances.fence(lease)
+        fenced = lease.age > LEASE and await self._instances.fence(lease)
+        if fenced:
+            self._on_death()
+        return fenced
 
 
 def _grammar_after(events: list[NumberedEvent]) -> Grammar:

@@ -235,6 +235,15 @@ BAD: dict[str, tuple[str, Callable[[Journal], None]]] = {
     "a reader who missed a word": ("streams", change("segment", text=expected_text(4))),
     "an answer that is not there": ("streams", drop(lambda each: each.get("id") == TURN)),
     "two ends on a socket": ("ended_twice", add(frame("end"))),
+    "two ends on a socket, long after a kill": (
+        "ended_twice",
+        add(frame("end", snapshot=True), kill(4, 4.2)),
+    ),
+    "two ends on a socket, long before a kill": (
+        "ended_twice",
+        add(frame("end", snapshot=True), kill(14, 14.2)),
+    ),
+    "two ends on a socket, neither in a snapshot": ("ended_twice", add(frame("end"), kill(11.2, 11.3))),
     "three ends on a socket that asked once": ("ended_twice", add(frame("end"), frame("end"), resume(0))),
     "no end for a socket that saw the beginning": (
         "never_ended",
@@ -307,6 +316,14 @@ GOOD: dict[str, Callable[[Journal], None]] = {
         frame("end", turn="S-00000003", text=WORDS),
     ),
     "a snapshot": add(frame("message", snapshot=True)),
+    "an end that was on its way when its sender died": add(
+        frame("end", at=20, text=WORDS, snapshot=True), kill(11.2, 11.3)
+    ),
+    "an end that waited in front of the service when its sender died": add(
+        frame("end", at=20, text=WORDS, snapshot=True),
+        kill(4, 4.2),
+        {"at": 11, "kind": "freeze", "who": "sockets", "pid": 1, "began": 3.0, "until": 10.9},
+    ),
     "what a socket asked to see again": add(frame("message"), frame("end", text="word5"), resume(0)),
     "a socket that opened too late": add(OTHER_SOCKET | {"at": 11.5}),
     "a socket that closed too early": add(

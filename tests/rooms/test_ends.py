@@ -13,7 +13,7 @@ from chat.store.presence_base import Connection
 from chat.turns.runner import TurnRunner
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
-from tests.support.turns import CountingIds, Link, ask, lines, make_engine
+from tests.support.turns import CountingIds, Link, ask, lines, make_engine, words
 from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
@@ -178,3 +178,51 @@ async def test_an_end_that_the_service_does_not_take_is_told_when_it_is_back() -
     await asyncio.sleep(130)
     await other.rooms.work_off()
     assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_who_finds_an_instance_dead_tells_what_it_owed_at_once() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(10, 0.1), lines(100, 0.1)), here.instance()
+    await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(0.5)
+    maker.push.fail_next("send_to_group", PushError(), times=999)
+    await asyncio.sleep(2)
+    running = await maker.runner.start(ask("Elsewhere"))
+    await asyncio.sleep(1)
+    maker.kill()
+    await other.runner.look("ann", running.turn.id)  # a turn of the same instance, which still ran
+    await asyncio.sleep(25)
+    assert (here.ends, await here.owed()) == (1, 0)
+
+
+@virtual
+async def test_a_socket_that_was_not_let_in_yet_is_told_of_a_turn_that_died() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(100, 0.1)), here.instance()
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    maker.kill()
+    now = here.clock.now()
+    await here.store.enter(Connection("late", SESSION, "ann", "chat", now, now))
+    await other.runner.look("ann", live.turn.id)
+    await asyncio.sleep(30)
+    assert [each["type"] for each in here.push.seen["late"]] == ["chat_start", "chat_chunk", "chat_error"]
+    assert [each["turn_id"] for each in here.push.seen["late"]] == [live.turn.id] * 3
+
+
+@virtual
+async def test_what_a_socket_missed_of_a_turn_that_died_comes_with_its_end() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(30, 0.1)), here.instance()
+    await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(1)
+    maker.push.fail_next("send_to_group", PushError(), times=999)
+    await asyncio.sleep(4)
+    maker.kill()
+    await asyncio.sleep(60)
+    await other.rooms.work_off()
+    seen = here.push.seen["s"]
+    begins = max(place for place, each in enumerate(seen) if each["type"] == "chat_start")
+    text = "".join(each["payload"].get("text", "") for each in seen[begins:])
+    assert (text, here.ends) == (words(30), 1)

@@ -20,11 +20,14 @@ class StateKeys:
     def __init__(self, keys: tuple[str, ...], errands: ErrandStore) -> None:
         self._secret = keys[0] if keys else ""
         self._errands = errands
+        self._key = b""
 
     async def key(self) -> bytes:
         """StoreUnavailable."""
-        self._secret = self._secret or await self._errands.secret("socket-state")
-        return hmac.digest(self._secret.encode(), b"parley: the state of a socket, 1", hashlib.sha256)
+        if not self._key:
+            secret = self._secret or await self._errands.secret("socket-state")
+            self._key = hmac.digest(secret.encode(), b"parley: the state of a socket, 1", hashlib.sha256)
+        return self._key
 
 
 @dataclass(slots=True)

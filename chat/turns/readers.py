@@ -28,16 +28,20 @@ class Readers:
         self._tasks = TaskSet()
         self._watching = False
 
-    async def follow(
+    def follow(
         self, live: LiveTurn, user_id: str, *, idle: float | None = None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         """As `EventFeed.follow`. Raises Forbidden as soon as the user is known to be no member any more."""
+        return live.feed.follow(idle=idle) if user_id == live.owner else self._watched(live, user_id, idle)
+
+    async def _watched(
+        self, live: LiveTurn, user_id: str, idle: float | None
+    ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         follower = Follower()
-        if user_id != live.owner:
-            self._reading[follower] = live.turn.session_id, user_id
-            if not self._watching:
-                self._watching = True
-                self._tasks.spawn(self._watch())
+        self._reading[follower] = live.turn.session_id, user_id
+        if not self._watching:
+            self._watching = True
+            self._tasks.spawn(self._watch())
         try:
             async with aclosing(live.feed.follow(idle=idle, follower=follower)) as batches:
                 async for batch in batches:

@@ -80,6 +80,9 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+@pytest.hookimpl(
+    tryfirst=True
+)  # the name of a group is made part of a test's before the workers share them out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Workers begin with the files that wait long, and end with what must be alone."""
     if not _is_worker(config):

@@ -53,8 +53,9 @@ def user_of_path(segment: str, field: str = "user_id") -> str:
 
 
 def to_token(user_id: str) -> str:
-    """As a claim of a client's token, and so as `ce-userId`: escaped, since headers hold ASCII alone."""
-    return quote(user_id, safe=PLAIN)
+    """As a claim of a client's token, and so as `ce-userId`: escaped, since headers hold ASCII alone. The service names
+    a user in paths, too, where `.` and `..` would be steps."""
+    return quote(user_id, safe=PLAIN) if user_id.strip(".") else user_id.replace(".", "%2E")
 
 
 def of_token(claim: str) -> str:

@@ -27,7 +27,7 @@ async def greet(app: ChatApp, sockets: Sockets, connection: Connection, before: 
         record("greeting_failed", connection_id=connection.id, code=error.code)
         app.tasks.spawn(_greet_again(app, sockets, connection, before))
     except NotFound:  # taken out, or deleted, while it connected
-        app.evictions.expel(connection.session_id, connection.user_id)
+        app.evictions.expel(connection)
         raise
 
 
@@ -41,7 +41,7 @@ async def _greet_again(
         except (StoreError, PushError) as error:
             record("greeting_failed", connection_id=connection.id, code=error.code)
         except NotFound:
-            return app.evictions.expel(connection.session_id, connection.user_id)
+            return app.evictions.expel(connection)
     return None
 
 

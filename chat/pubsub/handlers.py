@@ -117,7 +117,7 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         action = READERS[connection.dialect](event)
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
     except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed
-        app.evictions.expel(connection.session_id, connection.user_id)
+        app.evictions.expel(connection)
         return Said(dialect.error(error))
     except Forbidden:
         return Said(dialect.error(Forbidden("You may read this session, not write in it.")))

@@ -13,6 +13,7 @@ from chat.rooms.attendance import Attendance
 from chat.rooms.sockets import Sockets
 from chat.store.base import ConversationStore
 from chat.store.errands_base import Errand, ErrandStore
+from chat.store.presence_base import Connection
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 
@@ -50,9 +51,10 @@ class Evictions:
         self._tasks.spawn(self._again(errand))
         return changed
 
-    def expel(self, session_id: str, user_id: str) -> None:
-        """A socket is there of somebody who is no member: it came in while they were taken out."""
-        self._tasks.spawn(self._again(Errand("evict", session_id, user_id), at_once=True))
+    def expel(self, connection: Connection) -> None:
+        """A socket is there of somebody who is no member: it came in while they were taken out, or it stands in no list
+        and no group any more and was not closed."""
+        self._tasks.spawn(self._expel(connection))
 
     async def work_off(self) -> None:
         """Go on with what is noted. StoreError."""
@@ -64,41 +66,48 @@ class Evictions:
         """What is not done is left to the timer."""
         await self._tasks.close()
 
-    async def _again(self, errand: Errand, *, at_once: bool = False) -> None:
-        for pause in (0.0, *AGAIN) if at_once else AGAIN:
+    async def _expel(self, connection: Connection) -> None:
+        errand = Errand("evict", connection.session_id, connection.user_id)
+        for pause in (0.0, *AGAIN):
+            await asyncio.sleep(pause)
+            await self._tried(errand, connection.id)
+
+    async def _again(self, errand: Errand) -> None:
+        for pause in AGAIN:
             await asyncio.sleep(pause)
             await self._tried(errand)
 
-    async def _tried(self, errand: Errand) -> bool:
+    async def _tried(self, errand: Errand, connection_id: str = "") -> bool:
         try:
-            await self._evict(errand)
+            await self._evict(errand, connection_id)
         except ChatError as error:
             record("not_evicted_yet", session_id=errand.session_id, error=type(error).__name__)
             return False
         return True
 
-    async def _evict(self, errand: Errand) -> None:
-        if self._sockets is None or not await self._is_out(errand):
+    async def _evict(self, errand: Errand, connection_id: str = "") -> None:
+        if self._sockets is None:
             return
-        groups = [room_of(errand.session_id), *(group_of(errand.session_id, each) for each in self._dialects)]
-        if errand.user_id:
-            await self._evict_user(self._sockets, errand, groups)
-        else:
-            await _close_all(self._sockets.push, groups)
-
-    async def _is_out(self, errand: Errand) -> bool:
-        """They may have been let in again meanwhile, or were never taken out."""
+        push, session_id, user_id = self._sockets.push, errand.session_id, errand.user_id
+        groups = [room_of(session_id), *(group_of(session_id, each) for each in self._dialects)]
         try:
-            session = await self._conversations.load_session(errand.session_id)
-        except NotFound:
-            return True
-        return bool(errand.user_id) and session.role_of(errand.user_id) is None
+            session = await self._conversations.load_session(session_id)
+        except NotFound:  # whoever is left in a group is found by the group alone, since the rows are gone
+            await _close_all(push, groups)
+        else:  # they may have been let in again meanwhile, or were never taken out
+            if not user_id or session.role_of(user_id) is not None:
+                return
+            await self._evict_user(self._sockets, errand, groups)
+        if connection_id:
+            await push.close(connection_id, TAKEN_OUT)
 
     async def _evict_user(self, sockets: Sockets, errand: Errand, groups: Iterable[str]) -> None:
-        """The groups first: that is quick, and does not depend on the rows of sockets."""
+        """The list is read first: should the session be deleted meanwhile, those who are in no group any more are found
+        by nothing else."""
         push, attendance = sockets.push, sockets.attendance
+        listed = await sockets.presence.connections(errand.session_id)
         await asyncio.gather(*(push.remove_user(errand.user_id, group) for group in groups))
-        for each in await sockets.presence.connections(errand.session_id):
+        for each in listed:
             if each.user_id == errand.user_id:
                 await _close(attendance, push, each.id)
                 await attendance.left(each)

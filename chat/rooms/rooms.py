@@ -77,6 +77,7 @@ class Rooms(TurnWatcher):
         self._instances = instances
         self._dialects = dialects
         self._live: dict[str, _Live] = {}
+        self._resumed: dict[tuple[str, str], Join] = {}  # by socket and turn, which ended and is being shown
         self._tasks = TaskSet()
         self._ends = Ends(
             push=push,
@@ -270,7 +271,23 @@ class Rooms(TurnWatcher):
             record_error("turn_not_shown", error, turn_id=join.turn_id)
 
     async def _show_ended(self, join: Join) -> None:
-        """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is."""
+        """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is. Of one
+        that asks again meanwhile only the newest wish counts: an answer is far larger than a wish."""
+        if join.after in (None, TERMINAL_NUMBER):
+            return await self._show_whole(join)
+        wish = join.connection_id, join.turn_id
+        shows, self._resumed[wish] = wish in self._resumed, join
+        if shows:
+            return None
+        try:
+            await self._show_whole(join)
+        finally:
+            newest = self._resumed.pop(wish, join)
+        if newest is not join:
+            self._tasks.spawn(self._show_later(newest))
+        return None
+
+    async def _show_whole(self, join: Join) -> None:
         turn = await self._turns.load_turn(join.turn_id)
         stored = await self._presence.find(turn.session_id, join.connection_id)
         coming = join.after in (None, TERMINAL_NUMBER)

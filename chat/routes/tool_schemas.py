@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
@@ -18,15 +18,20 @@ OUTPUT_BYTES = 64 * 1024  # of the output of one call
 MAX_OUTPUTS = 128  # more than one answer can wait for
 
 
-def _schema(value: JSONObject) -> JSONObject:
-    if value.get("type", "object") != "object":
-        raise ValueError("Must be the schema of an object")
+def _small(value: object) -> object:
+    """Asked before its types are checked, which takes far longer."""
     try:
         size = len(orjson.dumps(value))
     except TypeError:
         raise ValueError("Too deeply nested, or a number is too large") from None
     if size > SCHEMA_BYTES:
         raise ValueError(f"Larger than {SCHEMA_BYTES} bytes of JSON")
+    return value
+
+
+def _schema(value: JSONObject) -> JSONObject:
+    if value.get("type", "object") != "object":
+        raise ValueError("Must be the schema of an object")
     return {"type": "object", "properties": {}, **value}
 
 
@@ -35,7 +40,9 @@ class ClientFunction(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     description: Annotated[str, Field(max_length=1024)] = ""
-    parameters: Annotated[JSONObject, AfterValidator(_schema)] = Field(default_factory=lambda: _schema({}))
+    parameters: Annotated[JSONObject, BeforeValidator(_small), AfterValidator(_schema)] = Field(
+        default_factory=lambda: _schema({})
+    )
     strict: Any = None
 
 

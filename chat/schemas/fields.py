@@ -1,8 +1,8 @@
 """Fields that HTTP bodies and the frames of sockets share, and errors that name them."""
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, cast
 
 import orjson
 import pydantic
@@ -95,51 +95,42 @@ def check_size(field: str, text: str, *, limit: int) -> None:
 
 
 def _unwritable_field(text: bytes | str) -> str:
-    """The path to the first text that UTF-8 cannot hold; "" when that is not what is wrong. A path is put together for
-    the one that is found alone: all of them would be much larger than the text."""
+    """The path to the first text that UTF-8 cannot hold; "" when that is not what is wrong. Of the values around the
+    one that is looked at alone something is kept: a text may hold hundreds of thousands."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return ""
-    waiting = [_Node(None, "", value)]
-    while waiting:
-        node = waiting.pop()
-        value = node.value
-        if isinstance(value, str) and _is_unwritable(value):
-            return node.path()
-        if isinstance(value, dict):
-            fields = cast("dict[str, Any]", value)
-            if any(map(_is_unwritable, fields)):
-                return node.path()
-            waiting += [_Node(node, name, each) for name, each in reversed(fields.items()) if _may_hold(each)]
-        elif isinstance(value, list):
-            items = enumerate(cast("list[Any]", value))
-            waiting += reversed([_Node(node, str(place), each) for place, each in items if _may_hold(each)])
+    path, levels = list[object](), [_within([value])]
+    while levels:
+        for name, each in levels[-1]:
+            if isinstance(each, str):
+                if _is_unwritable(each):
+                    return _joined([*path, name])
+            elif each and isinstance(each, dict | list):
+                path.append(name)
+                if isinstance(each, dict) and any(map(_is_unwritable, cast("dict[str, Any]", each))):
+                    return _joined(path)
+                levels.append(_within(cast("dict[str, Any] | list[Any]", each)))
+                break
+        else:
+            levels.pop()
+            del path[-1:]
     return ""
 
 
-def _may_hold(value: object) -> bool:
-    """Whether a text that UTF-8 cannot hold may be in it. Most values are small: the fewer are kept, the better."""
-    return not value.isascii() if isinstance(value, str) else isinstance(value, dict | list)
+def _within(value: dict[str, Any] | list[Any]) -> Iterator[tuple[object, Any]]:
+    return iter(value.items()) if isinstance(value, dict) else enumerate(value)
 
 
-class _Node(NamedTuple):
-    """A value within another one."""
-
-    parent: "_Node | None"
-    name: str
-    value: Any
-
-    def path(self) -> str:
-        names: list[str] = []
-        node = self
-        while node.parent is not None:
-            names.append(node.name)
-            node = node.parent
-        return ".".join(reversed(names))[:MAX_ID] or "body"
+def _joined(path: Sequence[object]) -> str:
+    """Without the first, which is the place of the whole."""
+    return ".".join(map(str, path[1:]))[:MAX_ID] or "body"
 
 
 def _is_unwritable(text: str) -> bool:
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -217,3 +217,39 @@ async def test_an_owner_costs_no_look() -> None:
     live = await runner.start(ask("Hi", session_id=SESSION))
     await Reader(readers, house.clock).read(live, "ann")
     assert house.store.calls["list_errands"] == 0
+
+
+@virtual
+@pytest.mark.parametrize("first", ["expel", "delete"])
+async def test_a_socket_that_speaks_while_its_session_is_deleted_is_closed_with_the_others(
+    first: str,
+) -> None:
+    """It is told that there is no session, and whoever is told so is expelled: which must not hide it from the
+    deletion."""
+    house = await House().open()
+    evictions = house.instance()
+    now = house.clock.now()
+    socket = Connection("a", SESSION, "ann", "session", now, now)
+
+    async def delete() -> None:
+        await house.store.delete_session("ann", SESSION)
+        if first == "expel":
+            evictions.expel(socket)
+            await asyncio.sleep(0.1)
+
+    await evictions.during(SESSION, "", delete)
+    evictions.expel(socket)
+    await asyncio.sleep(1)
+    assert {"a", "b"} <= set(house.push.closed)
+
+
+@virtual
+async def test_a_socket_that_is_in_no_list_and_no_group_is_closed_when_it_speaks() -> None:
+    house = await House().open()
+    now = house.clock.now()
+    evictions = house.instance()
+    await house.store.set_member("ann", SESSION, "bob", None)
+    evictions.expel(Connection("forgotten", SESSION, "bob", "session", now, now))
+    await asyncio.sleep(1)
+    assert "forgotten" in house.push.closed
+    assert "a" not in house.push.closed

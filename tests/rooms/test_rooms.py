@@ -153,6 +153,26 @@ async def test_a_turn_that_ended_before_it_could_be_shown_is_shown_whole() -> No
 
 
 @virtual
+async def test_of_a_socket_that_resumes_an_ended_turn_again_and_again_only_the_newest_wish_counts() -> None:
+    here = await world()
+    maker = here.instance(lines(20, 0.01))
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(5)
+    turn = await maker.runner.look("ann", live.turn.id)
+    here.push.delay, sends = 0.5, here.push.sends
+    shown = [
+        asyncio.create_task(maker.rooms.show(turn, Join(turn.id, "s", "session", after)))
+        for after in [0] * 30
+    ]
+    await asyncio.gather(*shown, maker.rooms.show(turn, Join(turn.id, "other", "session", 0)))
+    await asyncio.sleep(60)
+    ends = [each for each in here.push.seen["s"] if each.get("action") == "completed"]
+    assert len(ends) == 2  # the first, and the newest that came meanwhile
+    assert here.push.sends - sends == len(here.push.seen["s"]) + len(here.push.seen["other"])
+    assert here.push.seen["other"] == here.push.seen["s"][: len(here.push.seen["other"])]
+
+
+@virtual
 async def test_a_room_is_told_that_a_turn_died() -> None:
     here = await world()
     instance = here.instance(lines(3, 0.1))

@@ -16,7 +16,7 @@ from chat.pubsub.frames import READERS
 from chat.pubsub.socket_events import SocketEvent
 from chat.routes import schemas, tool_schemas
 from chat.schemas import plan_body
-from chat.schemas.fields import SENTENCES, read_json
+from chat.schemas.fields import SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
@@ -288,3 +288,28 @@ def _kinds(schema: Any) -> Iterator[str]:
 def test_an_error_that_names_no_field_is_shown_without_one() -> None:
     for dialect in DIALECTS.values():
         assert "field" not in orjson.dumps(dialect.error(ChatError("x"))).decode()
+
+
+MANY = b"[" + b",".join([b"{}"] * 100_000) + b"]"
+LARGE = [
+    (schemas.MessageBody, b'{"content":"a","metadata":{"a":' + MANY + b"}}", "metadata"),
+    (schemas.NewSessionBody, b'{"settings":{"a":' + MANY + b"}}", "settings"),
+    (plan_body.PlanBody, b'{"message":"a","pois":[{"a":' + MANY + b"}]}", "pois"),
+    (tool_schemas.ClientFunction, b'{"name":"a","parameters":{"a":' + MANY + b"}}", "parameters"),
+    (schemas.ChatStreamBody, b'{"messages":' + MANY + b"}", "messages.0.role"),
+]
+
+
+@pytest.mark.parametrize(("model", "body", "field"), LARGE, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_large_body_is_refused_in_less_time_than_it_takes_to_read_it(
+    model: type[pydantic.BaseModel], body: bytes, field: str
+) -> None:
+    """All others wait meanwhile. Time of the processor, which others do not share."""
+    began = process_time()
+    value = orjson.loads(body)
+    read = process_time() - began
+    began = process_time()
+    with pytest.raises(ValidationError) as refused:
+        validate(model, value)
+    assert refused.value.field == field
+    assert process_time() - began < max(2 * read, 0.02)

@@ -5,7 +5,7 @@ ARGS ?=
 PYTHON := .venv/bin/python
 SETUP := .venv/.installed node_modules/.installed
 COVERAGE := --cov=chat --cov-report=term:skip-covered --cov-fail-under=90
-SIDE_BY_SIDE := -n auto --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint bench clean

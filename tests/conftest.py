@@ -4,6 +4,7 @@ processes."""
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
@@ -13,7 +14,7 @@ from typing import IO
 
 import pytest
 from xdist.remote import Producer
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadFileScheduling
 
 from local.settings import become_laptop
 from tests.support.processes import ROOT
@@ -28,6 +29,7 @@ MISSING = "missing tool:"
 
 # Processes that run tests side by side under `make test`. Tests wait more than they work, so two cores carry more.
 WORKERS = 4
+ALONE = re.compile(r"[\[-]alone[-\]]")
 
 
 def find_tool(name: str) -> str | None:
@@ -64,11 +66,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if picked else WORKERS
 
 
-class _Files(LoadGroupScheduling):
+class _Files(LoadFileScheduling):
     """A worker takes a whole file, so that what its tests share is made once, or all that must be alone."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return super()._split_scope(nodeid).split("::")[0]
+        return "alone" if ALONE.search(nodeid) else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,18 +82,12 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-@pytest.hookimpl(
-    tryfirst=True
-)  # the name of a group is made part of a test's before the workers share them out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Workers begin with the files that wait long, and end with what must be alone."""
     if not _is_worker(config):
         return
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    alone = {item for item in items if item.get_closest_marker("alone")}
-    for item in alone:
-        item.add_marker(pytest.mark.xdist_group("alone"))
-    items.sort(key=lambda item: (item in alone, item.path not in long))
+    items.sort(key=lambda item: (ALONE.search(item.nodeid) is not None, item.path not in long))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -103,11 +99,12 @@ def _workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield file
 
 
-@pytest.fixture(autouse=True)
-def _alone(request: pytest.FixtureRequest, _workers: IO[str]) -> None:
-    """A test that is marked so begins when the other workers have ended."""
-    if request.node.get_closest_marker("alone"):
-        fcntl.flock(_workers, fcntl.LOCK_EX)
+@pytest.fixture(
+    params=["alone"]
+)  # so it stands in the test's name, which is all that the scheduler knows of it
+def alone(_workers: IO[str]) -> None:
+    """For a test that holds a time which only an idle machine keeps: it begins when the other workers have ended."""
+    fcntl.flock(_workers, fcntl.LOCK_EX)
 
 
 @pytest.fixture(scope="session")

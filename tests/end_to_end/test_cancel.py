@@ -40,7 +40,7 @@ async def cancelled(here: ChatClient, place: ChatClient, dialect: str = "delta")
         return reply, [*first, *await stream.read()]
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_cancel_stops_the_turn_for_its_reader_within_a_second(
     here: ChatClient, place: ChatClient
 ) -> None:
@@ -53,7 +53,7 @@ async def test_cancel_stops_the_turn_for_its_reader_within_a_second(
     assert last.at - began < PROMPT
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_cancel_is_answered_within_a_second_with_the_turn_as_it_ended(
     here: ChatClient, place: ChatClient
 ) -> None:
@@ -67,7 +67,7 @@ async def test_cancel_is_answered_within_a_second_with_the_turn_as_it_ended(
     assert reply.body == await place.turn(stream.turn_id)
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_cancel_closes_the_connection_to_the_model(
     pair: Stack, here: ChatClient, place: ChatClient
 ) -> None:

@@ -125,7 +125,7 @@ async def test_readers_that_leave_change_nothing_for_those_who_stay(
         assert text_of(await stream.read()) == expected_text(CHUNKS)
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_following_is_answered_at_once_though_the_model_is_silent(
     here: ChatClient, place: ChatClient
 ) -> None:

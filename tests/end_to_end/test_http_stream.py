@@ -52,7 +52,7 @@ async def test_a_reply_streams_as_text_deltas_and_done(client: ChatClient) -> No
     assert (heard.text, done.data) == (GREETING, DONE)
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_frames_come_one_by_one(client: ChatClient) -> None:
     heard = await client.hear("#chunks=20 #rate=20")
     times = [frame.at for frame in heard.frames[:-1]]
@@ -62,7 +62,7 @@ async def test_frames_come_one_by_one(client: ChatClient) -> None:
     assert sum(gap > 0.02 for gap in gaps) >= 15
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_the_first_frame_does_not_wait_for_the_second(client: ChatClient) -> None:
     async with client.say("#chunks=2 #rate=2") as stream:
         first, second, _ = await stream.read()

@@ -87,7 +87,7 @@ async def test_frames_may_be_named_by_their_event(either_way: Stack, protocol: s
             assert frames[0]["data"]["type"] == "chat_start"
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 @every_protocol
 async def test_a_cancel_from_the_same_socket_stops_the_answer_within_a_second(
     either_way: Stack, protocol: str
@@ -286,7 +286,7 @@ async def test_a_viewer_reads_and_does_not_write(here: ChatClient) -> None:
             await here.cancel(stream.turn_id)
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_people_come_and_go_and_type(here: ChatClient) -> None:
     session_id = await here.new_session()
     await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/bob", json={"role": "editor"})
@@ -456,7 +456,7 @@ async def _opens(url: str) -> bool:
     return await _handshake(url) == 101
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("delay", [0.0, 0.05])
 async def test_a_slow_service_is_kept_up_with(pair: Stack, here: ChatClient, delay: float) -> None:
     """A gate that sent every delta would be seconds behind at the end of these five. How far it may be exactly is in

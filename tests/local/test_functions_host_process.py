@@ -12,7 +12,7 @@ from tests.local.host import Host, client, running_host
 from tests.support.processes import SAMPLE_APP, Command
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_though_the_app_and_uvicorn_replaced_the_handlers(number: signal.Signals) -> None:
     with running_host() as host:
@@ -35,7 +35,7 @@ async def test_a_request_in_flight_may_finish() -> None:
             assert await response.read() == b"1\n2\n3\n4\n"
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_an_endless_stream_does_not_hold_it_for_5_seconds() -> None:
     with running_host() as host:
         async with client() as http, http.post(f"{host.url}/stream/100000?every=0.05") as response:

@@ -120,7 +120,7 @@ async def test_the_pace_does_not_drift(model: ModelClient) -> None:
     assert min(late[-10:]) < 20_000
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_the_first_delta_waits_but_the_headers_do_not(model: ModelClient) -> None:
     started = time.monotonic()
     async with model.post("#chunks=1 #first=150") as reply:
@@ -267,7 +267,7 @@ async def test_a_reset_forgets_requests_and_counts(model: ModelClient) -> None:
     assert await model.get("/_model/requests") == []
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("order", ["#chunks=1 #stall=1", "#endless"])
 async def test_the_program_says_where_it_is_and_stops_within_a_second_of_sigterm(order: str) -> None:
     program = [sys.executable, "-m", "local.model_server", "--port", "0"]

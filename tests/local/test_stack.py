@@ -81,7 +81,7 @@ def test_a_signal_stops_everything(start_stack: Callable[..., Stack], number: si
     stack.command.stop(number)
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 async def test_open_streams_do_not_hold_it_for_5_seconds(start_stack: Callable[..., Stack]) -> None:
     stack = start_stack(2, app=SAMPLE_APP, model=NO_MODEL)
     async with client() as http, http.post(f"{stack.urls[1]}/stream/100000?every=0.05") as response:
@@ -97,7 +97,7 @@ def test_a_signal_while_it_starts_stops_everything() -> None:
     assert "ready" not in command.output
 
 
-@pytest.mark.alone
+@pytest.mark.usefixtures("alone")
 def test_killing_it_leaves_no_process(start_stack: Callable[..., Stack]) -> None:
     stack = start_stack(2, app=SAMPLE_APP, model=NO_MODEL)
     left = [*stack.pids, stack.azurite_pid]

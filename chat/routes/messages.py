@@ -15,6 +15,9 @@ from chat.routes.schemas import MessageBody, MessagesQuery
 from chat.schemas.fields import check_size
 from chat.turns.tool_history import RESERVED
 
+AT_ONCE = 50  # messages that are read from the store at once
+PAGE_TEXT = 4 * 1024 * 1024  # characters from which on a page of messages ends, whatever its size
+
 
 async def post_message(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`POST /api/v1/chat/sessions/{id}/messages`: stores a message, and shows it to the room."""
@@ -42,14 +45,7 @@ async def list_messages(app: ChatApp, principal: Principal, request: Request) ->
     session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
     after, before = _bounds(query, session)
     newest = query.before is not None or query.order == "desc"
-    found = await app.conversations.list_messages(
-        principal.user_id,
-        session.id,
-        limit=query.page_size,
-        after=after,
-        before=before,
-        newest=newest,
-    )
+    found = await _page(app, principal, session, query.page_size, after=after, before=before, newest=newest)
     found = [await _growing(app, principal, message) for message in found]
     has_more = bool(found) and (found[0].seq > 1 if newest else found[-1].seq < session.last_seq)
     edge = found[0] if newest and found else found[-1] if found else None
@@ -64,6 +60,38 @@ async def list_messages(app: ChatApp, principal: Principal, request: Request) ->
             "total": session.message_count,
         }
     )
+
+
+async def _page(
+    app: ChatApp,
+    principal: Principal,
+    session: Session,
+    size: int,
+    *,
+    after: int,
+    before: int | None,
+    newest: bool,
+) -> list[Message]:
+    """The messages of a page, oldest first, read some at a time: it ends early when it has as much text as it may."""
+    found: list[Message] = []  # from where the page begins on
+    text = 0
+    while len(found) < size and text < PAGE_TEXT:
+        some = await app.conversations.list_messages(
+            principal.user_id,
+            session.id,
+            limit=min(AT_ONCE, size - len(found)),
+            after=after,
+            before=before,
+            newest=newest,
+        )
+        if not some:
+            break
+        for each in reversed(some) if newest else some:
+            if text < PAGE_TEXT:
+                found.append(each)
+                text += len(each.content)
+        after, before = (after, found[-1].seq) if newest else (found[-1].seq, before)
+    return found[::-1] if newest else found
 
 
 def _bounds(query: MessagesQuery, session: Session) -> tuple[int, int | None]:

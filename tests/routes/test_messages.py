@@ -129,6 +129,24 @@ async def test_pages_orders_and_bounds(client: ChatClient) -> None:
         assert (page["next_cursor"] is not None) == has_more, query
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_of_long_messages_ends_early(client: ChatClient, order: str) -> None:
+    session_id = await client.new_session()
+    for number in range(30):
+        body = {"content": f"{number} " + "x" * 250_000}
+        await client.call("POST", f"/api/v1/chat/sessions/{session_id}/messages", json=body)
+    seen: list[int] = []
+    cursor = ""
+    for expected in (17, 13):
+        query = f"?page_size=200&order={order}{cursor}"
+        page = (await client.call("GET", f"/api/v1/chat/sessions/{session_id}/messages{query}")).body
+        assert len(page["messages"]) == expected
+        seen += [int(each["content"].partition(" ")[0]) for each in page["messages"]]
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == (list(range(30)) if order == "asc" else list(range(29, -1, -1)))
+    assert not page["has_more"]
+
+
 @pytest.mark.parametrize(("order", "expected"), [("asc", [1, 2, 3, 4, 5, 6]), ("desc", [6, 5, 4, 3, 2, 1])])
 async def test_cursors_lead_through_the_list(client: ChatClient, order: str, expected: list[int]) -> None:
     heard = await conversation(client, 3)

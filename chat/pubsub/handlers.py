@@ -53,6 +53,7 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         await greet(app, sockets, connection, event.states)
         return Said()
     if event.kind == "disconnected":
+        sockets.flood.forget(connection.id)
         await sockets.attendance.left(connection)
         return Said()
     return await _hear(app, sockets, connection, event)

@@ -30,7 +30,7 @@ TIMEOUT = 10.0  # seconds for one call
 SIGNED = 300  # seconds for which a token that we signed is good
 RENEWED = 60  # seconds before its end at which it is made anew
 REFUSED = (400, 413, 415)  # what is no better the second time
-TOKENS = 2000  # targets whose tokens are kept
+TOKENS = 500  # targets whose tokens are kept
 
 
 class WebPubSub(PushService):

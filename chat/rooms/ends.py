@@ -5,8 +5,8 @@ process that died is told by whoever finds the turn dead, or by the timer; one o
 """
 
 import asyncio
+import functools
 import itertools
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
@@ -14,7 +14,7 @@ from chat.dialects.base import Dialect
 from chat.errors import ChatError, NotFound, PushRefused, StoreError
 from chat.events import JSONObject
 from chat.messages import Turn
-from chat.push.base import PushService, group_of
+from chat.push.base import PushService
 from chat.rooms.joiners import Fill, snapshot_of
 from chat.rooms.resending import patiently
 from chat.store.base import InstanceStore, TurnStore
@@ -129,20 +129,45 @@ class Ends:
         return None
 
     async def _tell(self, turn: Turn) -> None:
-        """As a snapshot: nobody knows how much of it each socket saw. Who was about to come in is shown it, too, since
-        the next turn may let them in without it."""
-        events = await self._turns.read_events(turn)
-        watching = defaultdict[str, list[Connection]](list)
-        for each in await self._presence.connections(turn.session_id):
-            watching[each.dialect].append(each)
-        for name in watching.keys() & self._dialects.keys():
-            frames = [await self._fill(each) for each in snapshot_of(turn, self._dialects[name], events)]
-            group = group_of(turn.session_id, name)
-            await _send(frames, lambda frame, to=group: self._push.send_to_group(to, frame))
-            for each in watching[name]:
-                if not each.joined:
-                    await _send(frames, lambda frame, to=each.id: self._push.send_to_connection(to, frame))
-                    await self._enter(turn.session_id, name, each.id)
+        """As a snapshot: nobody knows how much of it each socket saw. To each by itself, since they come and go
+        meanwhile; who came when it had ended needs no word of it."""
+        events, ended_at = await self._turns.read_events(turn), turn.ended_at
+        frames: dict[str, list[JSONObject]] = {}
+        owed = [
+            each
+            for each in await self._presence.connections(turn.session_id)
+            if self._dialects.get(each.dialect) and (ended_at is None or each.since <= ended_at)
+        ]
+        for name in {each.dialect for each in owed}:
+            frames[name] = [
+                await self._fill(each) for each in snapshot_of(turn, self._dialects[name], events)
+            ]
+        for group in itertools.batched(owed, AT_ONCE, strict=False):
+            await asyncio.gather(*(self._tell_one(turn, each, frames[each.dialect]) for each in group))
+
+    async def _tell_one(self, turn: Turn, listed: Connection, frames: Iterable[JSONObject]) -> None:
+        socket = await self._presence.find(turn.session_id, listed.id)
+        if socket is None:
+            return
+        send = functools.partial(self._push.send_to_connection, socket.id)
+        await shown_once(self._presence, socket, turn.id, lambda: _send(frames, send))
+        if not socket.joined:
+            await self._enter(turn.session_id, socket.dialect, socket.id)
+
+
+async def shown_once(
+    presence: PresenceStore, socket: Connection, turn_id: str, show: Callable[[], Awaitable[None]]
+) -> None:
+    """Show a socket the end of a turn, unless somebody else did or is about to: each notes it first."""
+    if socket.knows >= turn_id:
+        return
+    await presence.note(socket.session_id, socket.id, knows=turn_id)
+    try:
+        await show()
+    except BaseException:
+        with suppress(ChatError):
+            await presence.note(socket.session_id, socket.id, knows=socket.knows)
+        raise
 
 
 async def _send(frames: Iterable[JSONObject], send: Callable[[JSONObject], Awaitable[None]]) -> None:

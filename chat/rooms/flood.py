@@ -23,6 +23,10 @@ class FloodGuard:
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
+    def forget(self, connection_id: str) -> None:
+        """The socket is gone."""
+        self._buckets.pop(connection_id, None)
+
     def take(self, connection_id: str) -> float:
         """How many events the socket may still send; below 0 it sent too many, and below -ENDURED far too many."""
         now = self._clock()

@@ -37,6 +37,7 @@ class GroupGate:
         members: Iterable[str] = (),
         coming: Sequence[str] = (),
         on_pace: Callable[[], None] = lambda: None,
+        on_told: Callable[[], None] = lambda: None,
         on_entered: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`members` are the sockets in the group, `coming` those that are open, or about to, and not in it yet."""
@@ -44,7 +45,7 @@ class GroupGate:
         self._turn, self._feed, self._dialect, self._push = turn, feed, dialect, push
         self._fill = fill
         self._first, self._coming = list(first), coming
-        self._on_pace = on_pace
+        self._on_pace, self._on_told = on_pace, on_told
         self._group = group_of(turn.session_id, dialect.name)
         self._encoder = dialect.encoder(turn)
         self._shown = 0  # the number of the last event that the group was shown
@@ -75,6 +76,7 @@ class GroupGate:
             while not (self._over and not self._joiners and not self._fetch()):
                 self._wake.clear()
                 if self._over and not self._fetch():
+                    self._on_told()
                     self._joiners.release()
                 await self._joiners.show(self._seen)
                 if self._fetch():

@@ -15,7 +15,8 @@ from chat.telemetry import record
 
 AT_ONCE = 16  # joiners that are shown something between two frames of the group
 SHARE = 0.25  # seconds between two frames of the group after which the rest of what they are shown waits
-JOINING = 2.0  # seconds for one frame to a joiner, while the group waits
+# What waits in front of a service that stands still comes when it goes on: to send it again meanwhile shows it twice.
+JOINING = 12.0  # seconds for one frame to a joiner, while the group waits: longer than a call may take
 JOINABLE = 600.0  # seconds for which one joiner is tried again
 
 type Fill = Callable[[JSONObject], Awaitable[JSONObject]]

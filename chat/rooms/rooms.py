@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from chat.dialects.base import Dialect
 from chat.dialects.message_update import show_briefly
 from chat.errors import ChatError, EventsGone, PushRefused
-from chat.events import TERMINAL_NUMBER, JSONObject
+from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Message, Turn
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.arrivals import Arrivals
-from chat.rooms.ends import Ends
+from chat.rooms.ends import Ends, shown_once
 from chat.rooms.gate import GroupGate
 from chat.rooms.joiners import shown_to
 from chat.store.base import ConversationStore, InstanceStore, Join, StartedTurn, TurnStore
@@ -50,7 +50,8 @@ class _Live:
     )  # the newest of each socket, until it is known who watched from the start
     ended: bool = False
     lost: bool = False  # to another process, which tells its end
-    watched: bool = False
+    watched: bool = False  # its end is owed
+    told: set[str] = field(default_factory=set[str])  # dialects whose groups saw the end
 
     def set_pace(self) -> None:
         self.pace(max((gate.window for gate in self.gates.values()), default=0.0))
@@ -233,6 +234,7 @@ class Rooms(TurnWatcher):
             members=[each.id for each in watching or () if each.joined],
             coming=[each.id for each in watching or () if not each.joined],
             on_pace=live.set_pace,
+            on_told=lambda: self._told(live, name),
             on_entered=lambda connection_id: self._entered(started.turn.session_id, connection_id),
         )
         if late:
@@ -240,6 +242,13 @@ class Rooms(TurnWatcher):
         live.set_pace()
         live.running[name] = self._tasks.spawn(self._run(live, name, gate))
         return gate
+
+    def _told(self, live: _Live, name: str) -> None:
+        """The group of a dialect was shown the turn to its end; those who come late may still be on their way in."""
+        live.told.add(name)
+        if live.watched and not live.lost and live.feed.ended and live.told >= live.gates.keys():
+            live.watched = False
+            self._ends.told(live.started.turn)
 
     def _entered(self, session_id: str, connection_id: str) -> None:
         """A socket is in its group, and saw what it had to see."""
@@ -292,15 +301,20 @@ class Rooms(TurnWatcher):
         stored = await self._presence.find(turn.session_id, join.connection_id)
         coming = join.after in (None, TERMINAL_NUMBER)
         if coming and stored is not None and stored.joined:
-            return  # asked twice
+            return None  # asked twice
         events = await self._turns.read_events(turn)
         if not events:
             raise EventsGone
+        if stored is None or not coming:
+            return await self._send_to(join, turn, events)
+        await shown_once(self._presence, stored, turn.id, lambda: self._send_to(join, turn, events))
+        await self.enter(turn.session_id, join.dialect, join.connection_id)
+        return None
+
+    async def _send_to(self, join: Join, turn: Turn, events: Sequence[NumberedEvent]) -> None:
         for payload in shown_to(turn, self._dialects[join.dialect], events, join):
             with suppress(PushRefused):  # what comes after it is not refused
                 await self._push.send_to_connection(join.connection_id, await self._filled(payload))
-        if coming:
-            await self.enter(turn.session_id, join.dialect, join.connection_id)
 
     async def _filled(self, payload: JSONObject, placeholder: JSONObject | None = None) -> JSONObject:
         """A frame about a message with the message in it, where it holds the id alone."""

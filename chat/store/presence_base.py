@@ -28,6 +28,9 @@ class Connection:
     since: datetime
     seen: datetime  # when we last knew that it lives
     joined: bool = False  # it is in its group, and was shown what ran when it came
+    knows: str = (
+        ""  # the newest turn of a dead process, or that had ended when it came, whose end it was shown
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,13 @@ class PresenceStore(Protocol):
         ...
 
     async def note(
-        self, session_id: str, connection_id: str, *, seen: datetime | None = None, joined: bool | None = None
+        self,
+        session_id: str,
+        connection_id: str,
+        *,
+        seen: datetime | None = None,
+        joined: bool | None = None,
+        knows: str | None = None,
     ) -> None:
         """Something new of a socket. Nothing happens when it is gone."""
         ...

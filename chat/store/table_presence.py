@@ -55,6 +55,7 @@ class TablePresence:
                 "since": connection.since,
                 "seen": connection.seen,
                 "joined": connection.joined,
+                "knows": connection.knows,
             }
         )
 
@@ -63,10 +64,17 @@ class TablePresence:
         return None if row is None else _connection(row)
 
     async def note(
-        self, session_id: str, connection_id: str, *, seen: datetime | None = None, joined: bool | None = None
+        self,
+        session_id: str,
+        connection_id: str,
+        *,
+        seen: datetime | None = None,
+        joined: bool | None = None,
+        knows: str | None = None,
     ) -> None:
         news: Entity = {} if seen is None else {"seen": seen}
         news |= {} if joined is None else {"joined": joined}
+        news |= {} if knows is None else {"knows": knows}
         with suppress(RowMissing):
             await self._sessions.merge(_keys(session_id, connection_key(connection_id)) | news)
 
@@ -139,6 +147,7 @@ def _connection(row: Row) -> Connection:
         moment(values["since"]),
         moment(values["seen"]),
         values.get("joined", True),
+        values.get("knows", ""),
     )
 
 

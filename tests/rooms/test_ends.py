@@ -170,7 +170,7 @@ async def test_an_end_that_the_service_does_not_take_is_told_when_it_is_back() -
     live = await maker.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(2)
     maker.kill()
-    other.push.fail_next("send_to_group", PushError(), times=999)
+    other.push.fail_next("send_to_connection", PushError(), times=999)
     await other.runner.look("ann", live.turn.id)
     await asyncio.sleep(200)
     assert here.ends == 0
@@ -226,3 +226,43 @@ async def test_what_a_socket_missed_of_a_turn_that_died_comes_with_its_end() -> 
     begins = max(place for place, each in enumerate(seen) if each["type"] == "chat_start")
     text = "".join(each["payload"].get("text", "") for each in seen[begins:])
     assert (text, here.ends) == (words(30), 1)
+
+
+@virtual
+async def test_who_came_when_the_turn_had_ended_is_told_nothing_of_it() -> None:
+    here = await World().open()
+    maker, other = here.instance(lines(10, 0.1)), here.instance()
+    await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(0.5)
+    maker.push.fail_next("send_to_group", PushError(), times=999)
+    await asyncio.sleep(4)
+    maker.kill()
+    now = here.clock.now()
+    await here.store.enter(Connection("late", SESSION, "ann", "chat", now, now, joined=True))
+    await asyncio.sleep(60)
+    await other.rooms.work_off()
+    assert (here.ends, here.push.seen["late"]) == (1, [])
+
+
+@virtual
+async def test_who_comes_while_the_end_is_being_told_is_told_it_once() -> None:
+    """By whoever lets it in, and by whoever tells what the dead process owed."""
+    for pause in (0.0, 0.05, 0.3, 1.0, 5.0):
+        here = await World().open()
+        maker, other, door = here.instance(lines(100, 0.1)), here.instance(), here.instance()
+        live = await maker.runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(2)
+        maker.kill()
+        now = here.clock.now()
+        late = Connection("late", SESSION, "ann", "chat", now, now)
+        await here.store.enter(late)
+        for each in (other, door):
+            each.push.delay = 0.2
+        await other.runner.look("ann", live.turn.id)
+        while (await here.store.load_turn(live.turn.id)).running:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
+        door.rooms.let_in(late, live.turn.id)
+        await asyncio.sleep(60)
+        ends = [each for each in here.push.seen["late"] if each["type"] == "chat_error"]
+        assert (len(ends), here.ends) == (1, 1), pause

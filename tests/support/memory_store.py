@@ -426,6 +426,7 @@ class MemoryStore(Faults):
         *,
         seen: datetime | None = None,
         joined: bool | None = None,
+        knows: str | None = None,
     ) -> None:
         stored = self._connections.get(connection_id)
         if stored is not None:
@@ -433,6 +434,7 @@ class MemoryStore(Faults):
                 stored,
                 seen=stored.seen if seen is None else seen,
                 joined=stored.joined if joined is None else joined,
+                knows=stored.knows if knows is None else knows,
             )
 
     @port

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chat.errors import ValidationError
+from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft
 from chat.store.base import ConversationStore
@@ -33,10 +33,12 @@ async def find_continued(
 ) -> tuple[str, MessageDraft]:
     """The id of the answer that waits for these outputs, and the answer with them.
 
-    SessionNotFound. ValidationError names the output that no answer waits for, that came before or is missing. A
+    SessionNotFound, Forbidden. ValidationError names the output that no answer waits for, that came before or is missing. A
     repeated request, which is known by its key, finds the answer again.
     """
     session = await conversations.get_session(user_id, session_id)
+    if not session.allows(user_id, "editor"):
+        raise Forbidden
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, outputs[0].call_id)
     pending = {str(call["id"]) for call in stored_calls(waiting.metadata) if call["output"] is None}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chat.errors import ProviderUnavailable, SessionNotFound, ValidationError
+from chat.errors import Forbidden, ProviderUnavailable, SessionNotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Message
 from chat.providers.base import ModelMessage, ToolCall, ToolCallPiece, ToolDefinition
@@ -230,6 +230,15 @@ async def test_another_user_finds_no_session() -> None:
     await chat.say("Hi")
     with pytest.raises(SessionNotFound):
         await chat.find(("c1", "x"), user="eve")
+
+
+@virtual
+async def test_a_viewer_is_told_that_they_may_not() -> None:
+    chat = Chat(asking("c1"))
+    await chat.say("Hi")
+    await chat.store.set_member("ann", chat.session_id, "vera", "viewer")
+    with pytest.raises(Forbidden):
+        await chat.find(("nothing", "x"), user="vera")
 
 
 @virtual

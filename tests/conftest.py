@@ -98,9 +98,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         session.config.stash[WORKING] = file
 
 
-@pytest.fixture(
-    params=["alone"]
-)  # so it stands in the test's name, which is all that the scheduler knows of it
+# By its parameter it stands in the name of the test, and the scheduler knows no more than names.
+@pytest.fixture(params=["alone"])
 def alone(pytestconfig: pytest.Config) -> None:
     """For a test that holds a time which only an idle machine keeps: it begins when the other workers have ended."""
     if file := pytestconfig.stash.get(WORKING, None):

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from importlib.metadata import version
+from pathlib import Path
 from typing import IO
 
 import pytest
@@ -30,6 +31,7 @@ MISSING = "missing tool:"
 # Processes that run tests side by side under `make test`. Tests wait more than they work, so two cores carry more.
 WORKERS = 4
 ALONE = re.compile(r"[\[-]alone[-\]]")
+WORKING = pytest.StashKey[IO[str]]()
 
 
 def find_tool(name: str) -> str | None:
@@ -90,21 +92,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (ALONE.search(item.nodeid) is not None, item.path not in long))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[IO[str]]:
-    """A file that each worker locks as long as it lives, together with the others."""
-    folder = tmp_path_factory.getbasetemp()
-    with ((folder.parent if _is_worker(request.config) else folder) / "workers").open("w") as file:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Each worker locks a file as long as it lives, together with the others."""
+    if _is_worker(session.config):
+        file = (Path(session.config.option.basetemp).parent / "workers").open("w")
+        session.config.add_cleanup(file.close)
         fcntl.flock(file, fcntl.LOCK_SH)
-        yield file
+        session.config.stash[WORKING] = file
 
 
-@pytest.fixture(
-    params=["alone"]
-)  # so it stands in the test's name, which is all that the scheduler knows of it
-def alone(_workers: IO[str]) -> None:
+# By its parameter it stands in the name of the test, and the scheduler knows no more than names.
+@pytest.fixture(params=["alone"])
+def alone(pytestconfig: pytest.Config) -> None:
     """For a test that holds a time which only an idle machine keeps: it begins when the other workers have ended."""
-    fcntl.flock(_workers, fcntl.LOCK_EX)
+    if file := pytestconfig.stash.get(WORKING, None):
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ async def find_continued(
 ) -> tuple[str, MessageDraft]:
     """The id of the answer that waits for these outputs, and the answer with them.
 
-    SessionNotFound, Forbidden. ValidationError names the output that no answer waits for, that came before or is missing. A
-    repeated request, which is known by its key, finds the answer again.
+    SessionNotFound, Forbidden. ValidationError names the output that no answer waits for, that came before or is
+    missing. A repeated request, which is known by its key, finds the answer again.
     """
     session = await conversations.get_session(user_id, session_id)
     if not session.allows(user_id, "editor"):

@@ -40,7 +40,7 @@ async def test_an_endless_stream_does_not_hold_it_for_5_seconds() -> None:
     with running_host() as host:
         async with client() as http, http.post(f"{host.url}/stream/100000?every=0.05") as response:
             await response.content.readline()
-            await asyncio.to_thread(host.command.stop)
+            await asyncio.to_thread(host.command.stop, seconds=5)
 
 
 KEYED = [

@@ -17,10 +17,12 @@ from azure.data.tables.aio import TableServiceClient
 from local.azurite import KEY
 from local.stack import FolderTaken, PortTaken, bind_run, lock_folder
 from tests.local.host import client
+from tests.support.clients import connected
 from tests.support.processes import ROOT, SAMPLE_APP, Command, children_of, is_alive, wait_until
 from tests.support.stack import Stack
 
 NO_MODEL = "http://127.0.0.1:9/openai/v1"
+STOPPED = 5.0  # seconds after a signal
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,7 @@ async def test_tables_work_with_the_connection_string(pair: Stack) -> None:
         assert (await table.get_entity("a", "b"))["text"] == "kept"
 
 
+@pytest.mark.usefixtures("alone")
 async def test_one_instance_may_die_and_the_others_go_on(start_stack: Callable[..., Stack]) -> None:
     stack = start_stack(2, app=SAMPLE_APP, model=NO_MODEL)
     os.kill(stack.pids[0], signal.SIGKILL)
@@ -74,11 +77,12 @@ async def test_one_instance_may_die_and_the_others_go_on(start_stack: Callable[.
         await get_json(f"{stack.urls[0]}/echo/x")
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_everything(start_stack: Callable[..., Stack], number: signal.Signals) -> None:
     stack = start_stack(app=SAMPLE_APP, model=NO_MODEL)
     assert len(children_of(stack.command.process.pid)) == 3  # storage, sockets, the host
-    stack.command.stop(number)
+    stack.command.stop(number, seconds=STOPPED)
 
 
 @pytest.mark.usefixtures("alone")
@@ -86,14 +90,23 @@ async def test_open_streams_do_not_hold_it_for_5_seconds(start_stack: Callable[.
     stack = start_stack(2, app=SAMPLE_APP, model=NO_MODEL)
     async with client() as http, http.post(f"{stack.urls[1]}/stream/100000?every=0.05") as response:
         await response.content.readline()
-        stack.stop()
+        stack.stop(seconds=STOPPED)
 
 
+@pytest.mark.usefixtures("alone")
+async def test_parley_while_it_answers_does_not_hold_it_either(start_stack: Callable[..., Stack]) -> None:
+    stack = start_stack(2)
+    async with connected(stack.url) as here, here.say("#endless #rate=20") as stream:
+        await stream.take(3)
+        stack.stop(seconds=STOPPED)
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_signal_while_it_starts_stops_everything() -> None:
     flags = ["--port", "0", "--memory", "--app", str(SAMPLE_APP), "--model", NO_MODEL]
     command = Command("local", flags)
     wait_until(lambda: children_of(command.process.pid), seconds=10, what="child")
-    command.stop()
+    command.stop(seconds=STOPPED)
     assert "ready" not in command.output
 
 
@@ -105,6 +118,7 @@ def test_killing_it_leaves_no_process(start_stack: Callable[..., Stack]) -> None
     wait_until(lambda: not any(map(is_alive, left)), seconds=2, what="end of every process")
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("victim", ["azurite_pid", "host"])
 def test_the_death_of_what_it_needs_ends_it_with_a_report(
     start_stack: Callable[..., Stack], victim: str
@@ -130,6 +144,7 @@ def test_a_folder_belongs_to_one_stack_at_a_time(tmp_path: Path) -> None:
     lock_folder(tmp_path).close()
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_busy_port_is_one_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -181,6 +196,7 @@ def test_outside_its_environment_it_says_what_to_do(module: str) -> None:
     assert (done.returncode, done.stderr.count("\n"), "make run" in done.stderr) == (1, 2, True)
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_app_that_does_not_load_ends_it_and_shows_why(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text("raise RuntimeError('broken on purpose')")
     errors = failure("--app", str(tmp_path), "--port", "0")

@@ -107,12 +107,12 @@ class Stack:
         """What it has written to stderr: the logs of the hosts among it."""
         return self.command.errors
 
-    def stop(self) -> None:
-        """SIGTERM; everything must be gone within 5 s."""
+    def stop(self, *, seconds: float = 60) -> None:
+        """SIGTERM; everything must be gone in time."""
         with ExitStack() as stopping:  # whatever fails, the others are stopped
             for command in (self.command, *self._added):
                 if command.process.poll() is None:
-                    stopping.callback(command.stop)
+                    stopping.callback(command.stop, seconds=seconds)
 
     def __enter__(self) -> "Stack":
         return self

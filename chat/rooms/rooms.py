@@ -1,7 +1,7 @@
 """The rooms of this process: turns on their way to sockets, and frames about everything else that happens."""
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,10 +20,12 @@ from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record, record_error
 from chat.turns.base import TurnWatcher
 from chat.turns.feed import EventFeed
+from chat.turns.lease import LEASE
 from chat.turns.tasks import TaskSet
 
 ROOM = "session"  # the dialect that shows more than answers
 OPENING = (0.0, 0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each try to learn who watches a turn
+REMEMBERED = 1000  # turns that were made here, of which it is known who saw them
 BEHIND = 500  # turns that ended here and whose end is not sent yet; of more the oldest are given up
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
 ENDED = ("completed", "failed", "cancelled")
@@ -72,11 +74,23 @@ class Rooms(TurnWatcher):
         self._instances = instances
         self._dialects = dialects
         self._live: dict[str, _Live] = {}
+        self._showing: set[tuple[str, str]] = set()  # turns that ended, and the sockets that are shown them
+        self._saw: OrderedDict[str, set[str]] = (
+            OrderedDict()
+        )  # by turn that was made here, who was shown all of it
+        self._newest: dict[str, asyncio.Task[None]] = {}  # by group, the gate that is the last to send to it
         self._tasks = TaskSet()
         self._arrivals = Arrivals(self, push, presence, conversations, turns)
 
+    @property
+    def behind(self) -> bool:
+        return bool(self._live)
+
     def started(self, started: StartedTurn, feed: EventFeed, *, new: bool, asked: bool, pace: Pace) -> None:
         live = self._live[started.turn.id] = _Live(started, feed, pace, asked)
+        self._saw[started.turn.id] = set()
+        if len(self._saw) > REMEMBERED:
+            self._saw.popitem(last=False)
         if new:
             live.joins = None
         else:
@@ -109,10 +123,10 @@ class Rooms(TurnWatcher):
 
     async def show(self, turn: Turn, join: Join, *, by_maker: bool = False) -> None:
         """Show a socket a turn, wherever that runs; `by_maker` also when it ended, since its end may be on its way to
-        the others. EventsGone, StoreUnavailable, PushError."""
+        the others, and the maker alone knows who is being shown it. EventsGone, StoreUnavailable, PushError."""
         if turn.id in self._live:
             self.joined(join)
-        elif turn.running or by_maker:
+        elif turn.running or (by_maker and await self._reads_mail(turn.instance_id)):
             await self._instances.post_join(turn.instance_id, join)
         else:
             await self._show_ended(join)
@@ -200,17 +214,21 @@ class Rooms(TurnWatcher):
             members=[each.id for each in watching or () if each.joined],
             coming=[each.id for each in watching or () if not each.joined],
             on_pace=live.set_pace,
-            on_entered=lambda connection_id: self._entered(started.turn.session_id, connection_id),
+            on_entered=lambda connection_id: self._entered(started.turn, connection_id),
         )
         if late:
             gate.skip_to_now()
         live.set_pace()
-        live.running[name] = self._tasks.spawn(self._run(live, name, gate))
+        group = group_of(started.turn.session_id, name)
+        task = self._tasks.spawn(self._run(live, name, gate, self._newest.get(group)))
+        live.running[name] = self._newest[group] = task
+        task.add_done_callback(lambda _: self._newest.get(group) is task and self._newest.pop(group))
         return gate
 
-    def _entered(self, session_id: str, connection_id: str) -> None:
+    def _entered(self, turn: Turn, connection_id: str) -> None:
         """A socket is in its group, and saw what it had to see."""
-        self._tasks.spawn(self._note(session_id, connection_id))
+        self._saw.get(turn.id, set()).add(connection_id)
+        self._tasks.spawn(self._note(turn.session_id, connection_id))
 
     async def _note(self, session_id: str, connection_id: str) -> None:
         try:
@@ -218,8 +236,11 @@ class Rooms(TurnWatcher):
         except ChatError as error:  # it is asked again whether it is in: that does no harm
             record("socket_not_noted", connection_id=connection_id, code=error.code)
 
-    async def _run(self, live: _Live, name: str, gate: GroupGate) -> None:
+    async def _run(self, live: _Live, name: str, gate: GroupGate, before: asyncio.Task[None] | None) -> None:
+        """After the gate of the turn before: who comes is let in by one of them at a time."""
         try:
+            if before is not None:
+                await asyncio.wait([before])
             await gate.run()
         except asyncio.CancelledError:
             raise
@@ -229,21 +250,33 @@ class Rooms(TurnWatcher):
             del live.gates[name], live.running[name]
             self._forget(live)
 
+    async def _reads_mail(self, instance_id: str) -> bool:
+        lease = await self._instances.read_lease(instance_id)
+        return lease is not None and not lease.fenced and lease.age < LEASE
+
     async def _show_later(self, join: Join) -> None:
+        name = (join.turn_id, join.connection_id)
+        if name in self._showing:
+            return
+        self._showing.add(name)
         try:
             await self._show_ended(join)
         except ChatError as error:
             record("turn_not_shown", turn_id=join.turn_id, code=error.code)
         except Exception as error:
             record_error("turn_not_shown", error, turn_id=join.turn_id)
+        finally:
+            self._showing.discard(name)
 
     async def _show_ended(self, join: Join) -> None:
         """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is."""
         turn = await self._turns.load_turn(join.turn_id)
         stored = await self._presence.find(turn.session_id, join.connection_id)
         coming = join.after in (None, TERMINAL_NUMBER)
-        if coming and stored is not None and stored.joined:
-            return  # asked twice
+        saw = self._saw.get(turn.id)  # it may be in the group by the turn after this one
+        asked_twice = join.after is not None or saw is None or join.connection_id in saw
+        if coming and stored is not None and stored.joined and asked_twice:
+            return
         events = await self._turns.read_events(turn)
         if not events:
             raise EventsGone
@@ -251,6 +284,8 @@ class Rooms(TurnWatcher):
             with suppress(PushRefused):  # what comes after it is not refused
                 await self._push.send_to_connection(join.connection_id, await self._filled(payload))
         if coming:
+            if saw is not None:
+                saw.add(join.connection_id)
             await self.enter(turn.session_id, join.dialect, join.connection_id)
 
     async def _tell_end(self, turn: Turn) -> None:

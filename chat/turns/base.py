@@ -78,6 +78,11 @@ class TurnContext:
 class TurnWatcher(Protocol):
     """Is told of the turns of this process, to show them to whoever does not ask. Its methods return at once."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether there are turns of which not all is shown: as long as that is so, it is to be told who joins."""
+        ...
+
     def started(
         self,
         started: StartedTurn,
@@ -106,6 +111,10 @@ class TurnWatcher(Protocol):
 
 class NoWatcher(TurnWatcher):
     """Where nobody watches."""
+
+    @property
+    def behind(self) -> bool:
+        return False
 
     def started(
         self,

@@ -75,7 +75,7 @@ class TurnRunner:
             instances,
             ids=ids,
             clock=clock,
-            busy=lambda: bool(self._running or self._starting),
+            busy=lambda: bool(self._running or self._starting or self._watcher.behind),
             turns=lambda: (*self._running, *self._starter.unsure),
             on_mail=self._read_mail,
             on_lost=self._drop_turns,

@@ -10,11 +10,13 @@ from chat.errors import NotFound, PushError, PushRefused, StoreError
 from chat.events import JSONObject
 from chat.messages import Session
 from chat.rooms.attendance import show_members
+from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets
 from chat.store.presence_base import Connection
 from chat.telemetry import record
 
-RECENT = timedelta(seconds=5)  # after the end of a turn, in which its last frames may be on their way
+# After the end of a turn, in which its last frames may be on their way: a gate is that patient with the service.
+RECENT = timedelta(seconds=PATIENCE)
 GREETINGS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)  # seconds before each further try
 
 

@@ -69,7 +69,7 @@ class Arrivals:
                     whole = whole or bool(session.running_turn)
                     turn_id = session.running_turn or turn_id
                 join = Join(turn_id, connection.id, connection.dialect, None if whole else TERMINAL_NUMBER)
-                if await self._is_in(connection, join, by_maker=tries == 0):
+                if await self._is_in(connection, join):
                     return
             except NotFound:  # the session was deleted
                 await self._close(connection)
@@ -81,7 +81,7 @@ class Arrivals:
             await asyncio.sleep(pause)
         record("socket_given_up", connection_id=connection.id)
 
-    async def _is_in(self, connection: Connection, join: Join, *, by_maker: bool) -> bool:
+    async def _is_in(self, connection: Connection, join: Join) -> bool:
         """Whether it is in, or gone. Else whoever can is asked to let it in, which takes a moment."""
         stored = await self._presence.find(connection.session_id, connection.id)
         if stored is None:  # it left, or was taken out before it was in: then it is still open
@@ -92,7 +92,7 @@ class Arrivals:
         if join.turn_id:
             try:
                 turn = await self._turns.load_turn(join.turn_id)
-                await self._door.show(turn, join, by_maker=by_maker)
+                await self._door.show(turn, join, by_maker=True)
                 return False
             except (EventsGone, NotFound):
                 pass  # there is nothing to show of it

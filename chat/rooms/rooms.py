@@ -1,10 +1,9 @@
 """The rooms of this process: turns on their way to sockets, and frames about everything else that happens."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from chat.dialects.base import Dialect
 from chat.dialects.message_update import show_briefly
@@ -16,45 +15,22 @@ from chat.rooms.arrivals import Arrivals
 from chat.rooms.ends import Ends, shown_once
 from chat.rooms.gate import GroupGate
 from chat.rooms.joiners import shown_to
+from chat.rooms.live import LiveRoomTurn, Pace, Turnaround
 from chat.store.base import ConversationStore, InstanceStore, Join, StartedTurn, TurnStore
 from chat.store.errands_base import ErrandStore
 from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record, record_error
 from chat.turns.base import TurnWatcher
 from chat.turns.feed import EventFeed
+from chat.turns.lease import LEASE
 from chat.turns.tasks import TaskSet
 
 ROOM = "session"  # the dialect that shows more than answers
 OPENING = (0.0, 0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each try to learn who watches a turn
+REMEMBERED = 1000  # turns that were made here, of which it is known who saw them
 BEHIND = 500  # turns that ended here and whose end is not sent yet; of more the oldest are given up
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
 ENDED = ("completed", "failed", "cancelled")
-
-type Pace = Callable[[float], None]
-
-
-@dataclass(slots=True)
-class _Live:
-    """A turn that this process makes."""
-
-    started: StartedTurn
-    feed: EventFeed
-    pace: Pace
-    asked: bool  # whether its question is new, too
-    gates: dict[str, GroupGate] = field(
-        default_factory=dict[str, GroupGate]
-    )  # by dialect, as long as they run
-    running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
-    joins: dict[str, Join] | None = field(
-        default_factory=dict[str, Join]
-    )  # the newest of each socket, until it is known who watched from the start
-    ended: bool = False
-    lost: bool = False  # to another process, which tells its end
-    watched: bool = False  # its end is owed
-    told: set[str] = field(default_factory=set[str])  # dialects whose groups saw the end
-
-    def set_pace(self) -> None:
-        self.pace(max((gate.window for gate in self.gates.values()), default=0.0))
 
 
 class Rooms(TurnWatcher):
@@ -77,8 +53,12 @@ class Rooms(TurnWatcher):
         self._turns = turns
         self._instances = instances
         self._dialects = dialects
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, LiveRoomTurn] = {}
         self._resumed: dict[tuple[str, str], Join] = {}  # by socket and turn, which ended and is being shown
+        self._showing: set[tuple[str, str]] = set()  # turns that ended, and the sockets that are shown them
+        # By turn that was made here, who was shown all of it; by group, the gate that is the last to send to it.
+        self._saw: OrderedDict[str, set[str]] = OrderedDict()
+        self._newest: dict[str, Turnaround] = {}
         self._tasks = TaskSet()
         self._ends = Ends(
             push=push,
@@ -93,7 +73,10 @@ class Rooms(TurnWatcher):
         self._arrivals = Arrivals(self, push, presence, conversations, turns)
 
     def started(self, started: StartedTurn, feed: EventFeed, *, new: bool, asked: bool, pace: Pace) -> None:
-        live = self._live[started.turn.id] = _Live(started, feed, pace, asked)
+        live = self._live[started.turn.id] = LiveRoomTurn(started, feed, pace, asked)
+        self._saw[started.turn.id] = set()
+        if len(self._saw) > REMEMBERED:
+            self._saw.popitem(last=False)
         if new:
             live.joins = None
         else:
@@ -137,10 +120,10 @@ class Rooms(TurnWatcher):
 
     async def show(self, turn: Turn, join: Join, *, by_maker: bool = False) -> None:
         """Show a socket a turn, wherever that runs; `by_maker` also when it ended, since its end may be on its way to
-        the others. EventsGone, StoreUnavailable, PushError."""
+        the others, and the maker alone knows who is being shown it. EventsGone, StoreUnavailable, PushError."""
         if turn.id in self._live:
             self.joined(join)
-        elif turn.running or by_maker:
+        elif turn.running or (by_maker and await self._reads_mail(turn.instance_id)):
             await self._instances.post_join(turn.instance_id, join)
         else:
             await self._show_ended(join)
@@ -181,7 +164,7 @@ class Rooms(TurnWatcher):
         await self._ends.aclose()
         await self._tasks.close()
 
-    async def _open(self, live: _Live) -> None:
+    async def _open(self, live: LiveRoomTurn) -> None:
         """Find out who watches. The turn goes on meanwhile, and so does its end."""
         for pause in OPENING:
             await asyncio.sleep(pause)
@@ -201,7 +184,7 @@ class Rooms(TurnWatcher):
             self.joined(join)
         self._forget(live)
 
-    def _forget(self, live: _Live) -> None:
+    def _forget(self, live: LiveRoomTurn) -> None:
         """Once it ended and all of it is sent."""
         if not live.ended or live.joins is not None or live.gates:
             return
@@ -216,7 +199,7 @@ class Rooms(TurnWatcher):
             for task in live.running.values():
                 task.cancel()
 
-    def _gate(self, live: _Live, name: str, watching: Sequence[Connection] | None = None) -> GroupGate:
+    def _gate(self, live: LiveRoomTurn, name: str, watching: Sequence[Connection] | None = None) -> GroupGate:
         """A gate to the sockets of a dialect: to those who watch from the start, or opened now for who comes."""
         started, dialect, late = live.started, self._dialects[name], watching is None
         if not live.watched:
@@ -235,24 +218,32 @@ class Rooms(TurnWatcher):
             coming=[each.id for each in watching or () if not each.joined],
             on_pace=live.set_pace,
             on_told=lambda: self._told(live, name),
-            on_entered=lambda connection_id: self._entered(started.turn.session_id, connection_id),
+            on_entered=lambda connection_id: self._entered(started.turn, connection_id),
         )
         if late:
             gate.skip_to_now()
         live.set_pace()
-        live.running[name] = self._tasks.spawn(self._run(live, name, gate))
+        group = group_of(started.turn.session_id, name)
+        told = live.told[name] = asyncio.get_running_loop().create_future()
+        task = self._tasks.spawn(self._run(live, name, gate, self._newest.get(group)))
+        live.running[name] = task
+        mine = self._newest[group] = Turnaround(task, told)
+        task.add_done_callback(lambda _: self._newest.get(group) is mine and self._newest.pop(group))
         return gate
 
-    def _told(self, live: _Live, name: str) -> None:
+    def _told(self, live: LiveRoomTurn, name: str) -> None:
         """The group of a dialect was shown the turn to its end; those who come late may still be on their way in."""
-        live.told.add(name)
-        if live.watched and not live.lost and live.feed.ended and live.told >= live.gates.keys():
+        if not live.told[name].done():
+            live.told[name].set_result(None)
+        all_told = all(live.told[each].done() for each in live.gates)
+        if live.watched and not live.lost and live.feed.ended and all_told:
             live.watched = False
             self._ends.told(live.started.turn)
 
-    def _entered(self, session_id: str, connection_id: str) -> None:
+    def _entered(self, turn: Turn, connection_id: str) -> None:
         """A socket is in its group, and saw what it had to see."""
-        self._tasks.spawn(self._note(session_id, connection_id))
+        self._saw.get(turn.id, set()).add(connection_id)
+        self._tasks.spawn(self._note(turn.session_id, connection_id))
 
     async def _note(self, session_id: str, connection_id: str) -> None:
         try:
@@ -260,8 +251,11 @@ class Rooms(TurnWatcher):
         except ChatError as error:  # it is asked again whether it is in: that does no harm
             record("socket_not_noted", connection_id=connection_id, code=error.code)
 
-    async def _run(self, live: _Live, name: str, gate: GroupGate) -> None:
+    async def _run(self, live: LiveRoomTurn, name: str, gate: GroupGate, before: Turnaround | None) -> None:
+        """After the gate of the turn before: who comes is let in by one of them at a time."""
         try:
+            if before is not None:
+                await before.over()
             await gate.run()
         except asyncio.CancelledError:
             raise
@@ -271,13 +265,23 @@ class Rooms(TurnWatcher):
             del live.gates[name], live.running[name]
             self._forget(live)
 
+    async def _reads_mail(self, instance_id: str) -> bool:
+        lease = await self._instances.read_lease(instance_id)
+        return lease is not None and not lease.fenced and lease.age < LEASE
+
     async def _show_later(self, join: Join) -> None:
+        name = (join.turn_id, join.connection_id)
+        if name in self._showing:
+            return
+        self._showing.add(name)
         try:
             await self._show_ended(join)
         except ChatError as error:
             record("turn_not_shown", turn_id=join.turn_id, code=error.code)
         except Exception as error:
             record_error("turn_not_shown", error, turn_id=join.turn_id)
+        finally:
+            self._showing.discard(name)
 
     async def _show_ended(self, join: Join) -> None:
         """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is. Of one
@@ -300,8 +304,10 @@ class Rooms(TurnWatcher):
         turn = await self._turns.load_turn(join.turn_id)
         stored = await self._presence.find(turn.session_id, join.connection_id)
         coming = join.after in (None, TERMINAL_NUMBER)
-        if coming and stored is not None and stored.joined:
-            return None  # asked twice
+        saw = self._saw.get(turn.id)  # it may be in the group by the turn after this one
+        asked_twice = join.after is not None or saw is None or join.connection_id in saw
+        if coming and stored is not None and stored.joined and asked_twice:
+            return None
         events = await self._turns.read_events(turn)
         if not events:
             raise EventsGone

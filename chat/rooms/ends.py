@@ -64,13 +64,14 @@ class Ends:
         """Its gates have sent it."""
         self._tasks.spawn(self._strike_out(turn))
 
-    async def tell(self, turn: Turn) -> None:
-        """The end of a turn whose process died, to everybody who saw it begin. What fails is left to the timer."""
-        errand = _errand(turn)
+    async def tell(self, turn: Turn, listed: Errand | None = None) -> None:
+        """The end of a turn whose process died, to everybody who saw it begin, unless it was `listed` as owed and was
+        told since. What fails is left to the timer."""
+        errand = listed or _errand(turn)
         try:
             if await self._errands.claim_errand(errand):
                 await self._tell(turn)
-                await self._errands.end_errand(errand)
+                await self._errands.end_errand(_errand(turn))
         except ChatError as error:
             record("end_not_told", turn_id=turn.id, code=error.code)
 
@@ -95,7 +96,7 @@ class Ends:
             await self._errands.end_errand(errand)
             return
         if not turn.running and not await self._lives(turn.instance_id):
-            await self.tell(turn)
+            await self.tell(turn, errand)
 
     async def _after_a_death(self) -> None:
         try:

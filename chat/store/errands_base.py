@@ -38,7 +38,8 @@ class ErrandStore(Protocol):
         ...
 
     async def claim_errand(self, errand: Errand) -> bool:
-        """Take it on, whether it is noted or not. False when somebody else did in the last CLAIMED seconds."""
+        """Take it on, whether it is noted or not. False when somebody else did in the last CLAIMED seconds, or it was
+        listed and is done since."""
         ...
 
     async def secret(self, name: str) -> str:

@@ -42,6 +42,8 @@ class TableErrands:
                 return True
             if found and holder and found.age < CLAIMED:
                 return False
+            if found is None and errand.version:
+                return False
             with suppress(RowExists, RowChanged, RowMissing):  # or by an earlier try of ours: look again
                 if found is None:
                     await self._instances.create(_row(errand) | {"claimed": mine})

@@ -15,6 +15,7 @@ from local.model_server.problems import Problem, error_object
 
 WHOLE = 64 * 1024 * 1024  # characters of an answer that does not stream
 BATCH_BYTES = 16_384  # of frames in one write, while no rate is set
+ARRIVAL = 0.3  # seconds before a cut: clients throw away what came with the end and they had not read yet
 
 
 class FrameWriter:
@@ -127,6 +128,8 @@ class Playback:
         return False
 
     async def _cut(self, _: FrameWriter) -> bool:
+        if self._sent:
+            await self._line.wait_until(time.monotonic() + ARRIVAL)
         self._line.drop()
         return False
 

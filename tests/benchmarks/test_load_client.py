@@ -93,6 +93,6 @@ async def test_deltas_are_counted_by_the_time_at_which_they_came(url: str) -> No
     ],
 )
 async def test_a_stream_that_is_not_right_is_a_failure(url: str, order: str, failure: str) -> None:
-    result = await run_job(Job(url, body(order), 9, streams=2, deadline=0.3))
+    result = await run_job(Job(url, body(order), 9, streams=2, deadline=1.0))
     assert len(result.failures) == 2
     assert failure in result.failures[0]

@@ -309,6 +309,14 @@ class WaitingContract:
         [again] = await store.errands.list_errands("tell")
         assert (again.turn_id, again.claimed) == (fresh.turn_id, False)
 
+    async def test_a_listed_errand_that_is_done_is_taken_on_by_nobody(self, store: Stores) -> None:
+        errand = Errand("tell", "s1", turn_id="s1-00000002")
+        await store.errands.note_errand(errand)
+        [listed] = await store.errands.list_errands("tell")
+        await store.errands.end_errand(errand)
+        assert not await store.errands.claim_errand(listed)
+        assert await store.errands.list_errands("tell") == []
+
     async def test_a_secret_is_made_once(self, store: Stores) -> None:
         first = await store.errands.secret("x")
         assert len(first) > 8
@@ -331,14 +339,15 @@ class PresenceContract:
         note = store.presence.note
         await note(session.id, "c/1", seen=NOW + timedelta(seconds=5))
         await note(session.id, "c/1", joined=True)
+        await note(session.id, "c/1", knows="x-00000002")
         for _ in range(2):
             await store.presence.leave(bob)
             await note(session.id, "c2", seen=NOW, joined=True)  # it is gone: nothing happens
             assert await store.presence.find(session.id, "c2") is None
         found = await store.presence.find(session.id, "c/1")
-        assert found is not None and found.joined
+        assert found is not None and (found.joined, found.knows) == (True, "x-00000002")
         assert await store.presence.connections(session.id) == (
-            replace(ann, seen=NOW + timedelta(seconds=5), joined=True),
+            replace(ann, seen=NOW + timedelta(seconds=5), joined=True, knows="x-00000002"),
         )
 
     async def test_what_a_user_does_is_changed_by_one_at_a_time(self, store: Stores) -> None:

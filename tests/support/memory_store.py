@@ -383,6 +383,8 @@ class MemoryStore(Faults):
         now, found = self.clock.monotonic(), self._errands.get(_errand_key(errand))
         if found is not None and found.claimed and now - found.age < CLAIMED:
             return False
+        if found is None and errand.version:
+            return False
         claimed = replace(found or errand, age=now, version=self._next_version(), claimed=True)
         self._errands[_errand_key(errand)] = claimed
         return True

@@ -160,9 +160,8 @@ async def shown_once(
     presence: PresenceStore, socket: Connection, turn_id: str, show: Callable[[], Awaitable[None]]
 ) -> None:
     """Show a socket the end of a turn, unless somebody else did or is about to: each notes it first."""
-    if socket.knows >= turn_id:
+    if not await presence.learn(socket.session_id, socket.id, turn_id):
         return
-    await presence.note(socket.session_id, socket.id, knows=turn_id)
     try:
         await show()
     except BaseException:

@@ -84,6 +84,10 @@ class PresenceStore(Protocol):
         """Something new of a socket. Nothing happens when it is gone."""
         ...
 
+    async def learn(self, session_id: str, connection_id: str, turn_id: str) -> bool:
+        """Note that it knows the turn. False when it did, or is gone: of several who ask at once one is told True."""
+        ...
+
     async def leave(self, connection: Connection) -> None:
         """A socket is gone. Safe to repeat."""
         ...

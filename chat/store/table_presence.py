@@ -5,6 +5,7 @@ Rows of a session's partition: `c-{connection}`, `u-{user}` (when one was last s
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -77,6 +78,17 @@ class TablePresence:
         news |= {} if knows is None else {"knows": knows}
         with suppress(RowMissing):
             await self._sessions.merge(_keys(session_id, connection_key(connection_id)) | news)
+
+    async def learn(self, session_id: str, connection_id: str, turn_id: str) -> bool:
+        mine = secrets.token_hex(8)
+        while (row := await self._sessions.get(session_id, connection_key(connection_id))) is not None:
+            if row.values.get("knows", "") >= turn_id:
+                return row.values.get("taught") == mine  # by an earlier try of ours
+            with suppress(RowChanged, RowMissing):
+                keys = _keys(session_id, connection_key(connection_id))
+                await self._sessions.merge(keys | {"knows": turn_id, "taught": mine}, row.etag)
+                return True
+        return False
 
     async def leave(self, connection: Connection) -> None:
         await self._sessions.delete(connection.session_id, connection_key(connection.id))

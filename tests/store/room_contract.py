@@ -325,6 +325,20 @@ class WaitingContract:
 
 
 class PresenceContract:
+    async def test_of_several_who_show_a_socket_a_turn_one_may(self, store: Stores) -> None:
+        session = await new_session(store)
+        await store.presence.enter(Connection("c", session.id, "ann", "chat", NOW, NOW))
+        for turn_id in ("x-00000002", "x-00000004"):
+            learned = await asyncio.gather(
+                *(store.presence.learn(session.id, "c", turn_id) for _ in range(8)),
+                store.presence.note(session.id, "c", joined=True),
+            )
+            assert sorted(each for each in learned if each is not None) == [False] * 7 + [True]
+        assert not await store.presence.learn(session.id, "c", "x-00000002")
+        assert not await store.presence.learn(session.id, "gone", "x-00000004")
+        found = await store.presence.find(session.id, "c")
+        assert found is not None and (found.joined, found.knows) == (True, "x-00000004")
+
     async def test_sockets_come_and_go(self, store: Stores) -> None:
         session = await new_session(store)
         ann = Connection("c/1", session.id, "ann", "chat", NOW, NOW)

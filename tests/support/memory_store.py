@@ -440,6 +440,14 @@ class MemoryStore(Faults):
             )
 
     @port
+    async def learn(self, session_id: str, connection_id: str, turn_id: str) -> bool:
+        stored = self._connections.get(connection_id)
+        if stored is None or stored.knows >= turn_id:
+            return False
+        self._connections[connection_id] = replace(stored, knows=turn_id)
+        return True
+
+    @port
     async def leave(self, connection: Connection) -> None:
         self._connections.pop(connection.id, None)
 

@@ -57,7 +57,9 @@ class Ends:
 
     def watch(self, turn: Turn) -> None:
         """Somebody is shown the turn: its end is owed."""
-        noting = self._noting[turn.id] = self._tasks.spawn(self._note(turn))
+        noting = self._noting[turn.id] = self._tasks.spawn(
+            _tried(self._errands.note_errand, turn, "end_not_noted")
+        )
         noting.add_done_callback(lambda _: self._noting.pop(turn.id, None))
 
     def told(self, turn: Turn) -> None:
@@ -109,25 +111,10 @@ class Ends:
         lease = await self._instances.read_lease(instance_id)
         return lease is not None and not lease.fenced and lease.age <= LEASE
 
-    async def _note(self, turn: Turn) -> None:
-        for pause in NOTING:
-            await asyncio.sleep(pause)
-            try:
-                return await self._errands.note_errand(_errand(turn))
-            except StoreError as error:
-                record("end_not_noted", turn_id=turn.id, code=error.code)
-        return None
-
     async def _strike_out(self, turn: Turn) -> None:
         if (noting := self._noting.get(turn.id)) is not None:
             await noting
-        for pause in NOTING:
-            await asyncio.sleep(pause)
-            try:
-                return await self._errands.end_errand(_errand(turn))
-            except StoreError as error:
-                record("end_not_struck_out", turn_id=turn.id, code=error.code)
-        return None
+        await _tried(self._errands.end_errand, turn, "end_not_struck_out")
 
     async def _tell(self, turn: Turn) -> None:
         """As a snapshot: nobody knows how much of it each socket saw. To each by itself, since they come and go
@@ -174,6 +161,16 @@ async def _send(frames: Iterable[JSONObject], send: Callable[[JSONObject], Await
     for frame in frames:
         with suppress(PushRefused):  # what comes after it is not refused
             await patiently(lambda frame=frame: send(frame), SENDING)
+
+
+async def _tried(write: Callable[[Errand], Awaitable[None]], turn: Turn, failure: str) -> None:
+    for pause in NOTING:
+        await asyncio.sleep(pause)
+        try:
+            return await write(_errand(turn))
+        except StoreError as error:
+            record(failure, turn_id=turn.id, code=error.code)
+    return None
 
 
 def _errand(turn: Turn) -> Errand:

@@ -21,7 +21,7 @@ from chat.store.base import InstanceStore, TurnStore
 from chat.store.errands_base import Errand, ErrandStore
 from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record
-from chat.turns.lease import LEASE
+from chat.turns.lease import lives
 from chat.turns.tasks import TaskSet
 
 NOTING = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to note or strike out an end
@@ -97,7 +97,7 @@ class Ends:
         except NotFound:
             await self._errands.end_errand(errand)
             return
-        if not turn.running and not await self._lives(turn.instance_id):
+        if not turn.running and not await lives(self._instances, turn.instance_id):
             await self.tell(turn, errand)
 
     async def _after_a_death(self) -> None:
@@ -105,11 +105,6 @@ class Ends:
             await self.work_off()
         except StoreError as error:
             record("ends_not_told", code=error.code)
-
-    async def _lives(self, instance_id: str) -> bool:
-        """Whether the instance that made the turn may still be telling its end."""
-        lease = await self._instances.read_lease(instance_id)
-        return lease is not None and not lease.fenced and lease.age <= LEASE
 
     async def _strike_out(self, turn: Turn) -> None:
         if (noting := self._noting.get(turn.id)) is not None:

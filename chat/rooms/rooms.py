@@ -22,7 +22,7 @@ from chat.store.presence_base import Connection, PresenceStore
 from chat.telemetry import record, record_error
 from chat.turns.base import TurnWatcher
 from chat.turns.feed import EventFeed
-from chat.turns.lease import LEASE
+from chat.turns.lease import lives
 from chat.turns.tasks import TaskSet
 
 ROOM = "session"  # the dialect that shows more than answers
@@ -123,7 +123,7 @@ class Rooms(TurnWatcher):
         the others, and the maker alone knows who is being shown it. EventsGone, StoreUnavailable, PushError."""
         if turn.id in self._live:
             self.joined(join)
-        elif turn.running or (by_maker and await self._reads_mail(turn.instance_id)):
+        elif turn.running or (by_maker and await lives(self._instances, turn.instance_id)):
             await self._instances.post_join(turn.instance_id, join)
         else:
             await self._show_ended(join)
@@ -264,10 +264,6 @@ class Rooms(TurnWatcher):
         finally:
             del live.gates[name], live.running[name]
             self._forget(live)
-
-    async def _reads_mail(self, instance_id: str) -> bool:
-        lease = await self._instances.read_lease(instance_id)
-        return lease is not None and not lease.fenced and lease.age < LEASE
 
     async def _show_later(self, join: Join) -> None:
         name = (join.turn_id, join.connection_id)

@@ -23,6 +23,13 @@ MAIL = 0.3  # seconds between two looks into the mailbox
 IDLE = 10.0  # seconds without a turn after which the lease is given back
 
 
+async def lives(instances: InstanceStore, instance_id: str) -> bool:
+    """Whether the instance has a good lease: it reads its mail, and may still be telling the ends of its turns.
+    StoreError."""
+    lease = await instances.read_lease(instance_id)
+    return lease is not None and not lease.fenced and lease.age <= LEASE
+
+
 class LeaseKeeper:
     """This process's lease and mailbox. Nothing runs and nothing is stored while there are no turns."""
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
+YOUNG = 2_000  # objects from which on the newest are walked; all of them after twelve times as many
 DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK, PLAN_STAGES, MESSAGE_UPDATE)}
 TRIP = "trip"  # the pipeline of the trip planner
 
@@ -257,8 +258,16 @@ async def current_app() -> ChatApp:
     if _current is None:
         _current = build_app(load_settings())
         _drain_on_sigterm(_current)
-        gc.freeze()  # what is loaded by now stays: collections need not walk it again (a tenth of a busy turn)
+        _settle_heap()
     return _current
+
+
+def _settle_heap() -> None:
+    """What is loaded by now stays: collections need not walk it again (a tenth of a busy turn). What is made from now
+    on is little, so all of it can be walked often: a failed call leaves a ring of frames, in which its error holds
+    what was being read, and a process of few objects would keep those for five minutes and more."""
+    gc.freeze()
+    gc.set_threshold(YOUNG, 5, 1)
 
 
 def _drain_on_sigterm(app: ChatApp) -> None:

@@ -1,6 +1,9 @@
 """The composition root where it says no: to strangers in Azure, and to settings that cannot be."""
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +16,8 @@ from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone
 from chat.settings import SettingsError
 from tests.support.apps import make_app
-from tests.support.provider_settings import settings_for
+from tests.support.processes import ROOT
+from tests.support.provider_settings import STORAGE, settings_for
 
 ENDPOINT = "http://127.0.0.1:9/openai/v1"
 
@@ -54,6 +58,41 @@ async def test_where_an_app_is_deployed_dev_lets_nobody_in(
     reply = await answer(request(**headers), hello)
     assert reply.status_code == Unauthenticated.status == 401
     assert body(reply)["error_code"] == "UNAUTHENTICATED"
+
+
+RINGS = """
+import asyncio, collections, gc
+from chat.app import current_app
+
+class Ring:
+    def __init__(self):
+        self.ring = self
+
+async def main():
+    app = await current_app()
+    held = collections.deque(maxlen=25_000)  # long enough for the collections of young objects to pass them on
+    most = 0
+    for _ in range(30):
+        held.extend(Ring() for _ in range(10_000))
+        most = max(most, sum(type(each) is Ring for each in gc.get_objects()))
+    print(most)
+    await app.close()
+asyncio.run(main())
+"""
+
+
+def test_rubbish_that_goes_in_circles_is_not_kept_for_long() -> None:
+    """A failed call of an SDK is such a ring, with all that was being read when it failed."""
+    done = subprocess.run(
+        [sys.executable, "-c", RINGS],
+        cwd=ROOT,
+        env={**os.environ, **STORAGE, "AZURE_AI_ENDPOINT": ENDPOINT, "AZURE_AI_KEY": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert 25_000 < int(done.stdout) < 100_000
 
 
 async def test_an_app_that_nobody_can_sign_in_to_says_so(

@@ -32,7 +32,8 @@ from chat.providers.retry import RetryPolicy
 from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Sockets, StateKeys
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
-from chat.store.base import ConversationStore, TurnStore
+from chat.store.conversation_store import ConversationStore
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record_warning
 from chat.tools.base import NoTools, ToolBox
 from chat.tools.places import PlaceFinder
@@ -44,7 +45,7 @@ from chat.turns.tasks import TaskSet
 from chat.turns.window import ContextWindow
 
 if TYPE_CHECKING:
-    from chat.store.table_storage import TableStorage
+    from chat.store.tables.table_storage import TableStorage
 
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
@@ -97,7 +98,7 @@ class ChatApp:
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
     from chat.providers.build import build_providers
-    from chat.store.table_storage import TableStorage
+    from chat.store.tables.table_storage import TableStorage
     from chat.tools.builtin import build_tools, place_finder
 
     clock = SystemClock()

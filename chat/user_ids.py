@@ -2,7 +2,7 @@
 
 Inside, a user id is text: 1 to 255 characters in Unicode's normal form C, without blanks around it, without control
 characters. So `Zoë` is one user however her keyboard puts the dots on the e. In keys of the store it is escaped by
-`chat/store/table_keys.py`.
+`chat/store/tables/table_keys.py`.
 """
 
 import re

@@ -64,16 +64,16 @@ OWNERS = {
     "azure_functions_runtime": {"chat/routes/worker.py"},
     "azure.ai.inference": {"chat/providers/azure_inference.py"},
     "azure.data.tables": {
-        "chat/store/table_client.py",
-        "chat/store/table_service.py",
-        "chat/store/table_writes.py",
+        "chat/store/tables/table_client.py",
+        "chat/store/tables/table_service.py",
+        "chat/store/tables/table_writes.py",
     },
     "duckdb": {"chat/tools/data_worker.py"},
     "databricks": {"chat/tools/genie.py"},
     "azure.identity": {
         "chat/providers/azure_inference.py",
         "chat/push/web_pubsub.py",
-        "chat/store/table_service.py",
+        "chat/store/tables/table_service.py",
     },
     "azure.messaging.webpubsubservice": {"chat/push/web_pubsub.py"},
 }
@@ -81,7 +81,7 @@ OWNERS = {
 CORE = (
     OWNERS["azure.ai.inference"]
     | OWNERS["azure.data.tables"]
-    | {"chat/push/web_pubsub.py", "chat/store/table_errors.py", "chat/store/table_signing.py"}
+    | {"chat/push/web_pubsub.py", "chat/store/tables/table_errors.py", "chat/store/tables/table_signing.py"}
 )
 
 # Modules that share a name on purpose: the messages of a conversation, and the routes that show them.
@@ -112,7 +112,12 @@ def test_every_module_has_a_layer() -> None:
 def test_the_core_knows_its_siblings_by_their_ports_alone() -> None:
     known = {whom for who, whom in _inner_imports() if _unit(who) == "chat.turns" and _unit(whom) in SIBLINGS}
     assert known
-    assert all(whom.rpartition(".")[2].endswith("base") for whom in known), known
+    assert all(whom.rpartition(".")[2].endswith(("base", "_store")) for whom in known), known
+
+
+def test_the_tables_are_known_to_the_composition_root_alone() -> None:
+    known = {who for who, whom in _inner_imports() if whom.startswith("chat.store.tables")}
+    assert {who for who in known if not who.startswith("chat.store.tables")} == {"chat.app"}
 
 
 def test_values_need_the_standard_library_alone() -> None:

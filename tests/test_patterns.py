@@ -23,7 +23,7 @@ from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import NAME
-from chat.store import table_keys, table_limits, table_service, table_sessions, table_writes
+from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
 
@@ -78,17 +78,17 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
     ),
     ("chat/settings.py", "NAME"): Use(NAME.fullmatch, LINE),
-    ("chat/store/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
-    ("chat/store/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
-    ("chat/store/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
-    ("chat/store/table_service.py", "TABLE_PREFIX"): Use(table_service.TABLE_PREFIX.fullmatch, LINE),
-    ("chat/store/table_sessions.py", "DIRECTORY_KEY"): Use(
+    ("chat/store/tables/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
+    ("chat/store/tables/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
+    ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
+    ("chat/store/tables/table_service.py", "TABLE_PREFIX"): Use(table_service.TABLE_PREFIX.fullmatch, LINE),
+    ("chat/store/tables/table_sessions.py", "DIRECTORY_KEY"): Use(
         table_sessions.DIRECTORY_KEY.fullmatch, LINE, ("1", "1234567890123-")
     ),
-    ("chat/store/table_writes.py", "ETAG"): Use(
+    ("chat/store/tables/table_writes.py", "ETAG"): Use(
         encoded(table_writes.ETAG.search), BODY, ("ETag: ", "ETag:", "\r", "\nETag: x\r")
     ),
-    ("chat/store/table_writes.py", "STATUS"): Use(
+    ("chat/store/tables/table_writes.py", "STATUS"): Use(
         encoded(lambda text: re.split(table_writes.STATUS, text)), BODY, ("HTTP/1.1 20", "\nHTTP/1.1 200")
     ),
     ("chat/tools/data.py", "PLAIN_NAME"): Use(data.PLAIN_NAME.fullmatch, LINE),

@@ -9,7 +9,7 @@ import pytest
 from chat import timers
 from chat.app import ChatApp
 from chat.errors import StoreUnavailable
-from chat.store.presence_base import Ticket
+from chat.store.presence_store import Ticket
 from tests.support.apps import TestApp, make_app
 
 

@@ -9,8 +9,9 @@ from chat.messages import MessageDraft
 from chat.pubsub.frames import Action, Cancel, Echo, Ping, Resume, Say, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
-from chat.store.base import Join, Waits
-from chat.store.presence_base import Connection
+from chat.store.conversation_store import Waits
+from chat.store.instance_store import Join
+from chat.store.presence_store import Connection
 from chat.telemetry import record
 from chat.turns.base import TurnRequest
 from chat.turns.waiting import OnBusy

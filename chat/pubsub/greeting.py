@@ -12,7 +12,7 @@ from chat.messages import Session
 from chat.rooms.attendance import show_members
 from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets
-from chat.store.presence_base import Connection
+from chat.store.presence_store import Connection
 from chat.telemetry import record
 
 # After the end of a turn, in which its last frames may be on their way: a gate is that patient with the service.

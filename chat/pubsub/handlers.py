@@ -20,7 +20,7 @@ from chat.push.base import room_of
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
-from chat.store.presence_base import Connection
+from chat.store.presence_store import Connection
 from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.

@@ -8,8 +8,10 @@ from chat.errors import ChatError, EventsGone, NotFound, PushError
 from chat.events import TERMINAL_NUMBER
 from chat.messages import Turn
 from chat.push.base import PushService
-from chat.store.base import ConversationStore, Join, TurnStore
-from chat.store.presence_base import Connection, PresenceStore
+from chat.store.conversation_store import ConversationStore
+from chat.store.instance_store import Join
+from chat.store.presence_store import Connection, PresenceStore
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record, record_error
 from chat.turns.tasks import TaskSet
 

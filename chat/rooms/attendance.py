@@ -12,7 +12,7 @@ from chat.push.base import PushService
 from chat.rooms.roll import RollCall
 from chat.rooms.rooms import Rooms
 from chat.rooms.typists import Typists
-from chat.store.presence_base import Connection, Person, Presence, PresenceStore, Ticket
+from chat.store.presence_store import Connection, Person, Presence, PresenceStore, Ticket
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 

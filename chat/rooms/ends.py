@@ -17,9 +17,10 @@ from chat.messages import Turn
 from chat.push.base import PushService
 from chat.rooms.joiners import Fill, snapshot_of
 from chat.rooms.resending import patiently
-from chat.store.base import InstanceStore, TurnStore
-from chat.store.errands_base import Errand, ErrandStore
-from chat.store.presence_base import Connection, PresenceStore
+from chat.store.errand_store import Errand, ErrandStore
+from chat.store.instance_store import InstanceStore
+from chat.store.presence_store import Connection, PresenceStore
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record
 from chat.turns.lease import lives
 from chat.turns.tasks import TaskSet

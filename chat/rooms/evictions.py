@@ -11,9 +11,9 @@ from chat.errors import ChatError, NotFound
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.attendance import Attendance
 from chat.rooms.sockets import Sockets
-from chat.store.base import ConversationStore
-from chat.store.errands_base import Errand, ErrandStore
-from chat.store.presence_base import Connection
+from chat.store.conversation_store import ConversationStore
+from chat.store.errand_store import Errand, ErrandStore
+from chat.store.presence_store import Connection
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 

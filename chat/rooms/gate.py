@@ -12,7 +12,7 @@ from chat.messages import Turn
 from chat.push.base import PushService, group_of
 from chat.rooms.joiners import Fill, Joiners
 from chat.rooms.resending import patiently
-from chat.store.base import Join
+from chat.store.instance_store import Join
 from chat.telemetry import record
 from chat.turns.feed import EventFeed
 

@@ -10,7 +10,7 @@ from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Turn
 from chat.push.base import PushService, group_of
 from chat.rooms.resending import LONGEST
-from chat.store.base import Join
+from chat.store.instance_store import Join
 from chat.telemetry import record
 
 AT_ONCE = 16  # joiners that are shown something between two frames of the group

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chat.rooms.gate import GroupGate
-from chat.store.base import Join, StartedTurn
+from chat.store.instance_store import Join
+from chat.store.turn_store import StartedTurn
 from chat.turns.feed import EventFeed
 
 HANDOVER = 3.0  # seconds for which the next turn of a group waits for those who come late to the one before

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 
 from chat.clock import Clock
-from chat.store.presence_base import Presence, PresenceStore
+from chat.store.presence_store import Presence, PresenceStore
 from chat.turns.tasks import TaskSet
 
 ROWS = 2000.0  # rows of one room that a process reads in a second, however many ask

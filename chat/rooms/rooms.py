@@ -16,9 +16,11 @@ from chat.rooms.ends import Ends, shown_once
 from chat.rooms.gate import GroupGate
 from chat.rooms.joiners import shown_to
 from chat.rooms.live import LiveRoomTurn, Pace, Turnaround
-from chat.store.base import ConversationStore, InstanceStore, Join, StartedTurn, TurnStore
-from chat.store.errands_base import ErrandStore
-from chat.store.presence_base import Connection, PresenceStore
+from chat.store.conversation_store import ConversationStore
+from chat.store.errand_store import ErrandStore
+from chat.store.instance_store import InstanceStore, Join
+from chat.store.presence_store import Connection, PresenceStore
+from chat.store.turn_store import StartedTurn, TurnStore
 from chat.telemetry import record, record_error
 from chat.turns.base import TurnWatcher
 from chat.turns.feed import EventFeed

@@ -9,8 +9,8 @@ from chat.rooms.attendance import Attendance
 from chat.rooms.flood import FloodGuard
 from chat.rooms.recent import Recent
 from chat.rooms.rooms import Rooms
-from chat.store.errands_base import ErrandStore
-from chat.store.presence_base import PresenceStore
+from chat.store.errand_store import ErrandStore
+from chat.store.presence_store import PresenceStore
 
 
 class StateKeys:

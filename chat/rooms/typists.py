@@ -8,7 +8,7 @@ from chat.clock import Clock
 from chat.errors import ChatError
 from chat.events import JSONObject
 from chat.rooms.rooms import Rooms
-from chat.store.presence_base import Person, PresenceStore
+from chat.store.presence_store import Person, PresenceStore
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 

@@ -11,7 +11,7 @@ from chat.rooms.attendance import show_members
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body
 from chat.routes.schemas import MemberBody
-from chat.store.presence_base import Presence
+from chat.store.presence_store import Presence
 from chat.user_ids import user_of_path
 
 

@@ -14,7 +14,7 @@ from chat.messages import Page, Session
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
-from chat.store.base import SessionChanges, SessionDraft
+from chat.store.conversation_store import SessionChanges, SessionDraft
 
 
 async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:

@@ -18,8 +18,8 @@ from chat.rooms.sockets import Sockets
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_bytes, read_query
 from chat.routes.schemas import SocketQuery
-from chat.store.base import SessionDraft
-from chat.store.presence_base import Ticket
+from chat.store.conversation_store import SessionDraft
+from chat.store.presence_store import Ticket
 
 MAX_EVENT = 2 * 1024 * 1024  # bytes; a frame has at most 1 MiB
 

@@ -14,7 +14,7 @@ from chat.errors import ValidationError
 from chat.routes.replies import turn_problem
 from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
-from chat.store.base import Waits
+from chat.store.conversation_store import Waits
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 from chat.turns.waiting import OnBusy

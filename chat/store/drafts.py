@@ -18,7 +18,9 @@ from chat.messages import (
     WaitingMessage,
     message_id,
 )
-from chat.store.base import ASKED, MEMBERS_SIZE, SessionDraft, TurnDraft
+from chat.store.conversation_store import ASKED, MEMBERS_SIZE, SessionDraft
+from chat.store.instance_store import InstanceLease
+from chat.store.turn_store import TurnDraft
 
 TITLE_LENGTH = 80
 LAST_MILLISECOND = 10**13 - 1
@@ -181,3 +183,8 @@ def milliseconds_of(ulid: str) -> int:
             return 0
         number = number * 32 + digit
     return min(number, LAST_MILLISECOND)
+
+
+def with_version[T: (Session, Turn, InstanceLease)](value: T, version: str) -> T:
+    """The same value, as it is stored now."""
+    return replace(value, version=version)

@@ -8,7 +8,8 @@ from typing import Protocol
 from chat.events import JSONObject, TurnEvent, UsageReported, empty_object
 from chat.messages import Message, MessageDraft, Session, Turn
 from chat.providers.base import ToolDefinition
-from chat.store.base import Join, StartedTurn
+from chat.store.instance_store import Join
+from chat.store.turn_store import StartedTurn
 from chat.turns.feed import EventFeed
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft
-from chat.store.base import ConversationStore
+from chat.store.conversation_store import ConversationStore
 from chat.turns.tool_history import stored_calls
 
 LOOKED_BACK = 50  # messages among which the answer must be

@@ -7,7 +7,7 @@ from datetime import datetime
 from chat.errors import ChatError, StoreRefused
 from chat.events import JSONObject, NumberedEvent, TurnCancelled, TurnFailed, TurnFinished
 from chat.messages import Message, Turn
-from chat.store.base import TurnEnding, TurnStore
+from chat.store.turn_store import TurnEnding, TurnStore
 from chat.telemetry import record
 from chat.turns.stage_history import with_results
 from chat.turns.tool_history import with_calls

@@ -8,7 +8,8 @@ from chat.clock import Clock
 from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
 from chat.events import NumberedEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolOutput
 from chat.messages import Turn
-from chat.store.base import LeaseLost, TurnStore
+from chat.store.instance_store import LeaseLost
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error
 from chat.turns.feed import EventFeed
 from chat.turns.lease import LeaseKeeper

@@ -8,7 +8,8 @@ import asyncio
 from chat.clock import Clock
 from chat.errors import EventsGone, NotFound, ShuttingDown, StoreError
 from chat.messages import Turn
-from chat.store.base import InstanceStore, TurnStore
+from chat.store.instance_store import InstanceStore
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error
 from chat.turns.feed import EventFeed
 from chat.turns.lease import BEAT, LEASE, LeaseObserver

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from chat.clock import Clock, Ids
 from chat.errors import StoreError
-from chat.store.base import InstanceLease, InstanceStore, LeaseLost, Mail
+from chat.store.instance_store import InstanceLease, InstanceStore, LeaseLost, Mail
 from chat.telemetry import record, record_error
 
 BEAT = 3.0  # seconds between two beats

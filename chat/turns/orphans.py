@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from chat.errors import NotFound
-from chat.store.base import TurnStore
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error
 from chat.turns.lease import LeaseKeeper
 from chat.turns.running import RunningTurn, Stop

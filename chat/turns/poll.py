@@ -6,7 +6,8 @@ from chat.clock import Clock
 from chat.errors import EventsGone, StoreError, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, NumberedEvent
 from chat.messages import Turn
-from chat.store.base import InstanceStore, TurnStore
+from chat.store.instance_store import InstanceStore
+from chat.store.turn_store import TurnStore
 from chat.turns.feed import EventFeed
 from chat.turns.lease import BEAT, LeaseObserver
 from chat.turns.sweep import TurnSweeper

@@ -10,8 +10,8 @@ from contextlib import aclosing
 
 from chat.errors import ChatError, Forbidden, NotFound, StoreError
 from chat.events import NumberedEvent
-from chat.store.base import ConversationStore
-from chat.store.errands_base import ErrandStore
+from chat.store.conversation_store import ConversationStore
+from chat.store.errand_store import ErrandStore
 from chat.telemetry import record_error
 from chat.turns.feed import Follower, LiveTurn
 from chat.turns.tasks import TaskSet

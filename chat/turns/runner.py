@@ -16,14 +16,10 @@ from chat.errors import (
     TurnNotFound,
 )
 from chat.messages import Turn
-from chat.store.base import (
-    ConversationStore,
-    InstanceStore,
-    Mail,
-    TurnStore,
-    Waits,
-)
-from chat.store.errands_base import ErrandStore
+from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.errand_store import ErrandStore
+from chat.store.instance_store import InstanceStore, Mail
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record, record_error
 from chat.turns.base import NoWatcher, TurnRequest, TurnSource, TurnWatcher
 from chat.turns.feed import LiveTurn

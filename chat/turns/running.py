@@ -9,7 +9,8 @@ from chat.clock import Clock, iso
 from chat.errors import ChatError, NotFound, StoreError, StoreUnavailable, TurnTimedOut
 from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
 from chat.messages import Turn
-from chat.store.base import LeaseLost, StartedTurn, TurnEnding, TurnStore
+from chat.store.instance_store import LeaseLost
+from chat.store.turn_store import StartedTurn, TurnEnding, TurnStore
 from chat.telemetry import record, record_error
 from chat.turns.ending import end_storably, failure, make_ending
 from chat.turns.feed import EventFeed

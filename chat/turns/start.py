@@ -20,7 +20,8 @@ from chat.errors import (
     VersionConflict,
 )
 from chat.messages import Asked, Message, MessageDraft, Session, Turn, message_id, split_message_id
-from chat.store.base import ConversationStore, SessionDraft, StartedTurn, TurnDraft, TurnStore
+from chat.store.conversation_store import ConversationStore, SessionDraft
+from chat.store.turn_store import StartedTurn, TurnDraft, TurnStore
 from chat.telemetry import record
 from chat.turns.base import TurnContext, TurnRequest, TurnSource
 from chat.turns.branches import current, in_order

@@ -13,7 +13,9 @@ from chat.clock import Clock, iso
 from chat.errors import ChatError, Interrupted, NotFound
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed, TurnStarted
 from chat.messages import Turn
-from chat.store.base import ConversationStore, InstanceLease, InstanceStore, TurnStore
+from chat.store.conversation_store import ConversationStore
+from chat.store.instance_store import InstanceLease, InstanceStore
+from chat.store.turn_store import TurnStore
 from chat.telemetry import record, record_error
 from chat.turns.ending import end_storably, failure, make_ending
 from chat.turns.grammar import Grammar, IllegalEvent

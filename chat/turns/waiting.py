@@ -8,8 +8,8 @@ from typing import Literal
 from chat.clock import Clock
 from chat.errors import ChatError, NotFound, QueueFull, StillWaiting, StoreError, TurnInProgress
 from chat.messages import Message, MessageDraft, WaitingMessage, message_id
-from chat.store.base import ConversationStore, Waits
-from chat.store.errands_base import Errand, ErrandStore
+from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.errand_store import Errand, ErrandStore
 from chat.telemetry import record
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn

@@ -21,7 +21,7 @@ from chat.providers.base import (
     ToolDefinition,
     UsageReport,
 )
-from chat.store.base import ConversationStore, SessionChanges
+from chat.store.conversation_store import ConversationStore, SessionChanges
 from chat.telemetry import record, record_error
 from chat.tokens import TokenScale, estimate_tokens
 from chat.turns.base import TurnContext

@@ -27,8 +27,8 @@ from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
 from chat.rooms.sockets import Sockets, StateKeys
-from chat.store.base import SessionChanges, SessionDraft
-from chat.store.presence_base import Ticket
+from chat.store.conversation_store import SessionChanges, SessionDraft
+from chat.store.presence_store import Ticket
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore

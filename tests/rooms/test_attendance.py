@@ -9,7 +9,7 @@ from chat.push.base import room_of
 from chat.rooms.attendance import Attendance
 from chat.rooms.rooms import Rooms
 from chat.rooms.typists import TYPING
-from chat.store.presence_base import Connection, Ticket
+from chat.store.presence_store import Connection, Ticket
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual_time import START, VirtualClock, virtual

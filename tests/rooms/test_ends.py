@@ -8,8 +8,8 @@ from chat.errors import PushError, StoreUnavailable
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of
 from chat.rooms.rooms import Rooms
-from chat.store.base import SessionDraft
-from chat.store.presence_base import Connection
+from chat.store.conversation_store import SessionDraft
+from chat.store.presence_store import Connection
 from chat.turns.runner import TurnRunner
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore

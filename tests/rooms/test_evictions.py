@@ -14,9 +14,9 @@ from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
 from chat.rooms.sockets import Sockets, StateKeys
-from chat.store.base import SessionDraft
-from chat.store.errands_base import Errand
-from chat.store.presence_base import Connection
+from chat.store.conversation_store import SessionDraft
+from chat.store.errand_store import Errand
+from chat.store.presence_store import Connection
 from chat.turns.readers import Readers
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore

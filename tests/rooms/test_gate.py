@@ -27,7 +27,7 @@ from chat.events import (
 from chat.messages import Turn
 from chat.push.base import group_of
 from chat.rooms.gate import PATIENCE, SLOWEST, WINDOW, GroupGate
-from chat.store.base import Join
+from chat.store.instance_store import Join
 from chat.turns.feed import EventFeed
 from chat.turns.log import TurnLog
 from tests.support.fake_push import FakePush

@@ -20,8 +20,8 @@ from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
 from chat.rooms.rooms import Rooms
 from chat.rooms.sockets import Sockets, StateKeys
-from chat.store.base import SessionDraft
-from chat.store.presence_base import Ticket
+from chat.store.conversation_store import SessionDraft
+from chat.store.presence_store import Ticket
 from chat.turns.readers import Readers
 from chat.turns.runner import TurnRunner
 from tests.support.fake_push import FakePush

@@ -5,8 +5,8 @@ import sys
 
 from chat.clock import SystemClock
 from chat.messages import MessageDraft
-from chat.store.table_service import TableService
-from chat.store.table_storage import TableStorage
+from chat.store.tables.table_service import TableService
+from chat.store.tables.table_storage import TableStorage
 from tests.support.azurite import connection_string
 
 

@@ -7,17 +7,11 @@ from typing import Any
 from chat.clock import SystemClock, UlidIds
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFinished
 from chat.messages import MessageDraft, Session, Usage
-from chat.store.base import (
-    ConversationStore,
-    InstanceStore,
-    SessionDraft,
-    StartedTurn,
-    TurnDraft,
-    TurnEnding,
-    TurnStore,
-)
-from chat.store.errands_base import ErrandStore
-from chat.store.presence_base import PresenceStore
+from chat.store.conversation_store import ConversationStore, SessionDraft
+from chat.store.errand_store import ErrandStore
+from chat.store.instance_store import InstanceStore
+from chat.store.presence_store import PresenceStore
+from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding, TurnStore
 
 IDS = UlidIds(SystemClock())
 NOW = datetime(2026, 11, 20, 8, 15, 0, 123456, tzinfo=UTC)

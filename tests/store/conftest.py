@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 
 from chat.clock import SystemClock
-from chat.store.table_service import TableService
-from chat.store.table_storage import TableStorage
+from chat.store.tables.table_service import TableService
+from chat.store.tables.table_storage import TableStorage
 from tests.support.azurite import Azurite, missing, running_azurite
 
 NUMBERS = count(1)

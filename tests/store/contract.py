@@ -19,12 +19,9 @@ from chat.errors import (
     ValidationError,
 )
 from chat.messages import MessageDraft
-from chat.store.base import (
-    LeaseLost,
-    SessionChanges,
-    SessionDraft,
-)
-from chat.store.errands_base import Errand
+from chat.store.conversation_store import SessionChanges, SessionDraft
+from chat.store.errand_store import Errand
+from chat.store.instance_store import LeaseLost
 from tests.store.builders import (
     PLANES,
     Stores,

@@ -18,9 +18,10 @@ from chat.errors import (
 )
 from chat.events import JSONObject
 from chat.messages import MemberRole, Session, WaitingMessage, message_id
-from chat.store.base import ASKED, WAITING, Join, SessionChanges, Waits
-from chat.store.errands_base import Errand
-from chat.store.presence_base import Connection, Person, Ticket
+from chat.store.conversation_store import ASKED, WAITING, SessionChanges, Waits
+from chat.store.errand_store import Errand
+from chat.store.instance_store import Join
+from chat.store.presence_store import Connection, Person, Ticket
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from chat.errors import SessionNotFound, TurnInProgress, VersionConflict
-from chat.store.base import StartedTurn
-from chat.store.presence_base import Person
-from chat.store.table_storage import TableStorage
+from chat.store.presence_store import Person
+from chat.store.tables.table_storage import TableStorage
+from chat.store.turn_store import StartedTurn
 from tests.store.builders import Stores, ending, new_session, new_turn, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.support.azurite import ROOT, Azurite

@@ -9,8 +9,8 @@ import pytest
 
 from chat.errors import StoreUnavailable
 from chat.messages import Session
-from chat.store.base import SessionDraft
-from chat.store.table_storage import TableStorage
+from chat.store.conversation_store import SessionDraft
+from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import (
     IDS,
     NOW,

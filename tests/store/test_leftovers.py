@@ -7,12 +7,12 @@ import pytest
 
 from chat.clock import SystemClock
 from chat.errors import StoreUnavailable
-from chat.store.base import SessionDraft
+from chat.store.conversation_store import SessionDraft
 from chat.store.drafts import directory_key
-from chat.store.errands_base import Errand
-from chat.store.presence_base import Ticket
-from chat.store.table_client import Table
-from chat.store.table_storage import TableStorage
+from chat.store.errand_store import Errand
+from chat.store.presence_store import Ticket
+from chat.store.tables.table_client import Table
+from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import IDS, NOW, new_session, new_turn
 from tests.store.conftest import OpenStorage
 from tests.store.test_table_store import ports_of
@@ -91,7 +91,7 @@ async def test_a_line_of_a_list_that_leads_nowhere_goes_in_a_day(
     await storage.service.directory.upsert({**keys, "session_id": nowhere})
     session = await new_session(ports_of(storage))
     for abandoned, left in ((86_400.0, 2), (-1.0, 1)):
-        monkeypatch.setattr("chat.store.table_sessions.ABANDONED", abandoned)
+        monkeypatch.setattr("chat.store.tables.table_sessions.ABANDONED", abandoned)
         listed = await storage.conversations.list_sessions("ann", limit=9)
         assert [each.id for each in listed.items] == [session.id]
         assert len(await rows_of(storage.service.directory)) == left
@@ -108,7 +108,7 @@ async def test_mail_for_an_instance_that_has_ended_goes_in_an_hour(
         await instances.post_watch(name, "t")
     await storage.errands.note_errand(Errand("evict", "s"))
     for stray, left in ((3600.0, 6), (-1.0, 4)):
-        monkeypatch.setattr("chat.store.table_instances.STRAY", stray)
+        monkeypatch.setattr("chat.store.tables.table_instances.STRAY", stray)
         await instances.forget_strays()
         assert len(await rows_of(storage.service.instances)) == left
 

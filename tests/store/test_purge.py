@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from chat.errors import StoreUnavailable
-from chat.store.table_client import Operation, Row, creating
-from chat.store.table_due import DueRows
-from chat.store.table_events import events_to_rows
-from chat.store.table_properties import Entity
-from chat.store.table_rows import turn_to_row
-from chat.store.table_storage import TableStorage
+from chat.store.tables.table_client import Operation, Row, creating
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_events import events_to_rows
+from chat.store.tables.table_properties import Entity
+from chat.store.tables.table_rows import turn_to_row
+from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import NOW, deltas, ending, new_turn, terminal
 from tests.store.conftest import OpenStorage
 from tests.store.test_table_store import ports_of
@@ -56,7 +56,7 @@ async def test_a_backlog_goes_in_one_call_page_by_page_and_leaves_all_else(
     open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = open_storage()
-    monkeypatch.setattr("chat.store.table_due.PAGE", 200)
+    monkeypatch.setattr("chat.store.tables.table_due.PAGE", 200)
     await old_turns(storage, 11)
     await old_turns(storage, 1, NOW)
     assert await storage.turns.purge_events(ended_before=NOW - DAY) == 11 * TURNS
@@ -70,7 +70,7 @@ async def test_what_is_left_after_the_time_of_a_call_goes_with_the_next(
 ) -> None:
     storage = open_storage()
     await old_turns(storage, 2)
-    monkeypatch.setattr("chat.store.table_due.WORKING", 0.0)
+    monkeypatch.setattr("chat.store.tables.table_due.WORKING", 0.0)
     counts = [await storage.turns.purge_events(ended_before=NOW) for _ in range(5)]
     assert counts == [32, 32, 32, 4, 0]
     assert await count(storage, "e-") == 0

@@ -8,8 +8,8 @@ import pytest
 
 from chat.errors import StoreRefused, StoreUnavailable
 from chat.messages import Message, MessageDraft
-from chat.store.table_client import Operation
-from chat.store.table_storage import TableStorage
+from chat.store.tables.table_client import Operation
+from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import new_session, said
 from tests.store.conftest import OpenStorage
 from tests.store.test_table_store import ports_of
@@ -80,7 +80,7 @@ async def test_a_store_that_is_away_is_not_asked_for_each_append(
             raise StoreUnavailable
 
     sizes = refusing(storage, monkeypatch, judge)
-    monkeypatch.setattr("chat.store.session_writer.OPERATION_TIMEOUT", 0.3)
+    monkeypatch.setattr("chat.store.tables.session_writer.OPERATION_TIMEOUT", 0.3)
     outcomes = await appended(storage, [said(f"text {number}") for number in range(20)])
     assert {type(each) for each in outcomes} == {StoreUnavailable}
     assert {*sizes[1:]} == {20}

@@ -8,9 +8,9 @@ import pytest
 from chat.clock import SystemClock, UlidIds
 from chat.errors import TurnInProgress
 from chat.messages import MessageDraft
-from chat.store.base import SessionDraft
-from chat.store.table_client import Operation
-from chat.store.table_storage import TableStorage
+from chat.store.conversation_store import SessionDraft
+from chat.store.tables.table_client import Operation
+from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import turn_draft
 from tests.store.conftest import OpenStorage
 

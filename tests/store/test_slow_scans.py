@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from chat.clock import SystemClock
-from chat.store.table_client import ATTEMPT_TIMEOUT
-from chat.store.table_service import TableService
-from chat.store.table_storage import TableStorage
+from chat.store.tables.table_client import ATTEMPT_TIMEOUT
+from chat.store.tables.table_service import TableService
+from chat.store.tables.table_storage import TableStorage
 from tests.support.azurite import KEY
 
 SLOW = ATTEMPT_TIMEOUT + 0.1

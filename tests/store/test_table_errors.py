@@ -9,7 +9,7 @@ from azure.core import exceptions as sdk
 from azure.core.exceptions import HttpResponseError
 
 from chat.errors import StoreError, StoreRefused, StoreUnavailable
-from chat.store.table_errors import (
+from chat.store.tables.table_errors import (
     ERRORS,
     RowChanged,
     RowExists,
@@ -79,7 +79,7 @@ def test_a_store_that_is_away_is_one_warning_a_minute_not_one_a_request(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("chat.store.table_errors.seldom", Seldom(lambda: now[0]))
+    monkeypatch.setattr("chat.store.tables.table_errors.seldom", Seldom(lambda: now[0]))
     for second in range(121):
         now[0] = 100.0 + second
         for _ in range(50):

@@ -13,9 +13,9 @@ from chat.errors import StoreRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TextDelta, ToolOutput, TurnFinished
 from chat.messages import Asked, Message, Session, Turn, TurnError, Usage, WaitingMessage
 from chat.store.drafts import directory_key, title_from
-from chat.store.table_events import events_from_rows, events_to_rows
-from chat.store.table_keys import escaped, events_key, events_range, message_key, unescaped, user_key
-from chat.store.table_properties import (
+from chat.store.tables.table_events import events_from_rows, events_to_rows
+from chat.store.tables.table_keys import escaped, events_key, events_range, message_key, unescaped, user_key
+from chat.store.tables.table_properties import (
     Entity,
     chunked,
     dumped,
@@ -26,7 +26,7 @@ from chat.store.table_properties import (
     utf16_units,
     weight,
 )
-from chat.store.table_rows import (
+from chat.store.tables.table_rows import (
     head_from_row,
     message_from_rows,
     message_to_rows,

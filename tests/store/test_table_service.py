@@ -7,8 +7,8 @@ import pytest
 from azure.data.tables.aio import TableClient
 
 from chat.settings import Settings, SettingsError, load_settings
-from chat.store.table_service import TableService
-from chat.store.table_storage import TableStorage
+from chat.store.tables.table_service import TableService
+from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import Stores, new_session
 from tests.store.conftest import OpenStorage
 from tests.support.azurite import ROOT, Azurite
@@ -76,5 +76,5 @@ async def test_tables_that_were_deleted_are_made_again(
 
 
 def test_the_ports_import_no_sdk() -> None:
-    code = "import sys, chat.store.base; sys.exit(any(name.startswith('azure') for name in sys.modules))"
+    code = "import sys, chat.store.conversation_store, chat.store.turn_store, chat.store.instance_store; sys.exit(any(name.startswith('azure') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=20).returncode == 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 
-from chat.store.table_signing import TOKEN_MARGIN, KeySigner, TokenSigner, signer_for
+from chat.store.tables.table_signing import TOKEN_MARGIN, KeySigner, TokenSigner, signer_for
 
 
 @dataclass

@@ -10,8 +10,8 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.data.tables import EdmType
 from azure.data.tables.aio import TableServiceClient
 
-from chat.store.table_client import creating, deleting, merging
-from chat.store.table_writes import (
+from chat.store.tables.table_client import creating, deleting, merging
+from chat.store.tables.table_writes import (
     Connection,
     WriteRefused,
     read_batch,

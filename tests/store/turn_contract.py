@@ -15,10 +15,8 @@ from chat.errors import (
 )
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed
 from chat.messages import Session, TurnError
-from chat.store.base import (
-    SessionDraft,
-    StartedTurn,
-)
+from chat.store.conversation_store import SessionDraft
+from chat.store.turn_store import StartedTurn
 from tests.store.builders import (
     IDS,
     NOW,

@@ -35,19 +35,7 @@ from chat.messages import (
     WaitingMessage,
     split_message_id,
 )
-from chat.store.base import (
-    WAITING,
-    InstanceLease,
-    Join,
-    LeaseLost,
-    Mail,
-    SessionChanges,
-    SessionDraft,
-    StartedTurn,
-    TurnDraft,
-    TurnEnding,
-    Waits,
-)
+from chat.store.conversation_store import WAITING, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import (
     appended,
     check_start,
@@ -61,9 +49,11 @@ from chat.store.drafts import (
     with_turn,
     with_waiting,
 )
-from chat.store.errands_base import CLAIMED, Errand, ErrandKind
-from chat.store.presence_base import Connection, Person, Presence, Ticket
-from chat.store.table_requests import request_to_rows
+from chat.store.errand_store import CLAIMED, Errand, ErrandKind
+from chat.store.instance_store import InstanceLease, Join, LeaseLost, Mail
+from chat.store.presence_store import Connection, Person, Presence, Ticket
+from chat.store.tables.table_requests import request_to_rows
+from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding
 from tests.support.faults import Faults, port
 
 

@@ -8,7 +8,9 @@ import pytest
 from chat.errors import StoreRefused, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, TurnFailed, TurnFinished
 from chat.messages import Turn
-from chat.store.base import Join, Mail, SessionDraft, TurnEnding
+from chat.store.conversation_store import SessionDraft
+from chat.store.instance_store import Join, Mail
+from chat.store.turn_store import TurnEnding
 from chat.turns.base import NoWatcher
 from chat.turns.runner import TurnRunner
 from tests.support.memory_store import MemoryStore

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat.errors import StoreUnavailable
-from chat.store.base import InstanceLease, LeaseLost, Mail
+from chat.store.instance_store import InstanceLease, LeaseLost, Mail
 from chat.turns.lease import LeaseKeeper, LeaseObserver
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import CountingIds, Link

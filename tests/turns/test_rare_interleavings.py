@@ -9,7 +9,7 @@ import pytest
 
 from chat.errors import ChatError, ShuttingDown, StoreUnavailable, TooLarge, TurnNotFound
 from chat.providers.scripted import ScriptedProvider
-from chat.store.base import SessionDraft
+from chat.store.conversation_store import SessionDraft
 from chat.turns.grammar import Grammar
 from chat.turns.runner import TurnRunner
 from tests.support.memory_store import MemoryStore

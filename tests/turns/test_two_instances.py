@@ -11,7 +11,7 @@ from chat.errors import StoreUnavailable, TurnInProgress
 from chat.events import NumberedEvent
 from chat.messages import Turn
 from chat.providers.scripted import ScriptedProvider
-from chat.store.base import SessionDraft
+from chat.store.conversation_store import SessionDraft
 from chat.turns.feed import LiveTurn
 from chat.turns.flush import PATIENCE
 from chat.turns.runner import TurnRunner

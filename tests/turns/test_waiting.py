@@ -10,7 +10,7 @@ from chat.errors import Forbidden, QueueFull, SessionInactive, StillWaiting, Sto
 from chat.messages import Message, MessageDraft
 from chat.providers.base import ToolDefinition
 from chat.providers.scripted import ScriptedProvider
-from chat.store.base import SessionChanges, SessionDraft, Waits
+from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
 from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 from chat.turns.runner import TurnRunner

@@ -8,10 +8,10 @@ import hashlib
 import secrets
 from contextlib import suppress
 
-from chat.store.errands_base import CLAIMED, Errand, ErrandKind
-from chat.store.table_client import Row, Table, key_range
-from chat.store.table_errors import RowChanged, RowExists, RowMissing
-from chat.store.table_properties import Entity
+from chat.store.errand_store import CLAIMED, Errand, ErrandKind
+from chat.store.tables.table_client import Row, Table, key_range
+from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.tables.table_properties import Entity
 
 ERRANDS, SECRETS = "errands", "secrets"
 

@@ -5,8 +5,8 @@ from typing import cast
 
 from chat.errors import StoreRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, event_from_json, event_to_json
-from chat.store.table_keys import events_key
-from chat.store.table_properties import Entity, Stored, dumped, loaded
+from chat.store.tables.table_keys import events_key
+from chat.store.tables.table_properties import Entity, Stored, dumped, loaded
 
 PROPERTY_BYTES = 60 * 1024  # of the 64 KiB that a binary property may have
 PROPERTIES = 12  # 720 KiB; in base 64, as Azurite measures an entity, 960 KiB of the 1 MiB it may have

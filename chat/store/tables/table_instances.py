@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from chat.errors import StoreConflict, StoreError
 from chat.events import TERMINAL_NUMBER
-from chat.store.base import InstanceLease, Join, LeaseLost, Mail
-from chat.store.table_client import Row, Table, key_range, quoted
-from chat.store.table_errors import RowChanged, RowMissing
-from chat.store.table_keys import escaped, unescaped
-from chat.store.table_properties import Entity, chunked, integer, joined
+from chat.store.instance_store import InstanceLease, Join, LeaseLost, Mail
+from chat.store.tables.table_client import Row, Table, key_range, quoted
+from chat.store.tables.table_errors import RowChanged, RowMissing
+from chat.store.tables.table_keys import escaped, unescaped
+from chat.store.tables.table_properties import Entity, chunked, integer, joined
 from chat.telemetry import record_error
 
 BEAT, MAIL, BEYOND_MAIL = "beat", "mail-", "mail."

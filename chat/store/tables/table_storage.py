@@ -2,17 +2,17 @@
 
 from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
-from chat.store.session_writer import SessionWriters
-from chat.store.table_due import DueRows
-from chat.store.table_errands import TableErrands
-from chat.store.table_heads import Heads
-from chat.store.table_instances import TableInstances
-from chat.store.table_presence import TablePresence
-from chat.store.table_purge import EventPurge
-from chat.store.table_service import TableService
-from chat.store.table_sessions import TableConversations
-from chat.store.table_turns import TableTurns
-from chat.store.table_usage import UsageRows
+from chat.store.tables.session_writer import SessionWriters
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_errands import TableErrands
+from chat.store.tables.table_heads import Heads
+from chat.store.tables.table_instances import TableInstances
+from chat.store.tables.table_presence import TablePresence
+from chat.store.tables.table_purge import EventPurge
+from chat.store.tables.table_service import TableService
+from chat.store.tables.table_sessions import TableConversations
+from chat.store.tables.table_turns import TableTurns
+from chat.store.tables.table_usage import UsageRows
 
 
 class TableStorage:

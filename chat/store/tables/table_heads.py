@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from chat.errors import Forbidden, SessionNotFound
 from chat.messages import MemberRole, Session
 from chat.store.drafts import directory_key
-from chat.store.table_client import Row, Table
-from chat.store.table_keys import HEAD, escaped, is_id
-from chat.store.table_rows import head_from_row
+from chat.store.tables.table_client import Row, Table
+from chat.store.tables.table_keys import HEAD, escaped, is_id
+from chat.store.tables.table_rows import head_from_row
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from azure.data.tables import EdmType, UpdateMode
 from azure.data.tables.aio import TableClient
 from yarl import URL
 
-from chat.store.table_limits import REQUEST_BYTES
-from chat.store.table_properties import Entity, Value
-from chat.store.table_signing import Signer
+from chat.store.tables.table_limits import REQUEST_BYTES
+from chat.store.tables.table_properties import Entity, Value
+from chat.store.tables.table_signing import Signer
 
 type Operation = tuple[Literal["create", "update", "upsert", "delete"], Entity, Mapping[str, Any]]
 """As `TableClient.submit_transaction` takes them; the options may have `mode` and `etag`."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chat.errors import StoreRefused
-from chat.store.table_properties import CHUNK_UNITS, Entity, Value, utf16_units
+from chat.store.tables.table_properties import CHUNK_UNITS, Entity, Value, utf16_units
 
 KEY_UNITS = 512  # UTF-16 units, the 1 KiB that a key may have
 BINARY_BYTES = 64 * 1024

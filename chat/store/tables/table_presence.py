@@ -12,12 +12,12 @@ from datetime import datetime
 from weakref import WeakValueDictionary
 
 from chat.errors import StoreConflict
-from chat.store.presence_base import Connection, Person, Presence, Ticket
-from chat.store.table_client import Row, Table, key_range, pauses, together
-from chat.store.table_due import DueRows
-from chat.store.table_errors import RowChanged, RowExists, RowMissing
-from chat.store.table_keys import connection_key, escaped, is_id, ticket_key, user_key
-from chat.store.table_properties import Entity, json_chunked, json_object, moment
+from chat.store.presence_store import Connection, Person, Presence, Ticket
+from chat.store.tables.table_client import Row, Table, key_range, pauses, together
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.tables.table_keys import connection_key, escaped, is_id, ticket_key, user_key
+from chat.store.tables.table_properties import Entity, json_chunked, json_object, moment
 
 TRIES = 40  # changes of one user's row that may meet another process
 

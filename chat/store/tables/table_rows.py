@@ -18,8 +18,8 @@ from chat.messages import (
     WaitingMessage,
     message_id,
 )
-from chat.store.table_keys import HEAD, message_key, seq_of, turn_key
-from chat.store.table_properties import (
+from chat.store.tables.table_keys import HEAD, message_key, seq_of, turn_key
+from chat.store.tables.table_properties import (
     Entity,
     Stored,
     chunked,

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from chat.errors import QueueFull, SessionInactive, TooLarge, VersionConflict
 from chat.messages import Message, MessageDraft, Turn, WaitingMessage
-from chat.store.base import WAITING, TurnDraft
+from chat.store.conversation_store import WAITING
 from chat.store.drafts import (
     appended,
     check_start,
@@ -19,11 +19,12 @@ from chat.store.drafts import (
     with_turn,
     with_waiting,
 )
-from chat.store.table_heads import Head, allowed
-from chat.store.table_keys import request_key
-from chat.store.table_properties import Entity, weight
-from chat.store.table_requests import request_to_rows
-from chat.store.table_rows import message_to_rows, turn_to_row
+from chat.store.tables.table_heads import Head, allowed
+from chat.store.tables.table_keys import request_key
+from chat.store.tables.table_properties import Entity, weight
+from chat.store.tables.table_requests import request_to_rows
+from chat.store.tables.table_rows import message_to_rows, turn_to_row
+from chat.store.turn_store import TurnDraft
 
 # An append leaves room in its batch for the head, the owner and the turn.
 APPEND_ROWS = 90

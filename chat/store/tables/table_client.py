@@ -21,10 +21,10 @@ from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
-from chat.store.table_errors import RowMissing, TableMissing, translated
-from chat.store.table_limits import can_be_key, check_batch, check_entity
-from chat.store.table_properties import Entity
-from chat.store.table_writes import Connection, Operation, send_batch, send_write
+from chat.store.tables.table_errors import RowMissing, TableMissing, translated
+from chat.store.tables.table_limits import can_be_key, check_batch, check_entity
+from chat.store.tables.table_properties import Entity
+from chat.store.tables.table_writes import Connection, Operation, send_batch, send_write
 
 ATTEMPT_TIMEOUT = 2.5  # above the 2 s that the sockets have, for replies that trickle
 OPERATION_TIMEOUT = 5.0

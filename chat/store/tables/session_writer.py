@@ -10,8 +10,8 @@ from contextvars import Context
 from dataclasses import dataclass, field, replace
 
 from chat.errors import ChatError, SessionNotFound, StoreConflict, StoreError, StoreRefused, StoreUnavailable
-from chat.store.session_appends import Append, Change
-from chat.store.table_client import (
+from chat.store.tables.session_appends import Append, Change
+from chat.store.tables.table_client import (
     BATCH_BYTES,
     BATCH_ROWS,
     OPERATION_TIMEOUT,
@@ -23,12 +23,12 @@ from chat.store.table_client import (
     merging,
     pauses,
 )
-from chat.store.table_errors import RowChanged, RowExists, RowMissing
-from chat.store.table_heads import Head, Heads
-from chat.store.table_keys import message_key, seq_of, turn_key
-from chat.store.table_limits import check_batch
-from chat.store.table_properties import Entity, weight
-from chat.store.table_rows import head_to_row, new_head_to_row
+from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.tables.table_heads import Head, Heads
+from chat.store.tables.table_keys import message_key, seq_of, turn_key
+from chat.store.tables.table_limits import check_batch
+from chat.store.tables.table_properties import Entity, weight
+from chat.store.tables.table_rows import head_to_row, new_head_to_row
 
 APPENDS_PER_BATCH = 24
 CONFLICT_TIMEOUT = 10.0

@@ -4,9 +4,9 @@ import zlib
 from datetime import UTC, datetime
 
 from chat.messages import Message, Turn
-from chat.store.table_client import Table
-from chat.store.table_properties import Entity
-from chat.store.table_rows import usage_to_properties
+from chat.store.tables.table_client import Table
+from chat.store.tables.table_properties import Entity
+from chat.store.tables.table_rows import usage_to_properties
 
 SHARDS = 4
 

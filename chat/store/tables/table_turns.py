@@ -8,11 +8,11 @@ from datetime import datetime
 from chat.errors import NotFound, StoreConflict, TurnNotFound
 from chat.events import NumberedEvent
 from chat.messages import MemberRole, Message, Turn, split_message_id
-from chat.store.base import ConversationStore, StartedTurn, TurnDraft, TurnEnding
+from chat.store.conversation_store import ConversationStore
 from chat.store.drafts import session_from
-from chat.store.session_appends import StartTurn, grouped
-from chat.store.session_writer import SessionWriters, Written
-from chat.store.table_client import (
+from chat.store.tables.session_appends import StartTurn, grouped
+from chat.store.tables.session_writer import SessionWriters, Written
+from chat.store.tables.table_client import (
     BATCH_BYTES,
     BATCH_ROWS,
     Operation,
@@ -23,15 +23,16 @@ from chat.store.table_client import (
     together,
     upserting,
 )
-from chat.store.table_errors import RowChanged, RowExists, RowMissing
-from chat.store.table_events import events_from_rows, events_to_rows
-from chat.store.table_heads import Head, Heads
-from chat.store.table_keys import HEAD, events_range, is_id, turn_key
-from chat.store.table_limits import check_entity
-from chat.store.table_properties import Entity, weight
-from chat.store.table_purge import EventPurge
-from chat.store.table_rows import message_to_rows, turn_from_row, turn_to_row
-from chat.store.table_usage import UsageRows
+from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
+from chat.store.tables.table_events import events_from_rows, events_to_rows
+from chat.store.tables.table_heads import Head, Heads
+from chat.store.tables.table_keys import HEAD, events_range, is_id, turn_key
+from chat.store.tables.table_limits import check_entity
+from chat.store.tables.table_properties import Entity, weight
+from chat.store.tables.table_purge import EventPurge
+from chat.store.tables.table_rows import message_to_rows, turn_from_row, turn_to_row
+from chat.store.tables.table_usage import UsageRows
+from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding
 
 
 class TableTurns:

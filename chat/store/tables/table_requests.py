@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from chat.errors import TooLarge
 from chat.events import JSONObject
-from chat.store.base import WAITING_SIZE
-from chat.store.table_events import PROPERTIES, PROPERTY_BYTES, binary, bytes_of
-from chat.store.table_keys import request_key, seq_of
-from chat.store.table_properties import Entity, Stored, dumped, loaded
+from chat.store.conversation_store import WAITING_SIZE
+from chat.store.tables.table_events import PROPERTIES, PROPERTY_BYTES, binary, bytes_of
+from chat.store.tables.table_keys import request_key, seq_of
+from chat.store.tables.table_properties import Entity, Stored, dumped, loaded
 
 ROW = PROPERTY_BYTES * PROPERTIES  # bytes
 

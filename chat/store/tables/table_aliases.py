@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from chat.clock import Clock
-from chat.store.table_client import Row, Table
-from chat.store.table_due import DueRows
-from chat.store.table_errors import RowChanged, RowExists
-from chat.store.table_heads import Heads
-from chat.store.table_keys import escaped
+from chat.store.tables.table_client import Row, Table
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_errors import RowChanged, RowExists
+from chat.store.tables.table_heads import Heads
+from chat.store.tables.table_keys import escaped
 
 ALIAS = "a-"
 AGAIN = timedelta(days=30)  # until the session of an alias, which was there, is looked for once more

@@ -8,11 +8,11 @@ import orjson
 from chat.clock import Clock
 from chat.errors import Forbidden, SessionNotFound, StoreConflict, TurnInProgress
 from chat.messages import MemberRole
-from chat.store.table_client import Row, Table, quoted
-from chat.store.table_due import DueRows
-from chat.store.table_errors import RowChanged
-from chat.store.table_heads import Heads
-from chat.store.table_keys import HEAD
+from chat.store.tables.table_client import Row, Table, quoted
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_errors import RowChanged
+from chat.store.tables.table_heads import Heads
+from chat.store.tables.table_keys import HEAD
 
 ATTEMPTS = 8
 

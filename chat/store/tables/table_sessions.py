@@ -25,19 +25,19 @@ from chat.messages import (
     message_id,
     split_message_id,
 )
-from chat.store.base import SessionChanges, SessionDraft, Waits, with_version
-from chat.store.drafts import members_after, session_from
-from chat.store.session_appends import AppendMessages, AppendWaiting, grouped
-from chat.store.session_writer import SessionWriters
-from chat.store.table_aliases import Aliases
-from chat.store.table_client import Row, Table, key_range, together
-from chat.store.table_deletion import Deletions
-from chat.store.table_due import DueRows
-from chat.store.table_errors import RowChanged, RowMissing
-from chat.store.table_heads import Head, Heads, allowed
-from chat.store.table_keys import escaped, is_id, message_key
-from chat.store.table_requests import requests_from_rows
-from chat.store.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
+from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
+from chat.store.drafts import members_after, session_from, with_version
+from chat.store.tables.session_appends import AppendMessages, AppendWaiting, grouped
+from chat.store.tables.session_writer import SessionWriters
+from chat.store.tables.table_aliases import Aliases
+from chat.store.tables.table_client import Row, Table, key_range, together
+from chat.store.tables.table_deletion import Deletions
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_errors import RowChanged, RowMissing
+from chat.store.tables.table_heads import Head, Heads, allowed
+from chat.store.tables.table_keys import escaped, is_id, message_key
+from chat.store.tables.table_requests import requests_from_rows
+from chat.store.tables.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
 
 ATTEMPTS = 8
 READS = 32  # heads that the lists of one process read at once: each needs a connection

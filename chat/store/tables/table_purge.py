@@ -6,10 +6,10 @@ from datetime import datetime
 
 from chat.events import TERMINAL_NUMBER, NumberedEvent
 from chat.messages import Turn, split_message_id
-from chat.store.table_client import Row, Table, key_range
-from chat.store.table_due import DueRows
-from chat.store.table_keys import events_range, turn_key
-from chat.store.table_rows import turn_from_row
+from chat.store.tables.table_client import Row, Table, key_range
+from chat.store.tables.table_due import DueRows
+from chat.store.tables.table_keys import events_range, turn_key
+from chat.store.tables.table_rows import turn_from_row
 
 
 class EventPurge:

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Literal
 
 from chat.errors import StoreConflict, StoreError, StoreRefused
-from chat.store.table_client import Row, Table, deleting, key_range
-from chat.store.table_errors import RowMissing
-from chat.store.table_properties import Value
+from chat.store.tables.table_client import Row, Table, deleting, key_range
+from chat.store.tables.table_errors import RowMissing
+from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
 type Kind = Literal["due-events", "due-tickets", "due-aliases", "due-deletions"]

@@ -1,0 +1,1 @@
+"""The ports of `store/` on Azure Table Storage."""

@@ -11,8 +11,8 @@ from chat.app import current_app
 from chat.dialects.base import Dialect, wrong_field
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject, NumberedEvent
+from chat.requests import TurnRequest
 from chat.schemas.fields import check_id, check_size, check_writable
-from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 from chat.user_ids import read_user_id
 

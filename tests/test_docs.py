@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Session, Turn
 from chat.dialects.shapes import show_message, show_session, show_turn
 from chat.events import JSONObject
-from chat.messages import Message, Session, Turn
+from chat.messages import Message
+from chat.requests import TurnRequest
 from chat.settings import SETTINGS, load_settings
 from scripts.write_docs import GENERATED, PAGES, TABLES, filled
 from tests.support.processes import ROOT
@@ -37,7 +39,7 @@ ROUTE = re.compile(r"`([A-Z]+) /([^`\s?]*)`")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SESSION = Session("s", "ann", "", NOW, NOW)
 MESSAGE = Message("s-00000001", "s", 1, "user", "Hi", NOW, NOW)
-TURN = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", NOW)
+TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "running", "i", NOW)
 
 EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text())
 VALUES: dict[str, str] = EXAMPLE["Values"]

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import orjson
 
+from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
     JSON,
@@ -27,7 +28,7 @@ from chat.events import (
     TextStarted,
     UsageReported,
 )
-from chat.messages import Message, Turn
+from chat.messages import Message
 
 
 class Encoder(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect, merged, wrong_field
 from chat.errors import ChatError
 from chat.events import (
@@ -14,7 +15,6 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
-from chat.messages import Turn
 
 SHOWN = (TurnStarted, TextDelta, StageFinished, TurnFinished, TurnCancelled, TurnFailed)
 """Events that have a frame."""

@@ -6,6 +6,7 @@ A frame about a message holds its id alone where the whole of it is in the store
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from chat.conversation import Turn
 from chat.dialects.base import PIECE, Dialect, merged, read_arguments
 from chat.dialects.shapes import show_message
 from chat.errors import ChatError
@@ -27,7 +28,7 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
-from chat.messages import Message, Turn
+from chat.messages import Message
 
 
 class MessageUpdateEncoder:

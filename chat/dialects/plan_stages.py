@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect
 from chat.events import (
     JSON,
@@ -14,7 +15,6 @@ from chat.events import (
     TurnFailed,
     TurnFinished,
 )
-from chat.messages import Turn
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from chat.clock import iso
+from chat.conversation import Session, Turn, TurnError
 from chat.events import JSON, JSONObject
-from chat.messages import Message, Session, Turn, TurnError, Usage
+from chat.messages import Message, Usage
 
 
 def show_session(session: Session, *, default_provider: str = "") -> JSONObject:
@@ -58,7 +59,7 @@ def show_turn(turn: Turn) -> JSONObject:
         "session_id": turn.session_id,
         "status": turn.state,
         "error": _show_error(turn.error),
-        "pipeline": turn.pipeline or None,
+        "pipeline": turn.request.pipeline or None,
         "last_event": turn.last_event,
         "started_at": iso(turn.started_at),
         "ended_at": _show_time(turn.ended_at),

@@ -5,6 +5,7 @@ A turn that was stopped ends without an error: the caller asked for it, and `[DO
 
 from collections.abc import Iterable
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect, read_arguments
 from chat.events import (
     JSONObject,
@@ -17,7 +18,6 @@ from chat.events import (
     ToolOutput,
     TurnFailed,
 )
-from chat.messages import Turn
 
 
 class TextDeltaEncoder:

@@ -52,9 +52,9 @@ class Pipeline(TurnSource):
         self._goes_on = goes_on
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        wire = context.request.wire
-        done = _object(wire.get("done"))  # results of an earlier turn, which are shown again
-        given = StageInput(context.messages[-1].content, given=_object(wire.get("given")))
+        begun = context.request.input
+        done = _object(begun.get("done"))  # results of an earlier turn, which are shown again
+        given = StageInput(context.messages[-1].content, given=_object(begun.get("given")))
         steps, idle = 0, False
         for stage in self._stages():
             if idle or stage.name in done:

@@ -7,26 +7,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.tokens import estimate_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class ToolDefinition:
-    """A tool the model may call; `parameters` is a JSON schema."""
-
-    name: str
-    description: str
-    parameters: JSONObject
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """What the model asked for; `arguments` is JSON text as it came."""
-
-    id: str
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)

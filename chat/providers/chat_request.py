@@ -3,8 +3,9 @@
 Follows https://platform.openai.com/docs/api-reference/chat/create (read November 2026).
 """
 
+from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSON, JSONObject
-from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema, ToolCall, ToolDefinition
+from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema
 
 
 def request_body(request: ModelRequest, model: str, *, include_usage: bool = True) -> JSONObject:

@@ -6,14 +6,13 @@ from chat.app import TRIP, ChatApp
 from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
 from chat.messages import MessageDraft
-from chat.pubsub.frames import Action, Cancel, Echo, Ping, Resume, Say, Typing
+from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, TurnRequest, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
 from chat.store.conversation_store import Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection
 from chat.telemetry import record
-from chat.turns.base import TurnRequest
 from chat.turns.waiting import OnBusy
 
 
@@ -60,7 +59,6 @@ async def _say(
         )
         sockets.rooms.tell_message(message)
         return _ack(say, message.id, None)
-    wire: JSONObject = {"given": say.given} if say.planned else {}
     asked = await app.runner.ask(
         TurnRequest(
             connection.user_id,
@@ -68,7 +66,7 @@ async def _say(
             session_id=connection.session_id,
             dialect=connection.dialect,
             pipeline=TRIP if say.planned else "",
-            wire=wire,
+            input={"given": say.given} if say.planned else {},
             parent_message_id=say.parent_message_id,
             nonce=nonce,
         ),

@@ -1,61 +1,16 @@
 """What clients may say on a socket, one reader for each dialect (docs/protocol.md, sections 3 to 5)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field
 
 from chat.errors import InvalidBody, ValidationError
-from chat.events import TERMINAL_NUMBER, JSONObject, empty_object
+from chat.events import TERMINAL_NUMBER, JSONObject
 from chat.pubsub.socket_events import SocketEvent
+from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, Typing
 from chat.schemas.fields import Content, Id, read_json, validate
 from chat.schemas.plan_body import PlanBody
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """A message; with `reply` the model answers it."""
-
-    text: str
-    request_id: str = ""
-    reply: bool = True
-    parent_message_id: str = ""
-    planned: bool = False  # by the trip planner
-    given: JSONObject = field(default_factory=empty_object)  # what the planner has from before
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    turn_id: str = ""  # "" is the one that runs
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Show a turn from after an event on."""
-
-    turn_id: str
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Typing:
-    is_typing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """What nobody understands comes back."""
-
-    text: str
-
-
-type Action = Say | Cancel | Resume | Typing | Ping | Echo
 
 
 class _Resume(BaseModel):

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from chat.app import ChatApp
+from chat.conversation import Session
 from chat.dialects.base import PIECE
 from chat.errors import NotFound, PushError, PushRefused, StoreError
 from chat.events import JSONObject
-from chat.messages import Session
 from chat.rooms.attendance import show_members
 from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets

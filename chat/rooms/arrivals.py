@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Protocol
 
+from chat.conversation import Turn
 from chat.errors import ChatError, EventsGone, NotFound, PushError
 from chat.events import TERMINAL_NUMBER
-from chat.messages import Turn
 from chat.push.base import PushService
 from chat.store.conversation_store import ConversationStore
 from chat.store.instance_store import Join

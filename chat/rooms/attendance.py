@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chat.clock import Clock, iso
+from chat.conversation import Session
 from chat.errors import ChatError, PushError, TooManyConnections
 from chat.events import JSON, JSONObject
-from chat.messages import Session
 from chat.push.base import PushService
 from chat.rooms.roll import RollCall
 from chat.rooms.rooms import Rooms

@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect
 from chat.errors import ChatError, NotFound, PushRefused, StoreError
 from chat.events import JSONObject
-from chat.messages import Turn
 from chat.push.base import PushService
 from chat.rooms.joiners import Fill, snapshot_of
 from chat.rooms.resending import patiently

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect, merged
 from chat.errors import ChatError, PushError, PushRefused
 from chat.events import JSONObject, NumberedEvent
-from chat.messages import Turn
 from chat.push.base import PushService, group_of
 from chat.rooms.joiners import Fill, Joiners
 from chat.rooms.resending import patiently

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect, merged
 from chat.errors import PushError, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
-from chat.messages import Turn
 from chat.push.base import PushService, group_of
 from chat.rooms.resending import LONGEST
 from chat.store.instance_store import Join

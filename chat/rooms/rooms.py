@@ -5,11 +5,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect
 from chat.dialects.message_update import show_briefly
 from chat.errors import ChatError, EventsGone, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
-from chat.messages import Message, Turn
+from chat.messages import Message
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.arrivals import Arrivals
 from chat.rooms.ends import Ends, shown_once

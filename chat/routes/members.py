@@ -4,9 +4,9 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.conversation import Session
 from chat.errors import Forbidden, NotFound
 from chat.events import JSONObject
-from chat.messages import Session
 from chat.rooms.attendance import show_members
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body

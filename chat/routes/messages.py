@@ -6,9 +6,10 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.conversation import Session
 from chat.dialects.shapes import show_message
 from chat.errors import ValidationError
-from chat.messages import Message, MessageDraft, Session, split_message_id
+from chat.messages import Message, MessageDraft, split_message_id
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import MessageBody, MessagesQuery

@@ -11,12 +11,12 @@ from chat.app import TRIP, ChatApp
 from chat.auth.base import Principal
 from chat.errors import Conflict, ValidationError
 from chat.events import JSON, JSONObject, StageFinished, TurnCancelled, TurnFailed
+from chat.requests import TurnRequest
 from chat.routes.replies import json_reply, problem, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import find_dialect, start_and_stream
 from chat.schemas.fields import check_size
 from chat.schemas.plan_body import PlanBody, RerunBody
-from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 
 WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the platform's front end gives up after 230
@@ -37,7 +37,7 @@ async def plan_whole(app: ChatApp, principal: Principal, request: Request) -> Re
             dialect="plan",
             pipeline=TRIP,
             nonce=nonce_of(request),
-            wire={"given": cast("JSONObject", body.model_dump(include={"pois", "requirements", "plan"}))},
+            input={"given": cast("JSONObject", body.model_dump(include={"pois", "requirements", "plan"}))},
         )
     )
     return await _whole(app, principal, live, patience=max(deadline - app.clock.monotonic(), 0))
@@ -49,7 +49,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
     body = await read_body(request, RerunBody, limit=app.settings.max_body_bytes)
     await app.turns.get_turn(principal.user_id, request.path_params["turn_id"], need="editor")
     turn = await app.runner.look(principal.user_id, request.path_params["turn_id"])
-    if turn.pipeline != TRIP:
+    if turn.request.pipeline != TRIP:
         raise ValidationError("turn_id", "Only a turn with stages can be run again from one of them")
     if turn.running:
         raise Conflict("The turn still runs: stop it first.")
@@ -59,7 +59,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
     before = STAGES[: STAGES.index(body.from_stage)]
     if missing := [name for name in before if name not in done]:
         raise ValidationError("from_stage", f"The stage {missing[0]} has no result yet")
-    wire: JSONObject = {**turn.wire, "done": {name: done[name] for name in before}}
+    taken: JSONObject = {**turn.request.input, "done": {name: done[name] for name in before}}
     return await start_and_stream(
         app,
         TurnRequest(
@@ -69,7 +69,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request) -> Respons
             dialect=find_dialect(app, request.query_params.get("dialect"), "plan"),
             pipeline=TRIP,
             nonce=nonce_of(request),
-            wire=wire,
+            input=taken,
         ),
     )
 

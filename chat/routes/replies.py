@@ -9,9 +9,9 @@ from fastapi import Request, Response
 from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.clock import SystemClock, iso
+from chat.conversation import Turn
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed, ProviderRateLimited, error_name
 from chat.events import JSON, TurnFailed
-from chat.messages import Turn
 from chat.routes.requests import check_path
 from chat.settings import SettingsError
 from chat.telemetry import record_error

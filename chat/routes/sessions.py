@@ -7,10 +7,11 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.conversation import Session
 from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
-from chat.messages import Page, Session
+from chat.messages import Page
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody

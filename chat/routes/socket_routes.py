@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
+from chat.conversation import Session
 from chat.errors import NotFound, PushError, Unauthenticated, ValidationError
-from chat.messages import Session
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.frames import READERS
 from chat.pubsub.handlers import SUBPROTOCOLS, handle

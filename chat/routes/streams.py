@@ -11,11 +11,11 @@ from starlette.types import Receive, Scope, Send
 from chat.app import ChatApp
 from chat.dialects.base import Dialect
 from chat.errors import ValidationError
+from chat.requests import TurnRequest
 from chat.routes.replies import turn_problem
 from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.conversation_store import Waits
-from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 from chat.turns.waiting import OnBusy
 from chat.wire.sse import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream

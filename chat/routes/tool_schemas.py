@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
+from chat.calls import ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.providers.base import ToolDefinition
 from chat.schemas.fields import check_size
 from chat.turns.client_calls import FIELD, ClientOutput
 

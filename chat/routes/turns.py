@@ -10,13 +10,13 @@ from chat.auth.base import Principal
 from chat.dialects.shapes import show_turn
 from chat.errors import ValidationError
 from chat.messages import MessageDraft
+from chat.requests import TurnRequest
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_body, read_query
 from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, RegenerateBody, TurnBody
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.routes.tool_schemas import read_outputs, read_tools
 from chat.schemas.fields import check_size
-from chat.turns.base import TurnRequest
 from chat.turns.client_calls import ClientOutput, find_continued
 
 

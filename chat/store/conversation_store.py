@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Protocol
 
+from chat.conversation import MemberRole, Session, WaitingMessage
 from chat.events import JSONObject, empty_object
-from chat.messages import MemberRole, Message, MessageDraft, Page, Session, WaitingMessage
+from chat.messages import Message, MessageDraft, Page
+from chat.requests import TurnRequest
 
 WAITING = 5
 """Messages that may wait for a running turn."""
@@ -119,11 +121,9 @@ class ConversationStore(Protocol):
         """Store messages with consecutive numbers; concurrent appends lose nothing and leave no gap. Editors may."""
         ...
 
-    async def append_waiting(
-        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage, *, key: str = ""
-    ) -> Waits | None:
-        """Store a message, and all that its request asks for, for a turn after the running one; its `seq` and `parts`
-        are given here. None, and nothing stored, when no turn runs; what came under the same `key` is stored once.
+    async def append_waiting(self, request: TurnRequest) -> Waits | None:
+        """Store the message of a request, and all else that it asks for, for a turn after the running one. None, and
+        nothing stored, when no turn runs; what came under the same `key` is stored once.
         QueueFull when WAITING wait already, TooLarge. Editors may."""
         ...
 

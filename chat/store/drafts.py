@@ -7,17 +7,10 @@ from datetime import datetime
 import orjson
 
 from chat.clock import ALPHABET
+from chat.conversation import Asked, MemberRole, Session, Turn, WaitingMessage
 from chat.errors import SessionInactive, TurnInProgress, ValidationError, VersionConflict
-from chat.messages import (
-    Asked,
-    MemberRole,
-    Message,
-    MessageDraft,
-    Session,
-    Turn,
-    WaitingMessage,
-    message_id,
-)
+from chat.messages import Message, MessageDraft, message_id
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ASKED, MEMBERS_SIZE, SessionDraft
 from chat.store.instance_store import InstanceLease
 from chat.store.turn_store import TurnDraft
@@ -73,9 +66,9 @@ def placeholder_from(draft: TurnDraft, session_id: str, seq: int) -> Message:
         created_at=draft.started_at,
         updated_at=draft.started_at,
         status="streaming",
-        llm_provider=draft.llm_provider,
-        llm_model=draft.llm_model,
-        parent_message_id=draft.message_id or message_id(session_id, seq - 1),
+        llm_provider=draft.session.llm_provider,
+        llm_model=draft.session.llm_model,
+        parent_message_id=draft.request.message_id or message_id(session_id, seq - 1),
         metadata=draft.metadata,
     )
 
@@ -85,22 +78,20 @@ def turn_from(draft: TurnDraft, user_message: Message, answer: Message) -> Turn:
     return Turn(
         id=answer.id,
         session_id=answer.session_id,
-        user_id=draft.user_id,
+        request=draft.request.kept,
         user_message_id=user_message.id,
         state="running",
         instance_id=draft.instance_id,
         started_at=draft.started_at,
-        pipeline=draft.pipeline,
-        dialect=draft.dialect,
-        wire=draft.wire,
         nonce=draft.nonce,
     )
 
 
-def with_waiting(session: Session, waiting: WaitingMessage, key: str) -> Session:
+def with_waiting(session: Session, waiting: WaitingMessage) -> Session:
     """The head with one more message that waits."""
-    asked = (*session.asked, Asked(key, waiting.seq))
-    return replace(session, waiting=(*session.waiting, replace(waiting, request={})), asked=asked)
+    asked = (*session.asked, Asked(waiting.request.key, waiting.seq))
+    head = TurnRequest(waiting.request.user_id, dialect=waiting.request.dialect)
+    return replace(session, waiting=(*session.waiting, replace(waiting, request=head)), asked=asked)
 
 
 def with_turn(session: Session, draft: TurnDraft, question: int, answer: Message) -> Session:
@@ -110,8 +101,9 @@ def with_turn(session: Session, draft: TurnDraft, question: int, answer: Message
         replace(each, turn=answer.seq) if each.turn == 0 and each.question in taken else each
         for each in session.asked
     ]
-    if draft.key and not draft.waited:
-        asked = [*(each for each in asked if each.key != draft.key), Asked(draft.key, question, answer.seq)]
+    key = draft.request.key
+    if key and not draft.request.waited:
+        asked = [*(each for each in asked if each.key != key), Asked(key, question, answer.seq)]
     excess = sum(each.turn > 0 for each in asked) - ASKED
     for each in [each for each in asked if each.turn][: max(excess, 0)]:
         asked.remove(each)
@@ -130,9 +122,10 @@ def check_start(session: Session, draft: TurnDraft, question: int) -> None:
         raise SessionInactive
     if session.running_turn:
         raise TurnInProgress(session.running_turn)
-    if draft.waited and all(each.seq != question for each in session.waiting):
+    if draft.request.waited and all(each.seq != question for each in session.waiting):
         raise VersionConflict
-    if not draft.waited and (asked := session.asked_by(draft.key)) is not None and asked.turn:
+    asked = None if draft.request.waited else session.asked_by(draft.request.key)
+    if asked is not None and asked.turn:
         raise VersionConflict
 
 

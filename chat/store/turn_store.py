@@ -6,32 +6,38 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from chat.conversation import MemberRole, Session, Turn
 from chat.events import JSONObject, NumberedEvent, empty_object
-from chat.messages import MemberRole, Message, MessageDraft, Session, Turn
+from chat.messages import Message, MessageDraft
+from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionDraft
 
 
 @dataclass(frozen=True, slots=True)
 class TurnDraft:
-    """What a turn needs before it is stored. The user message is a draft to append or the id of a stored one."""
+    """What a turn needs before it is stored."""
 
     session: Session  # as read; its `last_seq` is what the model's window was made from
-    user_id: str
+    request: TurnRequest
     instance_id: str
     started_at: datetime
     nonce: str
-    key: str = ""  # of the caller's, by which the same request is known for longer than the newest turn
-    waited: bool = False  # the stored message must be one of those that wait
-    message: MessageDraft | None = None
-    message_id: str = ""  # of the stored message that is answered, when `message` is None
-    new_session: SessionDraft | None = None  # create the session in the same batch
-    history: tuple[MessageDraft, ...] = ()  # its first messages, before `message`
-    dialect: str = "delta"
-    pipeline: str = ""
-    wire: JSONObject = field(default_factory=empty_object)
-    llm_provider: str = ""
-    llm_model: str = ""
     metadata: JSONObject = field(default_factory=empty_object)  # what the answer's message begins with
+
+    @property
+    def message(self) -> MessageDraft | None:
+        """The user's message, to be appended; None where a stored one is answered."""
+        return None if self.request.message_id else self.request.question
+
+    @property
+    def new_session(self) -> SessionDraft | None:
+        """The session, where it is made in the same batch."""
+        session = self.session
+        if self.request.session_id:
+            return None
+        return SessionDraft(
+            session.id, session.title, session.llm_provider, session.llm_model, session.settings
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Whatever goes wrong in a call is an answer to the model, never an error of the t
 from dataclasses import dataclass
 from typing import Protocol
 
-from chat.providers.base import ToolCall, ToolDefinition
+from chat.calls import ToolCall, ToolDefinition
 
 
 @dataclass(frozen=True, slots=True)

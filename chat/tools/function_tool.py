@@ -19,8 +19,8 @@ from typing import Annotated, Any, NotRequired, Required, TypedDict, get_type_hi
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from chat.calls import ToolDefinition
 from chat.events import JSONObject
-from chat.providers.base import ToolDefinition
 from chat.tools.base import NOBODY, Caller, ToolError
 from chat.tools.threads import BlockingCalls
 

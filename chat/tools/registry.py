@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from pydantic_core import to_json
 
-from chat.providers.base import ToolCall, ToolDefinition
+from chat.calls import ToolCall, ToolDefinition
 from chat.telemetry import record_error
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolError, ToolResult
 from chat.tools.function_tool import Tool

@@ -1,47 +1,16 @@
 """What the core takes in: a request for a turn, and the source that produces its events."""
 
-import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from chat.events import JSONObject, TurnEvent, UsageReported, empty_object
-from chat.messages import Message, MessageDraft, Session, Turn
-from chat.providers.base import ToolDefinition
+from chat.conversation import Session, Turn
+from chat.events import JSONObject, TurnEvent, UsageReported
+from chat.messages import Message, MessageDraft
+from chat.requests import TurnRequest
 from chat.store.instance_store import Join
 from chat.store.turn_store import StartedTurn
 from chat.turns.feed import EventFeed
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """One turn, as a caller asks for it. Checked by the edge that read it."""
-
-    user_id: str
-    content: str = ""  # the user's message, or
-    message_id: str = ""  # the stored one to answer
-    waited: bool = False  # which waited for this turn
-    session_id: str = ""  # "" makes a new session
-    history: tuple[MessageDraft, ...] = ()  # what a new session begins with
-    dialect: str = "delta"
-    wire: JSONObject = field(default_factory=empty_object)  # what the starter's dialect needs to know later
-    parent_message_id: str = ""  # the message that the user's one replies to
-    nonce: str = ""  # the Idempotency-Key; "" gets a new one
-    pipeline: str = ""  # the source that makes the turn; "" is the plain one
-    settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
-    tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
-    continued: MessageDraft | None = (
-        None  # the answer so far, whose calls the caller ran: the turn goes on from it
-    )
-
-    @property
-    def key(self) -> str:
-        """By which the request is known when it comes again; "" without an Idempotency-Key. A key is its user's."""
-        if not self.nonce:
-            return ""
-        return (
-            "k-" + hashlib.sha256(f"{self.user_id}\n{self.nonce}".encode("utf-8", "replace")).hexdigest()[:32]
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from chat.conversation import Turn
 from chat.errors import ChatError, StoreRefused
 from chat.events import JSONObject, NumberedEvent, TurnCancelled, TurnFailed, TurnFinished
-from chat.messages import Message, Turn
+from chat.messages import Message
 from chat.store.turn_store import TurnEnding, TurnStore
 from chat.telemetry import record
 from chat.turns.stage_history import with_results

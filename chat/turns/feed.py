@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
     TERMINAL_NUMBER,
@@ -19,7 +20,6 @@ from chat.events import (
     TurnEvent,
     TurnFailed,
 )
-from chat.messages import Turn
 from chat.turns.event_pages import EventPages
 
 SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStarted, StageItem, StageFinished})

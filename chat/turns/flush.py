@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 
 from chat.clock import Clock
+from chat.conversation import Turn
 from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
 from chat.events import NumberedEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolOutput
-from chat.messages import Turn
 from chat.store.instance_store import LeaseLost
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error

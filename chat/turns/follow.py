@@ -6,8 +6,8 @@ All followers of one such turn in this process share one poller.
 import asyncio
 
 from chat.clock import Clock
+from chat.conversation import Turn
 from chat.errors import EventsGone, NotFound, ShuttingDown, StoreError
-from chat.messages import Turn
 from chat.store.instance_store import InstanceStore
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error

@@ -3,9 +3,9 @@
 import asyncio
 
 from chat.clock import Clock
+from chat.conversation import Turn
 from chat.errors import EventsGone, StoreError, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, NumberedEvent
-from chat.messages import Turn
 from chat.store.instance_store import InstanceStore
 from chat.store.turn_store import TurnStore
 from chat.turns.feed import EventFeed

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from chat.clock import Clock, Ids
+from chat.conversation import Turn
 from chat.errors import (
     Interrupted,
     NotFound,
@@ -15,13 +16,13 @@ from chat.errors import (
     TurnInProgress,
     TurnNotFound,
 )
-from chat.messages import Turn
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore, Mail
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record, record_error
-from chat.turns.base import NoWatcher, TurnRequest, TurnSource, TurnWatcher
+from chat.turns.base import NoWatcher, TurnSource, TurnWatcher
 from chat.turns.feed import LiveTurn
 from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper, LeaseObserver
@@ -238,7 +239,7 @@ class TurnRunner:
         record(
             "turn_started",
             turn_id=turn.id,
-            dialect=turn.dialect,
+            dialect=turn.request.dialect,
             messages=start.started.session.message_count,
         )
         new, asked = not request.session_id, not request.message_id

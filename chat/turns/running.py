@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from chat.clock import Clock, iso
+from chat.conversation import Turn
 from chat.errors import ChatError, NotFound, StoreError, StoreUnavailable, TurnTimedOut
 from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
-from chat.messages import Turn
 from chat.store.instance_store import LeaseLost
 from chat.store.turn_store import StartedTurn, TurnEnding, TurnStore
 from chat.telemetry import record, record_error

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from chat.clock import Clock, Ids
+from chat.conversation import Asked, Session, Turn
 from chat.errors import (
     Conflict,
     Forbidden,
@@ -19,11 +20,12 @@ from chat.errors import (
     ValidationError,
     VersionConflict,
 )
-from chat.messages import Asked, Message, MessageDraft, Session, Turn, message_id, split_message_id
-from chat.store.conversation_store import ConversationStore, SessionDraft
+from chat.messages import Message, MessageDraft, message_id, split_message_id
+from chat.requests import TurnRequest
+from chat.store.conversation_store import ConversationStore
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnStore
 from chat.telemetry import record
-from chat.turns.base import TurnContext, TurnRequest, TurnSource
+from chat.turns.base import TurnContext, TurnSource
 from chat.turns.branches import current, in_order
 from chat.turns.client_calls import LOOKED_BACK, check_unanswered
 from chat.turns.lease import LeaseKeeper
@@ -171,7 +173,7 @@ class TurnStarter:
     async def _messages(self, request: TurnRequest, session: Session) -> tuple[Message | MessageDraft, ...]:
         """The messages that the model is shown: up to the one that is answered."""
         if not request.session_id:
-            return (*request.history[-self._history :], _question(request))
+            return (*request.history[-self._history :], request.question)
         beyond = session.last_seq + 1
         if request.message_id:
             message = await self._conversations.get_message(request.user_id, request.message_id)
@@ -186,9 +188,7 @@ class TurnStarter:
             newest = await self._newest(request, session, session.last_seq + 1, LOOKED_BACK)
             check_unanswered(str(request.continued.metadata["continues"]), newest)
         messages = await self._listed(request, session, beyond)
-        new = (
-            (request.continued,) if request.continued else () if request.message_id else (_question(request),)
-        )
+        new = (request.continued,) if request.continued else () if request.message_id else (request.question,)
         return (*messages, *new)
 
     async def _listed(self, request: TurnRequest, session: Session, beyond: int) -> list[Message]:
@@ -200,26 +200,8 @@ class TurnStarter:
         )
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str, nonce: str) -> TurnDraft:
-        message = _question(request)
-        return TurnDraft(
-            session=session,
-            user_id=request.user_id,
-            instance_id=instance_id,
-            started_at=self._clock.now(),
-            nonce=nonce,
-            key=request.key,
-            waited=request.waited,
-            message=None if request.message_id else message,
-            message_id=request.message_id,
-            new_session=None if request.session_id else SessionDraft(session.id),
-            history=request.history,
-            dialect=request.dialect,
-            pipeline=request.pipeline,
-            wire=request.wire,
-            llm_provider=session.llm_provider,
-            llm_model=session.llm_model,
-            metadata=continued_metadata(request.continued) if request.continued else {},
-        )
+        metadata = continued_metadata(request.continued) if request.continued else {}
+        return TurnDraft(session, request, instance_id, self._clock.now(), nonce, metadata)
 
 
 class _Turnstile:
@@ -261,15 +243,9 @@ def _became(session: Session, request: TurnRequest) -> Asked | None:
     return asked
 
 
-def _question(request: TurnRequest) -> MessageDraft:
-    return MessageDraft(
-        "user", request.content, author=request.user_id, parent_message_id=request.parent_message_id
-    )
-
-
 def _turn_id(draft: TurnDraft) -> str:
     """The id that the turn has if this start lands."""
-    before = draft.session.last_seq if draft.new_session is None else len(draft.history)
+    before = draft.session.last_seq if draft.new_session is None else len(draft.request.history)
     return message_id(draft.session.id, before + (2 if draft.message else 1))
 
 

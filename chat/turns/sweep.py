@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from chat.clock import Clock, iso
+from chat.conversation import Turn
 from chat.errors import ChatError, Interrupted, NotFound
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed, TurnStarted
-from chat.messages import Turn
 from chat.store.conversation_store import ConversationStore
 from chat.store.instance_store import InstanceLease, InstanceStore
 from chat.store.turn_store import TurnStore

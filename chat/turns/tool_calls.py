@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import replace
 
+from chat.calls import ToolCall
 from chat.events import TextDelta, ToolCallDelta, ToolCallFinished, ToolCallStarted, ToolOutput, TurnEvent
-from chat.providers.base import ModelMessage, ToolCall
+from chat.providers.base import ModelMessage
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.tool_history import sound_arguments
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
+from chat.calls import ToolCall
 from chat.events import (
     JSON,
     JSONObject,
@@ -20,7 +21,7 @@ from chat.events import (
     ToolOutput,
 )
 from chat.messages import Message, MessageDraft
-from chat.providers.base import ModelMessage, ToolCall
+from chat.providers.base import ModelMessage
 
 KEPT_TEXT = 4000  # characters of an output, or of the arguments
 KEPT_CALLS = 64  # of a turn, the newest

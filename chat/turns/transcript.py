@@ -7,6 +7,7 @@ a turn runs, so that all three show the same.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chat.conversation import TurnError, TurnState
 from chat.events import (
     JSON,
     AttemptFailed,
@@ -25,7 +26,7 @@ from chat.events import (
     TurnFinished,
     UsageReported,
 )
-from chat.messages import MessageStatus, TurnError, TurnState, Usage
+from chat.messages import MessageStatus, Usage
 from chat.tokens import estimate_tokens
 
 

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Literal
 
 from chat.clock import Clock
+from chat.conversation import WaitingMessage
 from chat.errors import ChatError, NotFound, QueueFull, StillWaiting, StoreError, TurnInProgress
-from chat.messages import Message, MessageDraft, WaitingMessage, message_id
+from chat.messages import Message, message_id
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.errand_store import Errand, ErrandStore
 from chat.telemetry import record
-from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
-from chat.turns.request_json import request_from_json, request_to_json
 
 type OnBusy = Literal["reject", "queue", "interrupt"]
 
@@ -96,16 +98,10 @@ class WaitingMessages:
 
     async def _queued(self, request: TurnRequest, interrupts: bool) -> Waits | None:
         """None when no turn runs any more. An interrupt goes on where no more may wait: its turn ends at once."""
-        waiting = WaitingMessage(0, request.user_id, request.dialect, request=request_to_json(request))
-        draft = MessageDraft(
-            "user", request.content, author=request.user_id, parent_message_id=request.parent_message_id
-        )
         # Noted first: should every process that knows of the message end, the timer finds it.
         await self._errands.note_errand(Errand("answer", request.session_id))
         try:
-            return await self._conversations.append_waiting(
-                request.session_id, draft, waiting, key=request.key
-            )
+            return await self._conversations.append_waiting(request)
         except QueueFull:
             if not interrupts:
                 raise
@@ -116,23 +112,21 @@ class WaitingMessages:
         if not session.waiting or session.running_turn:
             return not session.waiting
         together = _answered_together(await self._conversations.load_waiting(session))
-        last = together[-1]
+        seq, request = together[-1].seq, together[-1].request
         # Who wrote it may have been taken out meanwhile; the others' messages are answered all the same.
-        user_id = last.user_id if session.allows(last.user_id, "editor") else session.user_id
-        request = TurnRequest(
-            user_id,
-            message_id=message_id(session_id, last.seq),
-            session_id=session_id,
-            dialect=last.dialect,
-            waited=True,
+        user_id = request.user_id if session.allows(request.user_id, "editor") else session.user_id
+        waited = message_id(session_id, seq)
+        await self._start(
+            replace(request, user_id=user_id, session_id=session_id, message_id=waited, waited=True)
         )
-        await self._start(request_from_json(last.request, request))
         return len(together) == len(session.waiting)
 
 
 def _answered_together(waiting: Sequence[WaitingMessage]) -> list[WaitingMessage]:
     """The oldest messages that ask for the same: one turn cannot have two sets of tools, or two settings."""
-    different = next(
-        (n for n, each in enumerate(waiting) if each.request != waiting[0].request), len(waiting)
-    )
-    return list(waiting[:different])
+    return list(takewhile(lambda each: _asked(each) == _asked(waiting[0]), waiting))
+
+
+def _asked(waiting: WaitingMessage) -> tuple[object, ...]:
+    request = waiting.request
+    return request.pipeline, request.input, request.settings, request.tools

@@ -10,17 +10,11 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from chat.calls import ToolDefinition
 from chat.errors import ChatError
 from chat.events import UsageReported
 from chat.messages import Message, MessageDraft
-from chat.providers.base import (
-    ModelMessage,
-    ModelProvider,
-    ModelRequest,
-    TextPiece,
-    ToolDefinition,
-    UsageReport,
-)
+from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, TextPiece, UsageReport
 from chat.store.conversation_store import ConversationStore, SessionChanges
 from chat.telemetry import record, record_error
 from chat.tokens import TokenScale, estimate_tokens

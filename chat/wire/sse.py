@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect, Encoder
 from chat.errors import ChatError
 from chat.events import JSONObject, NumberedEvent, TurnFailed
-from chat.messages import Turn
 
 HEADERS = {
     "content-type": "text/event-stream",

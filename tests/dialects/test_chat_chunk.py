@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from chat import events
+from chat.conversation import Turn
 from chat.dialects.chat_chunk import CHAT_CHUNK, ChatChunkEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
-from chat.messages import Turn
+from chat.requests import TurnRequest
 from tests.turns.test_grammar import SAMPLES, STARTED
 
 CASES: list[tuple[TurnEvent, JSONObject | None]] = [
@@ -37,7 +38,7 @@ def test_each_event_has_its_frame(event: TurnEvent, frame: JSONObject | None) ->
 def test_who_comes_late_is_shown_the_text_of_stages_too() -> None:
     said = [STARTED, events.StageFinished("pois", []), events.StageFinished("plan", [], "Rome: two days")]
     numbered = [NumberedEvent(number, event) for number, event in enumerate(said, 1)]
-    turn = Turn("t-1", "s", "ann", "m", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
+    turn = Turn("t-1", "s", TurnRequest("ann"), "m", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
     start, chunk = CHAT_CHUNK.snapshot(turn, numbered)
     assert (start["type"], chunk["seq"], chunk["payload"]) == (
         "chat_start",

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.app import DIALECTS
+from chat.conversation import Turn
 from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
 from chat.dialects.message_update import MESSAGE_UPDATE
@@ -36,10 +37,13 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
-from chat.messages import Message, Turn
+from chat.messages import Message
+from chat.requests import TurnRequest
 from tests.support.sockets import said
 
-TURN = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
+TURN = Turn(
+    "s-00000002", "s", TurnRequest("ann"), "s-00000001", "running", "i", datetime(2026, 11, 20, tzinfo=UTC)
+)
 ABOUT = {"session_id": "s", "message": {"id": TURN.id}}
 
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Session
 from chat.errors import BadProviderReply, ChatError
 from chat.events import JSONObject, StageFinished, StageItem, StageStarted, TextDelta, TurnEvent, TurnStarted
-from chat.messages import MessageDraft, Session
+from chat.messages import MessageDraft
 from chat.pipelines.trip import trip_planner
 from chat.pipelines.trip_stages import NoPlaces
 from chat.providers.scripted import Line, ScriptedProvider
+from chat.requests import TurnRequest
 from chat.tools.place_file import PlaceFile
-from chat.turns.base import TurnContext, TurnRequest
+from chat.turns.base import TurnContext
 from chat.turns.grammar import Grammar
 from tests.support.virtual_time import virtual
 
@@ -44,11 +46,11 @@ def answer(items: Any) -> list[Line]:
 
 
 async def run(
-    *answers: Sequence[Line], wire: JSONObject | None = None
+    *answers: Sequence[Line], begun: JSONObject | None = None
 ) -> tuple[list[TurnEvent], ScriptedProvider, ChatError | None]:
     """The events of a turn, checked by the grammar, and how it failed."""
     provider = ScriptedProvider(*answers)
-    request = TurnRequest("ann", content="a day in Rome", wire=wire or {})
+    request = TurnRequest("ann", content="a day in Rome", input=begun or {})
     context = TurnContext(
         Session("s", "ann", "", NOW, NOW), (MessageDraft("user", "a day in Rome"),), request
     )
@@ -176,7 +178,7 @@ async def test_a_fence_around_the_json_is_taken_off() -> None:
 async def test_results_of_an_earlier_turn_are_shown_again_and_not_asked_for() -> None:
     first, _, _ = await run(*GOOD)
     done = {name: value for name, value in results(first).items() if name in ("intents", "pois")}
-    events, provider, _ = await run(*GOOD[2:], wire={"done": done})
+    events, provider, _ = await run(*GOOD[2:], begun={"done": done})
     assert len(provider.requests) == 2
     assert results(events) == results(first)
     assert [each for each in events if isinstance(each, StageItem)] == [

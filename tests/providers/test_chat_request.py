@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSONObject
-from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema, ToolCall, ToolDefinition
+from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema
 from chat.providers.chat_request import request_body
 
 

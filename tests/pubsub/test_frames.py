@@ -13,19 +13,11 @@ import pytest
 
 from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import check_signature, read_event, show_reply
-from chat.pubsub.frames import (
-    READERS,
-    Action,
-    Cancel,
-    Echo,
-    Ping,
-    Resume,
-    Say,
-    Typing,
-)
+from chat.pubsub.frames import READERS
 from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return
+from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, Typing
 from tests.support.processes import ROOT
 
 GIVEN: dict[str, Any] = {"pois": [], "requirements": [], "plan": []}

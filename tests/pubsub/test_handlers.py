@@ -203,7 +203,7 @@ async def test_a_turn_of_another_session_is_neither_stopped_nor_shown(scene: Sce
 
 
 def _ask(session_id: str) -> Any:
-    from chat.turns.base import TurnRequest
+    from chat.requests import TurnRequest
 
     return TurnRequest("ann", content="Hi", session_id=session_id)
 

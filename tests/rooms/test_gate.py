@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.conversation import Turn
 from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
 from chat.dialects.message_update import MESSAGE_UPDATE
@@ -24,8 +25,8 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
-from chat.messages import Turn
 from chat.push.base import group_of
+from chat.requests import TurnRequest
 from chat.rooms.gate import PATIENCE, SLOWEST, WINDOW, GroupGate
 from chat.store.instance_store import Join
 from chat.turns.feed import EventFeed
@@ -33,7 +34,9 @@ from chat.turns.log import TurnLog
 from tests.support.fake_push import FakePush
 from tests.support.virtual_time import virtual
 
-TURN = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
+TURN = Turn(
+    "s-00000002", "s", TurnRequest("ann"), "s-00000001", "running", "i", datetime(2026, 11, 20, tzinfo=UTC)
+)
 
 
 async def unfilled(payload: JSONObject) -> JSONObject:

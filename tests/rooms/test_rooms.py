@@ -10,13 +10,13 @@ from chat.app import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of, room_of
+from chat.requests import TurnRequest
 from chat.rooms.attendance import STALE, Attendance, show_members
 from chat.rooms.rooms import BEHIND, Rooms
 from chat.rooms.typists import TYPING
 from chat.store.conversation_store import SessionDraft, Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection, Person, Ticket
-from chat.turns.base import TurnRequest
 from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
 from tests.support.fake_push import FakePush

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chat.clock import SystemClock, UlidIds
+from chat.conversation import Session
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFinished
-from chat.messages import MessageDraft, Session, Usage
+from chat.messages import MessageDraft, Usage
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ConversationStore, SessionDraft
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
@@ -62,9 +64,18 @@ async def new_session_at(store: Stores, seconds: int) -> Session:
     return await store.conversations.create_session("ann", SessionDraft(ids.new()))
 
 
-def turn_draft(session: Session, text: str = "Hello", *, nonce: str = "n1", **fields: Any) -> TurnDraft:
-    message = None if "message_id" in fields else said(text)
-    return TurnDraft(session, session.user_id, "i1", NOW, nonce, message=message, **fields)
+def turn_draft(
+    session: Session,
+    text: str = "Hello",
+    *,
+    nonce: str = "n1",
+    key: str = "",
+    new: bool = False,
+    **asked: Any,
+) -> TurnDraft:
+    """A start in a stored session, or with a `new` one. `key` is the caller's Idempotency-Key."""
+    asked = {"user_id": session.user_id, "session_id": "" if new else session.id, "content": text} | asked
+    return TurnDraft(session, TurnRequest(**asked, nonce=key), "i1", NOW, nonce)
 
 
 async def new_turn(store: Stores, **fields: Any) -> StartedTurn:

@@ -4,7 +4,6 @@ The fixture gives `Stores`: anything that has the three ports. The rules of `Tur
 """
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -120,7 +119,7 @@ class ConversationStoreContract:
             store.conversations.get_message("eve", turn_id),
             store.conversations.list_messages("eve", session_id, limit=5),
             store.turns.get_turn("eve", turn_id),
-            store.turns.start_turn(replace(turn_draft(started.session), user_id="eve")),
+            store.turns.start_turn(turn_draft(started.session, user_id="eve")),
         ]
         for call in calls:
             with pytest.raises(NotFound):

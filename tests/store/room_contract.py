@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from chat.calls import ToolDefinition
+from chat.conversation import MemberRole, Session, WaitingMessage
 from chat.errors import (
     Forbidden,
     QueueFull,
@@ -16,8 +19,8 @@ from chat.errors import (
     ValidationError,
     VersionConflict,
 )
-from chat.events import JSONObject
-from chat.messages import MemberRole, Session, WaitingMessage, message_id
+from chat.messages import message_id
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ASKED, WAITING, SessionChanges, Waits
 from chat.store.errand_store import Errand
 from chat.store.instance_store import Join
@@ -56,7 +59,7 @@ class MembersContract:
         with pytest.raises(Forbidden):
             await store.conversations.update_session("bob", session.id, SessionChanges(title="x"))
         with pytest.raises(Forbidden):
-            await store.turns.start_turn(replace(turn_draft(session), user_id="bob"))
+            await store.turns.start_turn(turn_draft(session, user_id="bob"))
         with pytest.raises(Forbidden):
             await store.conversations.delete_session("bob", session.id)
         assert (await store.conversations.get_session("ann", session.id)).last_seq == 1
@@ -65,7 +68,7 @@ class MembersContract:
         session = await shared(store, bob="editor")
         await store.conversations.append_messages("bob", session.id, [said("x")])
         session = await store.conversations.update_session("bob", session.id, SessionChanges(title="x"))
-        await store.turns.start_turn(replace(turn_draft(session), user_id="bob"))
+        await store.turns.start_turn(turn_draft(session, user_id="bob"))
         with pytest.raises(Forbidden):
             await store.conversations.set_member("bob", session.id, "eve", "viewer")
         with pytest.raises(Forbidden):
@@ -123,8 +126,14 @@ class MembersContract:
         assert (await store.conversations.load_message(f"{session.id}-00000001")).content == "Hello"
 
 
-async def wait_in(store: Stores, session_id: str, text: str, waiting: WaitingMessage, key: str = "") -> Waits:
-    waits = await store.conversations.append_waiting(session_id, said(text), waiting, key=key)
+def to_wait(
+    session_id: str, text: str = "x", user: str = "ann", *, key: str = "", **asked: Any
+) -> TurnRequest:
+    return TurnRequest(user, content=text, session_id=session_id, nonce=key, **asked)
+
+
+async def wait_in(store: Stores, session_id: str, text: str, **asked: Any) -> Waits:
+    waits = await store.conversations.append_waiting(to_wait(session_id, text, **asked))
     assert waits is not None
     return waits
 
@@ -135,15 +144,15 @@ class WaitingContract:
     ) -> None:
         started = await new_turn(store)
         session_id = started.session.id
-        asked: JSONObject = {"pipeline": "trip", "wire": {"given": {"pois": []}}}
-        wait = WaitingMessage(0, "ann", "plan", request=asked)
-        first = (await wait_in(store, session_id, "one", wait)).message
-        second = (await wait_in(store, session_id, "two", wait)).message
+        asked: dict[str, Any] = {"dialect": "plan", "client": {"usage": True}}
+        asked |= {"pipeline": "trip", "input": {"given": {"pois": []}}}
+        first = (await wait_in(store, session_id, "one", **asked)).message
+        second = (await wait_in(store, session_id, "two", **asked)).message
         session = await store.conversations.get_session("ann", session_id)
         assert [each.seq for each in session.waiting] == [first.seq, second.seq] == [3, 4]
-        assert session.waiting[0].request == {}  # a head stays small
+        assert session.waiting[0].request == TurnRequest("ann", dialect="plan")  # a head stays small
         assert await store.conversations.load_waiting(session) == tuple(
-            replace(wait, seq=seq, parts=1) for seq in (3, 4)
+            WaitingMessage(seq, TurnRequest("ann", **asked), parts=1) for seq in (3, 4)
         )
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
@@ -158,25 +167,24 @@ class WaitingContract:
     async def test_large_requests_wait_and_go_with_their_turn(self, store: Stores) -> None:
         started = await new_turn(store)
         session_id = started.session.id
-        tools = [{"name": f"t{n}", "description": "d", "parameters": {"x": "é" * 7500}} for n in range(64)]
+        tools = tuple(ToolDefinition(f"t{n}", "d", {"x": "é" * 7500}) for n in range(64))
         for number in range(WAITING):
-            request: JSONObject = {"tools": tools, "settings": {"number": number}}
-            await wait_in(store, session_id, "x", WaitingMessage(0, "ann", request=request))
+            await wait_in(store, session_id, "x", tools=tools, settings={"number": number})
         session = await store.conversations.get_session("ann", session_id)
         waiting = await store.conversations.load_waiting(session)
-        assert [each.request["settings"] for each in waiting] == [{"number": n} for n in range(WAITING)]
-        assert all(each.request["tools"] == tools and each.parts > 1 for each in waiting)
+        assert [each.request.settings for each in waiting] == [{"number": n} for n in range(WAITING)]
+        assert all(each.request.tools == tools and each.parts > 1 for each in waiting)
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
         second = message_id(session_id, session.waiting[1].seq)
         again = await store.turns.start_turn(turn_draft(session, nonce="n2", message_id=second, waited=True))
         left = await store.conversations.load_waiting(again.session)
-        assert [each.request["settings"] for each in left] == [{"number": n} for n in (2, 3, 4)]
+        assert [each.request.settings for each in left] == [{"number": n} for n in (2, 3, 4)]
 
     async def test_a_turn_to_an_older_question_leaves_what_waits(self, store: Stores) -> None:
         started = await new_turn(store)
         session_id, question = started.session.id, started.user_message.id
-        waits = (await wait_in(store, session_id, "two", WaitingMessage(0, "ann"))).message
+        waits = (await wait_in(store, session_id, "two")).message
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
         again = await store.turns.start_turn(turn_draft(session, nonce="n2", message_id=question))
@@ -185,7 +193,7 @@ class WaitingContract:
     async def test_a_message_that_waits_no_more_starts_no_turn(self, store: Stores) -> None:
         started = await new_turn(store)
         session_id = started.session.id
-        waits = (await wait_in(store, session_id, "two", WaitingMessage(0, "ann"))).message
+        waits = (await wait_in(store, session_id, "two")).message
         for number in range(2):
             await store.turns.end_turn(ending(started))
             session = await store.conversations.get_session("ann", session_id)
@@ -198,19 +206,18 @@ class WaitingContract:
 
     async def test_what_comes_under_one_key_waits_once(self, store: Stores) -> None:
         session_id = (await new_turn(store)).session.id
-        first = await wait_in(store, session_id, "two", WaitingMessage(0, "ann"), key="k")
-        again = await wait_in(store, session_id, "two", WaitingMessage(0, "ann"), key="k")
+        first = await wait_in(store, session_id, "two", key="k")
+        again = await wait_in(store, session_id, "two", key="k")
         assert (first.new, again.new, again.message) == (True, False, first.message)
         assert len((await store.conversations.get_session("ann", session_id)).waiting) == 1
 
     async def test_a_key_that_became_a_turn_starts_and_waits_no_more(self, store: Stores) -> None:
         started = await new_turn(store, key="k")
-        wait = WaitingMessage(0, "ann")
         session_id = started.session.id
-        assert await store.conversations.append_waiting(session_id, said("x"), wait, key="k") is None
+        assert await store.conversations.append_waiting(to_wait(session_id, key="k")) is None
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
-        asked = session.asked_by("k")
+        asked = session.asked_by(to_wait("", key="k").key)
         assert asked is not None
         assert message_id(session_id, asked.turn) == started.turn.id
         with pytest.raises(VersionConflict):
@@ -223,8 +230,8 @@ class WaitingContract:
             session = await store.conversations.get_session("ann", started.session.id)
             started = await store.turns.start_turn(turn_draft(session, nonce=f"n{number}", key=f"k{number}"))
         assert len(started.session.asked) == ASKED
-        assert started.session.asked_by("k") is None
-        assert started.session.asked_by(f"k{ASKED + 1}") is not None
+        assert started.session.asked_by(to_wait("", key="k").key) is None
+        assert started.session.asked_by(to_wait("", key=f"k{ASKED + 1}").key) is not None
 
     async def test_a_session_that_is_not_active_takes_no_turn(self, store: Stores) -> None:
         session = await new_session(store, "Hello")
@@ -235,25 +242,22 @@ class WaitingContract:
 
     async def test_nothing_waits_where_no_turn_runs(self, store: Stores) -> None:
         session = await new_session(store, "Hello")
-        wait = WaitingMessage(0, "ann")
-        assert await store.conversations.append_waiting(session.id, said("one"), wait) is None
+        assert await store.conversations.append_waiting(to_wait(session.id)) is None
         assert (await store.conversations.get_session("ann", session.id)).last_seq == 1
 
     async def test_only_so_many_wait(self, store: Stores) -> None:
         session_id = (await new_turn(store)).session.id
         for number in range(WAITING):
-            await store.conversations.append_waiting(session_id, said(str(number)), WaitingMessage(0, "ann"))
+            await store.conversations.append_waiting(to_wait(session_id, str(number)))
         with pytest.raises(QueueFull):
-            await store.conversations.append_waiting(session_id, said("x"), WaitingMessage(0, "ann"))
+            await store.conversations.append_waiting(to_wait(session_id))
 
     async def test_a_viewer_does_not_wait(self, store: Stores) -> None:
         started = await new_turn(store)
         await store.conversations.set_member("ann", started.session.id, "bob", "viewer")
         for user, error in (("bob", Forbidden), ("eve", SessionNotFound)):
             with pytest.raises(error):
-                await store.conversations.append_waiting(
-                    started.session.id, said("x"), WaitingMessage(0, user)
-                )
+                await store.conversations.append_waiting(to_wait(started.session.id, user=user))
 
     async def test_nothing_starts_and_nothing_waits_in_a_session_that_is_not_active(
         self, store: Stores
@@ -262,7 +266,7 @@ class WaitingContract:
         session_id = started.session.id
         await store.conversations.update_session("ann", session_id, SessionChanges(is_active=False))
         with pytest.raises(SessionInactive):
-            await store.conversations.append_waiting(session_id, said("x"), WaitingMessage(0, "ann"))
+            await store.conversations.append_waiting(to_wait(session_id))
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
         with pytest.raises(SessionInactive):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Session
 from chat.errors import StoreUnavailable
-from chat.messages import Session
 from chat.store.conversation_store import SessionDraft
 from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import (
@@ -100,7 +100,7 @@ async def test_a_start_with_a_new_session_whose_reply_got_lost_gives_both(
     draft = SessionDraft(IDS.new())
     proxy.lose_reply(BATCH)
     fresh = Session(draft.id, "ann", "", NOW, NOW)
-    started = await store.turns.start_turn(turn_draft(fresh, new_session=draft, history=(said("old"),)))
+    started = await store.turns.start_turn(turn_draft(fresh, new=True, history=(said("old"),)))
     assert started.turn == await store.turns.load_turn(started.turn.id)
     assert await contents(store, started.session) == ["old", "Hello", ""]
     assert (await store.conversations.list_sessions("ann", limit=9)).items == (started.session,)

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.conversation import Asked, Session, Turn, TurnError, WaitingMessage
 from chat.errors import StoreRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TextDelta, ToolOutput, TurnFinished
-from chat.messages import Asked, Message, Session, Turn, TurnError, Usage, WaitingMessage
+from chat.messages import Message, Usage
+from chat.requests import TurnRequest
 from chat.store.drafts import directory_key, title_from
 from chat.store.tables.table_events import events_from_rows, events_to_rows
 from chat.store.tables.table_keys import escaped, events_key, events_range, message_key, unescaped, user_key
@@ -170,7 +172,7 @@ def test_any_head_survives(title: str, settings: JSONObject, is_active: bool) ->
     session = Session(
         "s", "ann", title, NOW, NOW, "AZURE", "m", settings, "sum", 2, is_active, 3, 4, "s-00000004"
     )
-    waiting = (WaitingMessage(5, "bob", "plan", 2),)
+    waiting = (WaitingMessage(5, TurnRequest("bob", dialect="plan"), 2),)
     session = replace(
         session,
         start_nonce="n",
@@ -193,12 +195,14 @@ def test_messages_that_waited_before_requests_had_rows_keep_what_they_asked_for(
         "settings": {},
     }
     [waits] = head_from_row({**row, "waiting": json.dumps([old])}, "v").waiting
-    assert waits == WaitingMessage(3, "bob", "plan", 0, {"pipeline": "trip", "wire": {"given": {}}})
+    request = TurnRequest("bob", dialect="plan", pipeline="trip", input={"given": {}})
+    assert waits == WaitingMessage(3, request)
 
 
 @given(st.lists(st.dictionaries(texts, json_values, max_size=2), max_size=3), st.booleans(), texts)
 def test_any_turn_survives(attempts: list[JSONObject], ended: bool, text: str) -> None:
-    turn = Turn("s-00000002", "s", "ann", "s-00000001", "running", "i", NOW, nonce=text, wire={"a": text})
+    request = TurnRequest("ann", input={"a": text}, client={"b": text})
+    turn = Turn("s-00000002", "s", request, "s-00000001", "running", "i", NOW, nonce=text)
     if ended:
         error, usage = TurnError("X", text, retryable=True), Usage(2**40, 3, estimated=True)
         turn = replace(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Session, TurnError
 from chat.errors import (
     MessageNotFound,
     TurnInProgress,
@@ -14,8 +15,7 @@ from chat.errors import (
     VersionConflict,
 )
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed
-from chat.messages import Session, TurnError
-from chat.store.conversation_store import SessionDraft
+from chat.requests import TurnRequest
 from chat.store.turn_store import StartedTurn
 from tests.store.builders import (
     IDS,
@@ -34,11 +34,9 @@ from tests.store.builders import (
 
 class TurnStoreContract:
     async def test_a_start_stores_the_message_the_placeholder_and_the_turn(self, store: Stores) -> None:
-        session = await new_session(store, "before")
-        wire: dict[str, Any] = {"usage": True}
-        started = await store.turns.start_turn(
-            turn_draft(session, "Why?", pipeline="p", dialect="plan", wire=wire, llm_model="m")
-        )
+        session = await new_session(store, "before", llm_model="m")
+        asked: dict[str, Any] = {"input": {"done": {}}, "client": {"usage": True}, "dialect": "plan"}
+        started = await store.turns.start_turn(turn_draft(session, "Why?", pipeline="p", **asked))
         messages = await store.conversations.list_messages("ann", session.id, limit=9)
         assert messages[1:] == [started.user_message, started.assistant_message]
         assert [(each.content, each.status) for each in messages[1:]] == [
@@ -47,7 +45,7 @@ class TurnStoreContract:
         ]
         assert started.turn.id == started.assistant_message.id
         assert started.turn == await store.turns.get_turn("ann", started.turn.id)
-        assert (started.turn.pipeline, started.turn.dialect, started.turn.wire) == ("p", "plan", wire)
+        assert started.turn.request == TurnRequest("ann", pipeline="p", **asked)
         assert started.assistant_message.llm_model == "m"
 
     async def test_a_start_marks_the_session_as_busy(self, store: Stores) -> None:
@@ -71,13 +69,12 @@ class TurnStoreContract:
 
     @pytest.mark.parametrize("length", [0, 2, 200])
     async def test_a_start_can_make_its_session_with_a_history(self, store: Stores, length: int) -> None:
-        draft = SessionDraft(IDS.new(), llm_model="m")
         history = tuple(said(f"old {number}") for number in range(length))
-        fresh = Session(draft.id, "ann", "", NOW, NOW)
-        turn = turn_draft(fresh, "new", new_session=draft, history=history)
+        fresh = Session(IDS.new(), "ann", "", NOW, NOW, llm_model="m")
+        turn = turn_draft(fresh, "new", new=True, history=history)
         started = await store.turns.start_turn(turn)
         assert started == await store.turns.start_turn(turn)
-        messages = await store.conversations.list_messages("ann", draft.id, limit=999)
+        messages = await store.conversations.list_messages("ann", fresh.id, limit=999)
         assert [each.content for each in messages] == [each.content for each in history] + ["new", ""]
         assert (await store.conversations.list_sessions("ann", limit=5)).items == (started.session,)
         assert started.session.llm_model == "m"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chat.clock import Clock, SystemClock
+from chat.conversation import MemberRole, Session, Turn, WaitingMessage
 from chat.errors import (
     Forbidden,
     MessageNotFound,
@@ -24,17 +25,9 @@ from chat.errors import (
     ValidationError,
     VersionConflict,
 )
-from chat.events import JSONObject, NumberedEvent
-from chat.messages import (
-    MemberRole,
-    Message,
-    MessageDraft,
-    Page,
-    Session,
-    Turn,
-    WaitingMessage,
-    split_message_id,
-)
+from chat.events import NumberedEvent
+from chat.messages import Message, MessageDraft, Page, split_message_id
+from chat.requests import TurnRequest
 from chat.store.conversation_store import WAITING, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import (
     appended,
@@ -68,7 +61,7 @@ class _Stored:
         default_factory=lambda: defaultdict[str, dict[int, NumberedEvent]](dict)
     )
     last_started: str = ""
-    requests: dict[int, JSONObject] = field(default_factory=dict[int, JSONObject])  # of what waits
+    requests: dict[int, TurnRequest] = field(default_factory=dict[int, TurnRequest])  # of what waits
 
 
 @dataclass
@@ -178,12 +171,10 @@ class MemoryStore(Faults):
         return self._append(self._owned(user_id, session_id, "editor"), drafts, self.clock.now())
 
     @port
-    async def append_waiting(
-        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage, *, key: str = ""
-    ) -> Waits | None:
-        stored = self._owned(waiting.user_id, session_id, "editor")
+    async def append_waiting(self, request: TurnRequest) -> Waits | None:
+        stored = self._owned(request.user_id, request.session_id, "editor")
         head = stored.head
-        asked = head.asked_by(key)
+        asked = head.asked_by(request.key)
         if asked is not None and not asked.turn:
             return Waits(stored.messages[asked.question], new=False)
         if asked is not None or not head.running_turn:
@@ -192,17 +183,18 @@ class MemoryStore(Faults):
             raise SessionInactive
         if len(head.waiting) >= WAITING:
             raise QueueFull(head.running_turn)
-        parts = len(request_to_rows(session_id, 1, waiting.request))
-        [message] = self._append(stored, [draft], self.clock.now())
-        waits = replace(waiting, seq=message.seq, parts=parts)
-        stored.requests[message.seq] = waiting.request
-        self._set_head(stored, with_waiting(stored.head, waits, key))
+        parts = len(request_to_rows(head.id, 1, request))
+        [message] = self._append(stored, [request.question], self.clock.now())
+        # As it comes back from rows: what has a place of its own is not kept twice.
+        kept = replace(request.kept, tools=request.tools, settings=request.settings)
+        stored.requests[message.seq] = kept
+        self._set_head(stored, with_waiting(stored.head, WaitingMessage(message.seq, request, parts)))
         return Waits(message)
 
     @port
     async def load_waiting(self, session: Session) -> tuple[WaitingMessage, ...]:
         requests = self._known(session.id).requests
-        return tuple(replace(each, request=requests.get(each.seq, {})) for each in session.waiting)
+        return tuple(replace(each, request=requests.get(each.seq, each.request)) for each in session.waiting)
 
     @port
     async def get_message(self, user_id: str, message_id: str) -> Message:
@@ -241,12 +233,12 @@ class MemoryStore(Faults):
         stored = self._opened(draft)
         if draft.nonce and stored.head.start_nonce == draft.nonce:
             return self._started(stored)
-        place = split_message_id(draft.message_id)
+        place = split_message_id(draft.request.message_id)
         check_start(stored.head, draft, place[1] if place else 0)
         if draft.new_session is None and stored.head.last_seq != draft.session.last_seq:
             raise VersionConflict
         if draft.message is None:
-            user_message = self._message(draft.user_id, draft.message_id)
+            user_message = self._message(draft.request.user_id, draft.request.message_id)
             title = stored.head.title or title_from([user_message])
             stored.head = replace(stored.head, title=title)
         else:
@@ -530,13 +522,13 @@ class MemoryStore(Faults):
     def _opened(self, draft: TurnDraft) -> _Stored:
         """The session of the turn, made with its history when it is new."""
         if draft.new_session is None:
-            return self._owned(draft.user_id, draft.session.id, "editor")
+            return self._owned(draft.request.user_id, draft.session.id, "editor")
         if draft.new_session.id not in self._sessions:
-            head = session_from(draft.user_id, draft.new_session, draft.started_at)
+            head = session_from(draft.request.user_id, draft.new_session, draft.started_at)
             stored = self._sessions[head.id] = _Stored(head)
-            self._append(stored, draft.history, draft.started_at)
+            self._append(stored, draft.request.history, draft.started_at)
             return stored
-        stored = self._owned(draft.user_id, draft.new_session.id)
+        stored = self._owned(draft.request.user_id, draft.new_session.id)
         if stored.head.start_nonce != draft.nonce and not stored.head.running_turn:
             raise VersionConflict
         return stored

@@ -10,7 +10,7 @@ from chat.clock import Clock
 from chat.events import NumberedEvent, TextDelta, TurnEvent
 from chat.providers.base import ModelProvider
 from chat.providers.scripted import Line, Script, ScriptedProvider
-from chat.turns.base import TurnRequest
+from chat.requests import TurnRequest
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed
 from chat.turns.runner import TurnRunner

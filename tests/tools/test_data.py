@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from chat.providers.base import ToolCall
+from chat.calls import ToolCall
 from chat.tools.base import Caller, ToolResult
 from chat.tools.data import SAMPLE, DataTools, find_tables, outline
 from chat.tools.data_process import WORKER, DataLimits

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from chat.providers.base import ToolCall
+from chat.calls import ToolCall
 from chat.tools import genie as module
 from chat.tools.base import Caller, ToolResult
 from chat.tools.genie import Genie, GenieAccess

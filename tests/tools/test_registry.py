@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from chat.providers.base import ToolCall
+from chat.calls import ToolCall
 from chat.tools.base import NoTools, ToolError, ToolResult
 from chat.tools.function_tool import Tool, tool
 from chat.tools.registry import ToolRegistry

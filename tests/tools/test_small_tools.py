@@ -2,8 +2,8 @@
 
 import pytest
 
+from chat.calls import ToolCall
 from chat.events import JSONObject
-from chat.providers.base import ToolCall
 from chat.tools.current_time import current_time_tool
 from chat.tools.function_tool import Tool
 from chat.tools.places import find_places_tool

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from chat.calls import ToolCall, ToolDefinition
 from chat.errors import Forbidden, ProviderUnavailable, SessionNotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Message
-from chat.providers.base import ModelMessage, ToolCall, ToolCallPiece, ToolDefinition
+from chat.providers.base import ModelMessage, ToolCallPiece
 from chat.providers.scripted import Line, ScriptedProvider
-from chat.turns.base import TurnRequest
+from chat.requests import TurnRequest
 from chat.turns.client_calls import ClientOutput, find_continued
 from chat.turns.feed import LiveTurn
 from tests.support.memory_store import MemoryStore

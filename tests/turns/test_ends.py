@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Turn
 from chat.errors import StoreRefused, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, TurnFailed, TurnFinished
-from chat.messages import Turn
 from chat.store.conversation_store import SessionDraft
 from chat.store.instance_store import Join, Mail
 from chat.store.turn_store import TurnEnding

@@ -8,21 +8,16 @@ from datetime import UTC, datetime
 import pytest
 
 from chat import events
+from chat.calls import ToolCall, ToolDefinition
+from chat.conversation import Session
 from chat.errors import BadProviderReply, ChatError
 from chat.events import ToolOutput, TurnEvent
-from chat.messages import MessageDraft, Session
-from chat.providers.base import (
-    ModelMessage,
-    ReasoningPiece,
-    StopReason,
-    ToolCall,
-    ToolCallPiece,
-    ToolDefinition,
-    UsageReport,
-)
+from chat.messages import MessageDraft
+from chat.providers.base import ModelMessage, ReasoningPiece, StopReason, ToolCallPiece, UsageReport
 from chat.providers.scripted import Line, ScriptedProvider
+from chat.requests import TurnRequest
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
-from chat.turns.base import TurnContext, TurnRequest
+from chat.turns.base import TurnContext
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.grammar import Grammar
 from chat.turns.tool_calls import MAX_CALLS

@@ -20,9 +20,9 @@ from chat.events import TERMINAL_NUMBER
 from chat.messages import MessageDraft
 from chat.providers.base import ReasoningPiece, StopReason, TextPiece, ToolCallPiece, UsageReport
 from chat.providers.scripted import Line, ScriptedProvider
+from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionDraft
 from chat.store.turn_store import StartedTurn, TurnDraft
-from chat.turns.base import TurnRequest
 from chat.turns.log import MAX_ANSWER
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import ask, kinds, last, lines, make_runner, read, text_of, words

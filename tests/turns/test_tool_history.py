@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chat.calls import ToolCall
 from chat.events import (
     JSONObject,
     NumberedEvent,
@@ -18,7 +19,7 @@ from chat.events import (
     TurnEvent,
 )
 from chat.messages import Message, MessageDraft, MessageStatus
-from chat.providers.base import ModelMessage, ToolCall
+from chat.providers.base import ModelMessage
 from chat.turns.tool_history import (
     KEPT_BYTES,
     KEPT_TEXT,

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from chat import events
+from chat.conversation import Turn
 from chat.errors import StoreUnavailable, TurnInProgress
 from chat.events import NumberedEvent
-from chat.messages import Turn
 from chat.providers.scripted import ScriptedProvider
 from chat.store.conversation_store import SessionDraft
 from chat.turns.feed import LiveTurn

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from chat.calls import ToolDefinition
 from chat.errors import Forbidden, QueueFull, SessionInactive, StillWaiting, StoreUnavailable, TurnInProgress
 from chat.messages import Message, MessageDraft
-from chat.providers.base import ToolDefinition
 from chat.providers.scripted import ScriptedProvider
+from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
-from chat.turns.base import TurnRequest
 from chat.turns.feed import LiveTurn
 from chat.turns.runner import TurnRunner
 from tests.support.memory_store import MemoryStore

@@ -13,9 +13,9 @@ from chat.events import JSONObject, UsageReported
 from chat.messages import MessageDraft
 from chat.providers.base import ModelMessage, ModelRequest, UsageReport
 from chat.providers.scripted import Line, ScriptedProvider
+from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges
 from chat.tokens import TokenScale, estimate_tokens
-from chat.turns.base import TurnRequest
 from chat.turns.window import CUT, SUMMARY_USUAL, fit
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import CountingIds, ask, make_engine, make_runner, read

@@ -8,16 +8,17 @@ import pytest
 
 from chat import events
 from chat.clock import SystemClock
+from chat.conversation import Turn
 from chat.dialects.base import Dialect
 from chat.dialects.chat_chunk import CHAT_CHUNK
 from chat.dialects.text_delta import TEXT_DELTA
 from chat.errors import StoreUnavailable
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
-from chat.messages import Turn
+from chat.requests import TurnRequest
 from chat.wire.sse import HEARTBEAT, Cursor, format_sse, read_cursor, sse_stream
 from tests.turns.test_grammar import STARTED, STEP
 
-TURN = Turn("s-00000002", "s", "ann", "s-00000001", "finished", "i", SystemClock().now())
+TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "finished", "i", SystemClock().now())
 WHOLE = [
     NumberedEvent(number, event)
     for number, event in enumerate(

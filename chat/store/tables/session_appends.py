@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
+from chat.conversation import Turn, WaitingMessage
 from chat.errors import QueueFull, SessionInactive, TooLarge, VersionConflict
-from chat.messages import Message, MessageDraft, Turn, WaitingMessage
+from chat.messages import Message, MessageDraft
+from chat.requests import TurnRequest
 from chat.store.conversation_store import WAITING
 from chat.store.drafts import (
     appended,
@@ -89,25 +91,22 @@ class AppendMessages:
 class AppendWaiting:
     """A message for the turn after the one that runs. Nothing is written when none does."""
 
-    user_id: str
-    draft: MessageDraft
-    waiting: WaitingMessage
+    request: TurnRequest
     now: datetime
-    key: str = ""
     marker: str = field(default_factory=lambda: uuid4().hex)
 
     def apply(self, head: Head) -> Change | None:
-        session = allowed(self.user_id, head.session, "editor")
-        if not session.running_turn or session.asked_by(self.key):
+        session = allowed(self.request.user_id, head.session, "editor")
+        if not session.running_turn or session.asked_by(self.request.key):
             return None
         if not session.is_active:
             raise SessionInactive
         if len(session.waiting) >= WAITING:
             raise QueueFull(session.running_turn)
-        messages = messages_from([self.draft], session.id, session.last_seq, self.now)
-        rows = request_to_rows(session.id, messages[0].seq, self.waiting.request)
-        waiting = replace(self.waiting, seq=messages[0].seq, parts=len(rows))
-        after = with_waiting(appended(session, messages, self.now), waiting, self.key)
+        messages = messages_from([self.request.question], session.id, session.last_seq, self.now)
+        seq = messages[0].seq
+        waiting = WaitingMessage(seq, self.request, len(request_to_rows(session.id, seq, self.request)))
+        after = with_waiting(appended(session, messages, self.now), waiting)
         return Change(replace(head, session=after), tuple(messages), waiting=waiting)
 
 
@@ -123,7 +122,7 @@ class StartTurn:
         return self.draft.nonce
 
     def apply(self, head: Head) -> Change | None:
-        draft, session = self.draft, allowed(self.draft.user_id, head.session, "editor")
+        draft, session = self.draft, allowed(self.draft.request.user_id, head.session, "editor")
         if draft.nonce and session.start_nonce == draft.nonce:
             return None
         check_start(session, draft, self.answered.seq if self.answered else 0)
@@ -140,14 +139,14 @@ class StartTurn:
 
     def _history(self, head: Head) -> Sequence[MessageDraft]:
         """What is not stored yet of the messages before the turn's own. VersionConflict when others were."""
-        draft, session = self.draft, head.session
+        draft, session, history = self.draft, head.session, self.draft.request.history
         if draft.new_session is None:
             if session.last_seq != draft.session.last_seq:
                 raise VersionConflict
             return ()
-        if session.start_nonce or session.last_seq > len(draft.history):
+        if session.start_nonce or session.last_seq > len(history):
             raise VersionConflict
-        return draft.history[session.last_seq :]
+        return history[session.last_seq :]
 
 
 def grouped(drafts: Sequence[MessageDraft]) -> Iterator[list[MessageDraft]]:

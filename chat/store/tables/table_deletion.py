@@ -6,8 +6,8 @@ from datetime import datetime
 import orjson
 
 from chat.clock import Clock
+from chat.conversation import MemberRole
 from chat.errors import Forbidden, SessionNotFound, StoreConflict, TurnInProgress
-from chat.messages import MemberRole
 from chat.store.tables.table_client import Row, Table, quoted
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from chat.conversation import MemberRole, Session
 from chat.errors import Forbidden, SessionNotFound
-from chat.messages import MemberRole, Session
 from chat.store.drafts import directory_key
 from chat.store.tables.table_client import Row, Table
 from chat.store.tables.table_keys import HEAD, escaped, is_id

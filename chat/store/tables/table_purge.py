@@ -4,8 +4,9 @@ of the turn's start, the row by which the purge finds them: so no events are sto
 from collections.abc import Sequence
 from datetime import datetime
 
+from chat.conversation import Turn
 from chat.events import TERMINAL_NUMBER, NumberedEvent
-from chat.messages import Turn, split_message_id
+from chat.messages import split_message_id
 from chat.store.tables.table_client import Row, Table, key_range
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_keys import events_range, turn_key

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from chat.errors import TooLarge
 from chat.events import JSONObject
+from chat.requests import TurnRequest
 from chat.store.conversation_store import WAITING_SIZE
+from chat.store.request_json import request_to_json
 from chat.store.tables.table_events import PROPERTIES, PROPERTY_BYTES, binary, bytes_of
 from chat.store.tables.table_keys import request_key, seq_of
 from chat.store.tables.table_properties import Entity, Stored, dumped, loaded
@@ -12,9 +14,10 @@ from chat.store.tables.table_properties import Entity, Stored, dumped, loaded
 ROW = PROPERTY_BYTES * PROPERTIES  # bytes
 
 
-def request_to_rows(session_id: str, seq: int, request: JSONObject) -> list[Entity]:
-    """No row for a request that asks for nothing. TooLarge."""
-    data = dumped(request) if request else b""
+def request_to_rows(session_id: str, seq: int, request: TurnRequest) -> list[Entity]:
+    """No row for a request that asks for nothing beside its message. TooLarge."""
+    asked = request_to_json(request)
+    data = dumped(asked) if asked else b""
     if len(data) > WAITING_SIZE:
         raise TooLarge("The request is larger than what can wait")
     return [

@@ -6,18 +6,11 @@ from typing import Any, cast
 
 import orjson
 
+from chat.conversation import Asked, MemberRole, Session, Turn, TurnError, WaitingMessage
 from chat.events import JSONObject
-from chat.messages import (
-    Asked,
-    MemberRole,
-    Message,
-    Session,
-    Turn,
-    TurnError,
-    Usage,
-    WaitingMessage,
-    message_id,
-)
+from chat.messages import Message, Usage, message_id
+from chat.requests import TurnRequest
+from chat.store.request_json import request_from_json
 from chat.store.tables.table_keys import HEAD, message_key, seq_of, turn_key
 from chat.store.tables.table_properties import (
     Entity,
@@ -62,13 +55,14 @@ def head_to_row(session: Session, *, last_turn: str = "") -> Entity:
 
 def _waiting(each: WaitingMessage) -> JSONObject:
     """Without the request, which has rows of its own."""
-    return {"seq": each.seq, "user_id": each.user_id, "dialect": each.dialect, "parts": each.parts}
+    asked = each.request
+    return {"seq": each.seq, "user_id": asked.user_id, "dialect": asked.dialect, "parts": each.parts}
 
 
 def _waiting_from(row: Stored) -> WaitingMessage:
     """Before requests had rows, what they asked for stood here."""
-    request = {name: row[name] for name in ("pipeline", "wire", "settings") if row.get(name)}
-    return WaitingMessage(row["seq"], row["user_id"], row["dialect"], row.get("parts", 0), request)
+    request = TurnRequest(row["user_id"], dialect=row["dialect"])
+    return WaitingMessage(row["seq"], request_from_json(row, request), row.get("parts", 0))
 
 
 def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
@@ -214,12 +208,15 @@ def turn_to_row(turn: Turn, seq: int) -> Entity:
         "instance_id": turn.instance_id,
         "started_at": turn.started_at,
         "last_event": turn.last_event,
-        "pipeline": turn.pipeline,
-        "dialect": turn.dialect,
+        "pipeline": turn.request.pipeline,
+        "dialect": turn.request.dialect,
         "nonce": turn.nonce,
         "ended_by": turn.ended_by,
     }
-    row |= json_chunked("wire", turn.wire) | json_chunked("attempts", list(turn.attempts))
+    # "wire" is what the column was called before it was two.
+    row |= json_chunked("wire", turn.request.input) | json_chunked("attempts", list(turn.attempts))
+    if turn.request.client:
+        row |= json_chunked("client", turn.request.client)
     if turn.ended_at is not None:
         row["ended_at"] = turn.ended_at
     if turn.error is not None:
@@ -244,7 +241,13 @@ def turn_from_row(row: Stored, etag: str) -> Turn:
     return Turn(
         id=message_id(row["PartitionKey"], seq_of(row["RowKey"])),
         session_id=row["PartitionKey"],
-        user_id=row["user_id"],
+        request=TurnRequest(
+            row["user_id"],
+            pipeline=row["pipeline"],
+            input=json_object(row, "wire"),
+            dialect=row["dialect"],
+            client=json_object(row, "client"),
+        ),
         user_message_id=row["user_message_id"],
         state=row["state"],
         instance_id=row["instance_id"],
@@ -255,9 +258,6 @@ def turn_from_row(row: Stored, etag: str) -> Turn:
         error=_error(row),
         usage=_usage(row),
         attempts=tuple(cast(list[JSONObject], loaded(joined(row, "attempts")))),
-        pipeline=row["pipeline"],
-        dialect=row["dialect"],
-        wire=json_object(row, "wire"),
         nonce=row["nonce"],
         version=etag,
     )

@@ -14,19 +14,13 @@ from typing import Any
 import orjson
 
 from chat.clock import Clock
+from chat.conversation import MemberRole, Session, WaitingMessage
 from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
-from chat.messages import (
-    MemberRole,
-    Message,
-    MessageDraft,
-    Page,
-    Session,
-    WaitingMessage,
-    message_id,
-    split_message_id,
-)
+from chat.messages import Message, MessageDraft, Page, message_id, split_message_id
+from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
 from chat.store.drafts import members_after, session_from, with_version
+from chat.store.request_json import request_from_json
 from chat.store.tables.session_appends import AppendMessages, AppendWaiting, grouped
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_aliases import Aliases
@@ -166,22 +160,23 @@ class TableConversations:
             stored += written.change.messages
         return stored
 
-    async def append_waiting(
-        self, session_id: str, draft: MessageDraft, waiting: WaitingMessage, *, key: str = ""
-    ) -> Waits | None:
-        append = AppendWaiting(waiting.user_id, draft, waiting, self._clock.now(), key)
-        written = await self._writers.write(session_id, append)
+    async def append_waiting(self, request: TurnRequest) -> Waits | None:
+        session_id = request.session_id
+        written = await self._writers.write(session_id, AppendWaiting(request, self._clock.now()))
         if written is not None:
             return Waits(written.change.messages[0])
-        asked = (await self._heads.load(session_id)).asked_by(key)
+        asked = (await self._heads.load(session_id)).asked_by(request.key)
         if asked is None or asked.turn:
             return None
         return Waits(await self.load_message(message_id(session_id, asked.question)), new=False)
 
     async def load_waiting(self, session: Session) -> tuple[WaitingMessage, ...]:
         rows = await self._sessions.rows(key_range(session.id, "q-", "q."))
-        requests = requests_from_rows(row.values for row in rows)
-        return tuple(replace(each, request=requests.get(each.seq, each.request)) for each in session.waiting)
+        asked = requests_from_rows(row.values for row in rows)
+        return tuple(
+            replace(each, request=request_from_json(asked.get(each.seq, {}), each.request))
+            for each in session.waiting
+        )
 
     async def get_message(self, user_id: str, message_id: str) -> Message:
         place = split_message_id(message_id)

@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
+from chat.conversation import MemberRole, Turn
 from chat.errors import NotFound, StoreConflict, TurnNotFound
 from chat.events import NumberedEvent
-from chat.messages import MemberRole, Message, Turn, split_message_id
+from chat.messages import Message, split_message_id
 from chat.store.conversation_store import ConversationStore
 from chat.store.drafts import session_from
 from chat.store.tables.session_appends import StartTurn, grouped
@@ -59,7 +60,7 @@ class TableTurns:
             return await self._start_with_session(draft)
         answered = None
         if draft.message is None:
-            answered = await self._conversations.get_message(draft.user_id, draft.message_id)
+            answered = await self._conversations.get_message(draft.request.user_id, draft.request.message_id)
         return await self._start(StartTurn(draft, answered), draft.session.id)
 
     async def get_turn(self, user_id: str, turn_id: str, *, need: MemberRole = "viewer") -> Turn:
@@ -107,15 +108,17 @@ class TableTurns:
     async def _start_with_session(self, draft: TurnDraft) -> StartedTurn:
         assert draft.new_session is not None
         assert draft.message is not None
-        if len(list(grouped([*draft.history, draft.message]))) > 1:
+        request = draft.request
+        if len(list(grouped([*request.history, draft.message]))) > 1:
             session = await self._conversations.create_session(
-                draft.user_id, draft.new_session, draft.history
+                request.user_id, draft.new_session, request.history
             )
-            return await self.start_turn(replace(draft, session=session, new_session=None, history=()))
-        session = session_from(draft.user_id, draft.new_session, draft.started_at)
+            request = replace(request, session_id=session.id, history=())
+            return await self.start_turn(replace(draft, session=session, request=request))
+        session = session_from(request.user_id, draft.new_session, draft.started_at)
         started, _ = await together(
             self._start(StartTurn(draft), session.id, Head(session)),
-            self._heads.list_up(draft.user_id, session.id),
+            self._heads.list_up(request.user_id, session.id),
         )
         return started
 
@@ -146,7 +149,7 @@ class TableTurns:
         return StartedTurn(turn, head.session, asked, answer)
 
     async def _message(self, draft: TurnDraft, message_id: str) -> Message:
-        return await self._conversations.get_message(draft.user_id, message_id)
+        return await self._conversations.get_message(draft.request.user_id, message_id)
 
     async def _end(self, ending: TurnEnding) -> Turn:
         session_id, seq = _place(ending.turn.id)

@@ -3,7 +3,8 @@
 import zlib
 from datetime import UTC, datetime
 
-from chat.messages import Message, Turn
+from chat.conversation import Turn
+from chat.messages import Message
 from chat.store.tables.table_client import Table
 from chat.store.tables.table_properties import Entity
 from chat.store.tables.table_rows import usage_to_properties
@@ -38,7 +39,7 @@ def _row(turn: Turn, message: Message) -> Entity:
         "state": turn.state,
         "started_at": turn.started_at,
         "ended_at": ended_at,
-        "pipeline": turn.pipeline,
+        "pipeline": turn.request.pipeline,
         "llm_provider": message.llm_provider,
         "llm_model": message.llm_model,
         "error_code": turn.error.code if turn.error else "",

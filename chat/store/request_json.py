@@ -1,22 +1,24 @@
-"""What a request asks for beside its message, as JSON: so that a message that waits loses nothing of it."""
+"""What a request asks for beside its message, as JSON: so that a message that waits loses nothing of it. No I/O."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
+from chat.calls import ToolDefinition
 from chat.events import JSON, JSONObject
-from chat.providers.base import ToolDefinition
-from chat.turns.base import TurnRequest
+from chat.requests import TurnRequest
 
 
 def request_to_json(request: TurnRequest) -> JSONObject:
-    """`{"pipeline", "wire", "settings", "tools"}`, each only where there is something."""
+    """`{"pipeline", "input", "client", "settings", "tools"}`, each only where there is something."""
     tools: list[JSON] = [
         {"name": each.name, "description": each.description, "parameters": each.parameters}
         for each in request.tools
     ]
     every: JSONObject = {
         "pipeline": request.pipeline,
-        "wire": request.wire,
+        "input": request.input,
+        "client": request.client,
         "settings": request.settings,
         "tools": tools,
     }
@@ -24,15 +26,12 @@ def request_to_json(request: TurnRequest) -> JSONObject:
 
 
 def request_from_json(asked: Mapping[str, JSON], request: TurnRequest) -> TurnRequest:
-    """The request with all of that."""
-    return TurnRequest(
-        request.user_id,
-        message_id=request.message_id,
-        session_id=request.session_id,
-        dialect=request.dialect,
-        waited=request.waited,
+    """The request with all of that. `wire` is what `input` was called before 0.1.0."""
+    return replace(
+        request,
         pipeline=str(asked.get("pipeline") or ""),
-        wire=_object(asked.get("wire")),
+        input=_object(asked.get("input") or asked.get("wire")),
+        client=_object(asked.get("client")),
         settings=_object(asked.get("settings")),
         tools=tuple(
             ToolDefinition(str(each["name"]), str(each["description"]), _object(each["parameters"]))

@@ -1,0 +1,106 @@
+"""What callers ask for. Every protocol reads its own words into these values, and the core knows no others."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from chat.calls import ToolDefinition
+from chat.events import JSONObject, empty_object
+from chat.messages import MessageDraft
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """One turn, as a caller asks for it. Checked by the edge that read it, and carried whole by whatever comes of it:
+    the message that waits, the draft, the turn."""
+
+    user_id: str
+    content: str = ""  # the user's message, or
+    message_id: str = ""  # the stored one to answer
+    waited: bool = False  # which waited for this turn
+    session_id: str = ""  # "" makes a new session
+    history: tuple[MessageDraft, ...] = ()  # what a new session begins with
+    parent_message_id: str = ""  # the message that the user's one replies to
+    nonce: str = ""  # the Idempotency-Key; "" gets a new one
+    settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
+    tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
+    continued: MessageDraft | None = (
+        None  # the answer so far, whose calls the caller ran: the turn goes on from it
+    )
+    pipeline: str = ""  # the source that makes the turn; "" is the plain one
+    input: JSONObject = field(default_factory=empty_object)
+    """What the pipeline begins with: what its caller has (`given`), and results that are taken over (`done`)."""
+    dialect: str = "delta"
+    client: JSONObject = field(default_factory=empty_object)
+    """What the dialect needs to know when it shows the turn, now or later."""
+
+    @property
+    def key(self) -> str:
+        """By which the request is known when it comes again; "" without an Idempotency-Key. A key is its user's."""
+        if not self.nonce:
+            return ""
+        return (
+            "k-" + hashlib.sha256(f"{self.user_id}\n{self.nonce}".encode("utf-8", "replace")).hexdigest()[:32]
+        )
+
+    @property
+    def question(self) -> MessageDraft:
+        """The user's message."""
+        return MessageDraft(
+            "user", self.content, author=self.user_id, parent_message_id=self.parent_message_id
+        )
+
+    @property
+    def kept(self) -> "TurnRequest":
+        """What its turn keeps of it: text and history have their places elsewhere, the rest has done its work."""
+        return TurnRequest(
+            self.user_id,
+            pipeline=self.pipeline,
+            input=self.input,
+            dialect=self.dialect,
+            client=self.client,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A message; with `reply` the model answers it."""
+
+    text: str
+    request_id: str = ""
+    reply: bool = True
+    parent_message_id: str = ""
+    planned: bool = False  # by the trip planner
+    given: JSONObject = field(default_factory=empty_object)  # what the planner has from before
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    turn_id: str = ""  # "" is the one that runs
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Show a turn from after an event on."""
+
+    turn_id: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    is_typing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What nobody understands comes back."""
+
+    text: str
+
+
+type Action = Say | Cancel | Resume | Typing | Ping | Echo

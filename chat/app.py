@@ -18,10 +18,10 @@ from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.dialects.base import Dialect
-from chat.dialects.chat_chunk import CHAT_CHUNK
-from chat.dialects.message_update import MESSAGE_UPDATE
-from chat.dialects.plan_stages import PLAN_STAGES
-from chat.dialects.text_delta import TEXT_DELTA
+from chat.dialects.chat import CHAT
+from chat.dialects.delta import DELTA
+from chat.dialects.plan import PLAN
+from chat.dialects.session import SESSION
 from chat.errors import Unauthenticated
 from chat.events import JSONObject
 from chat.messages import Message
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
 YOUNG = 2_000  # objects from which on the newest are walked; all of them after twelve times as many
-DIALECTS = {dialect.name: dialect for dialect in (TEXT_DELTA, CHAT_CHUNK, PLAN_STAGES, MESSAGE_UPDATE)}
+DIALECTS = {dialect.name: dialect for dialect in (DELTA, CHAT, PLAN, SESSION)}
 TRIP = "trip"  # the pipeline of the trip planner
 
 

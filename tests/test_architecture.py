@@ -35,8 +35,6 @@ SIBLINGS = (
     "chat.store",
     "chat.dialects",
     "chat.push",
-    "chat.schemas",
-    "chat.wire",
     "chat.auth",
     "chat.tools",
 )
@@ -49,11 +47,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("chat.pipelines", "chat.rooms"),
     ("chat.turns",),
     SIBLINGS,
+    ("chat.schemas",),
     VALUES,
 )
-# (who, whom): what the layers alone would forbid. SSE is the wire of any dialect, so it has to know what a dialect is.
-EXCEPTIONS = {("chat.wire.sse", "chat.dialects.base")}
-
 # Which files may import a package of the platform; every one of them does.
 OWNERS = {
     "azure.functions": {"function_app.py"},
@@ -94,12 +90,7 @@ NAMES = {module.name for module in APP}
 
 
 def test_imports_point_down() -> None:
-    assert not [f"{who} -> {whom}" for who, whom in _inner_imports() if not _allowed(who, whom)]
-
-
-def test_every_exception_to_the_layers_is_needed() -> None:
-    needed = {(who, whom) for who, whom in _inner_imports() if not _points_down(who, whom)}
-    assert needed == EXCEPTIONS
+    assert not [f"{who} -> {whom}" for who, whom in _inner_imports() if not _points_down(who, whom)]
 
 
 def test_every_module_has_a_layer() -> None:
@@ -205,16 +196,16 @@ def test_most_functions_are_small() -> None:
         ("chat.turns.x", "from chat.routes.replies import problem", False),
         ("chat.store.x", "def f():\n    from chat.providers import base", False),
         ("chat.store.x", "import chat.turns", False),
-        ("chat.errors", "from chat.wire.sse import HEADERS", False),
+        ("chat.errors", "from chat.dialects.framing import HEADERS", False),
         ("chat.routes.x", "from chat.direct import handle_chat_message", False),
         ("chat.routes.x", "from chat import handle_chat_message", False),
-        ("chat.wire.sse", "from chat.dialects.base import Dialect", True),
-        ("chat.wire.sse", "from chat.dialects.text_delta import TEXT_DELTA", False),
+        ("chat.dialects.x", "from chat.schemas.fields import validate", True),
+        ("chat.store.x", "from chat.dialects.base import Dialect", False),
     ],
 )
 def test_the_rule_of_layers_sees(who: str, text: str, allowed: bool) -> None:
     module = Module(who.replace(".", "/") + ".py", text)
-    assert all(_allowed(who, whom) for whom in _inner(module)) is allowed
+    assert all(_points_down(who, whom) for whom in _inner(module)) is allowed
 
 
 @pytest.mark.parametrize(
@@ -294,10 +285,6 @@ def _points_down(who: str, whom: str) -> bool:
     upper, lower = _unit(who), _unit(whom)
     same_values = upper in VALUES and lower in VALUES
     return upper == lower or same_values or _layer(upper) < _layer(lower)
-
-
-def _allowed(who: str, whom: str) -> bool:
-    return _points_down(who, whom) or (who, whom) in EXCEPTIONS
 
 
 def _reads_environment(module: Module) -> bool:

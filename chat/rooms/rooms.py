@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from chat.conversation import Turn
 from chat.dialects.base import Dialect
-from chat.dialects.message_update import show_briefly
+from chat.dialects.session import show_briefly
 from chat.errors import ChatError, EventsGone, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Message

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from chat.app import ChatApp
 from chat.dialects.base import Dialect
+from chat.dialects.framing import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
 from chat.errors import ValidationError
 from chat.requests import TurnRequest
 from chat.routes.replies import turn_problem
@@ -18,7 +19,6 @@ from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.conversation_store import Waits
 from chat.turns.feed import LiveTurn
 from chat.turns.waiting import OnBusy
-from chat.wire.sse import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
 
 QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status

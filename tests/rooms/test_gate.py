@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from chat.conversation import Turn
 from chat.dialects.base import Dialect
-from chat.dialects.chat_chunk import CHAT_CHUNK
-from chat.dialects.message_update import MESSAGE_UPDATE
+from chat.dialects.chat import CHAT
+from chat.dialects.session import SESSION
 from chat.errors import PushError, PushRefused
 from chat.events import (
     TERMINAL_NUMBER,
@@ -77,10 +77,10 @@ class Scene:
     def group(self) -> str:
         return group_of("s", self._dialect.name)
 
-    _dialect: Dialect = CHAT_CHUNK
+    _dialect: Dialect = CHAT
 
 
-def scene(dialect: Dialect = CHAT_CHUNK, *, late: bool = False, before: int = 0) -> Scene:
+def scene(dialect: Dialect = CHAT, *, late: bool = False, before: int = 0) -> Scene:
     feed, push, paces = EventFeed(), FakePush(), list[float]()
     gate = GroupGate(TURN, feed, dialect, push, fill=unfilled, on_pace=lambda: paces.append(gate.window))
     made = Scene(feed, push, gate, asyncio.get_running_loop().create_future(), paces, dialect)  # type: ignore[arg-type]
@@ -277,7 +277,7 @@ async def test_a_service_that_stays_away_is_given_up() -> None:
 async def test_a_room_gets_the_question_before_the_answer() -> None:
     feed, push = EventFeed(), FakePush()
     push.groups[group_of("s", "session")].append("first")
-    gate = GroupGate(TURN, feed, MESSAGE_UPDATE, push, fill=unfilled, first=[{"type": "question"}])
+    gate = GroupGate(TURN, feed, SESSION, push, fill=unfilled, first=[{"type": "question"}])
     running = asyncio.get_running_loop().create_task(gate.run())
     feed.append(TurnStarted(TURN.id, "s", TURN.user_message_id, "t"))
     feed.publish([NumberedEvent(TERMINAL_NUMBER, TurnFinished())])
@@ -402,7 +402,7 @@ async def test_who_was_there_from_the_start_is_not_shown_it_again() -> None:
     gate = GroupGate(
         TURN,
         feed,
-        CHAT_CHUNK,
+        CHAT,
         push,
         fill=unfilled,
         members=["member"],

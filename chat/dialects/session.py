@@ -161,7 +161,7 @@ def _error(error: ChatError) -> JSONObject:
     }
 
 
-MESSAGE_UPDATE = Dialect(
+SESSION = Dialect(
     "session",
     MessageUpdateEncoder,
     snapshot=_snapshot,

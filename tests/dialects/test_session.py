@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from chat.app import DIALECTS
 from chat.conversation import Turn
 from chat.dialects.base import Dialect
-from chat.dialects.chat_chunk import CHAT_CHUNK
-from chat.dialects.message_update import MESSAGE_UPDATE
-from chat.dialects.plan_stages import PLAN_STAGES
+from chat.dialects.chat import CHAT
+from chat.dialects.plan import PLAN
+from chat.dialects.session import SESSION
 from chat.errors import Forbidden, TurnInProgress
 from chat.events import (
     TERMINAL_NUMBER,
@@ -64,7 +64,7 @@ ANSWER = (STARTED, StepStarted(0, "P", "m"), TextStarted("t0"), TextDelta("t0", 
 
 def test_a_room_sees_the_placeholder_the_deltas_and_the_end() -> None:
     end = (TextFinished("t0"), StepFinished("stop"), TurnFinished())
-    assert encoded(MESSAGE_UPDATE, numbered(*ANSWER, *end)) == [
+    assert encoded(SESSION, numbered(*ANSWER, *end)) == [
         {"type": "message_update", **ABOUT, "action": "new_message", "turn_id": TURN.id, "seq": 1},
         {
             "type": "message_update",
@@ -105,7 +105,7 @@ def test_a_room_sees_the_placeholder_the_deltas_and_the_end() -> None:
     ],
 )
 def test_a_room_sees_how_it_ended(event: TurnEvent, fields: dict[str, Any]) -> None:
-    last = encoded(MESSAGE_UPDATE, numbered(STARTED, event))[-1]
+    last = encoded(SESSION, numbered(STARTED, event))[-1]
     assert fields.items() <= last.items()
 
 
@@ -117,7 +117,7 @@ DEEP = "[" * 600 + "]" * 600
 )
 def test_a_room_sees_tools(arguments: str, args: Any) -> None:
     called = (ToolCallStarted("c", "clock"), ToolCallDelta("c", arguments), ToolCallFinished("c"))
-    call, output = encoded(MESSAGE_UPDATE, numbered(STARTED, *called, ToolOutput("c", "clock", "noon")))[1:]
+    call, output = encoded(SESSION, numbered(STARTED, *called, ToolOutput("c", "clock", "noon")))[1:]
     assert (call["type"], call["action"], call["name"], call["args"]) == (
         "tool_update",
         "call",
@@ -129,7 +129,7 @@ def test_a_room_sees_tools(arguments: str, args: Any) -> None:
 
 def test_a_room_sees_stages_and_what_they_add_to_the_text() -> None:
     frames = encoded(
-        MESSAGE_UPDATE,
+        SESSION,
         numbered(
             STARTED,
             StageStarted("pois"),
@@ -148,13 +148,13 @@ def test_a_room_sees_stages_and_what_they_add_to_the_text() -> None:
 
 
 def test_errors_look_as_each_dialect_has_them() -> None:
-    assert CHAT_CHUNK.error(Forbidden("no"))["payload"] == {
+    assert CHAT.error(Forbidden("no"))["payload"] == {
         "error": "no",
         "code": "FORBIDDEN",
         "retryable": False,
     }
-    assert PLAN_STAGES.error(Forbidden("no"))["message"] == "no"
-    shown = MESSAGE_UPDATE.error(TurnInProgress("t"))
+    assert PLAN.error(Forbidden("no"))["message"] == "no"
+    shown = SESSION.error(TurnInProgress("t"))
     assert (shown["error"], shown["error_code"], shown["details"]) == (
         "TurnInProgress",
         "TURN_IN_PROGRESS",
@@ -173,9 +173,9 @@ def test_a_snapshot_and_the_rest_are_the_whole_answer(texts: list[str], data: st
     )
     cut = data.draw(st.integers(0, len(events)))
     whole = "".join(texts)
-    late = [*MESSAGE_UPDATE.snapshot(TURN, events[:cut]), *_rest(MESSAGE_UPDATE, events, cut)]
+    late = [*SESSION.snapshot(TURN, events[:cut]), *_rest(SESSION, events, cut)]
     assert said(late) == whole
-    chat = [*CHAT_CHUNK.snapshot(TURN, events[:cut]), *_rest(CHAT_CHUNK, events, cut)]
+    chat = [*CHAT.snapshot(TURN, events[:cut]), *_rest(CHAT, events, cut)]
     assert "".join(str(each["payload"].get("text", "")) for each in chat) == whole
     assert [each["type"] for each in chat].count("chat_start") == 1
     assert chat[-1]["payload"]["done"] is True
@@ -190,7 +190,7 @@ def test_a_snapshot_of_a_plan_has_its_stages_once(cut: int) -> None:
         *(StageStarted("pois"), *items, StageFinished("pois", [1, 2, 3]), Progress(50)),
         *(StageStarted("plan"), StageFinished("plan", ["o"]), Progress(100), TurnFinished()),
     )
-    late = [*PLAN_STAGES.snapshot(TURN, events[:cut]), *_rest(PLAN_STAGES, events, cut)]
+    late = [*PLAN.snapshot(TURN, events[:cut]), *_rest(PLAN, events, cut)]
     kinds = [each["type"] for each in late if each["type"] not in ("progress", "poi")]
     assert kinds == ["intents", "pois", "plan", "done"]
     places = [each["data"]["name"] for each in late if each["type"] == "poi"]
@@ -207,11 +207,11 @@ def test_no_frame_is_longer_than_the_service_takes() -> None:
     text = "\u0001🎉" * 200_000
     deltas = [TextDelta("t0", text[start : start + 8192]) for start in range(0, len(text), 8192)]
     events = numbered(STARTED, StepStarted(0, "P", "m"), TextStarted("t0"), *deltas)
-    for dialect in (MESSAGE_UPDATE, CHAT_CHUNK):
+    for dialect in (SESSION, CHAT):
         assert max(len(orjson.dumps(each)) for each in dialect.snapshot(TURN, events)) < 1_000_000
-    assert said(list(MESSAGE_UPDATE.snapshot(TURN, events))) == text
+    assert said(list(SESSION.snapshot(TURN, events))) == text
     long = Message("m", "s", 1, "assistant", text, TURN.started_at, TURN.started_at)
-    [frame] = MESSAGE_UPDATE.message(long, "completed")
+    [frame] = SESSION.message(long, "completed")
     assert len(orjson.dumps(frame)) < 1_000_000
     shown: Any = frame["message"]
     assert text.startswith(shown["content"]) and shown["truncated"] is True

@@ -6,7 +6,7 @@ import pytest
 
 from chat import events
 from chat.conversation import Turn
-from chat.dialects.chat_chunk import CHAT_CHUNK, ChatChunkEncoder
+from chat.dialects.chat import CHAT, ChatChunkEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest
 from tests.turns.test_grammar import SAMPLES, STARTED
@@ -39,7 +39,7 @@ def test_who_comes_late_is_shown_the_text_of_stages_too() -> None:
     said = [STARTED, events.StageFinished("pois", []), events.StageFinished("plan", [], "Rome: two days")]
     numbered = [NumberedEvent(number, event) for number, event in enumerate(said, 1)]
     turn = Turn("t-1", "s", TurnRequest("ann"), "m", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
-    start, chunk = CHAT_CHUNK.snapshot(turn, numbered)
+    start, chunk = CHAT.snapshot(turn, numbered)
     assert (start["type"], chunk["seq"], chunk["payload"]) == (
         "chat_start",
         3,

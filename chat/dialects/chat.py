@@ -70,4 +70,4 @@ def _error(error: ChatError) -> JSONObject:
     return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
 
 
-CHAT_CHUNK = Dialect("chat", _encoder, snapshot=_snapshot, error=_error)
+CHAT = Dialect("chat", _encoder, snapshot=_snapshot, error=_error)

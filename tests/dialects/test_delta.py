@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from chat import events
-from chat.dialects.text_delta import TextDeltaEncoder
+from chat.dialects.delta import TextDeltaEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from tests.turns.test_grammar import SAMPLES
 

@@ -62,4 +62,4 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
             yield from encoder.encode(numbered)
 
 
-PLAN_STAGES = Dialect("plan", _encoder, snapshot=_snapshot)
+PLAN = Dialect("plan", _encoder, snapshot=_snapshot)

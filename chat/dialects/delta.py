@@ -61,4 +61,4 @@ def _encoder(_turn: Turn) -> TextDeltaEncoder:
     return TextDeltaEncoder()
 
 
-TEXT_DELTA = Dialect("delta", _encoder, done_marker="[DONE]")
+DELTA = Dialect("delta", _encoder, done_marker="[DONE]")

@@ -3,7 +3,7 @@
 import pytest
 
 from chat import events
-from chat.dialects.plan_stages import PlanEncoder
+from chat.dialects.plan import PlanEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from tests.turns.test_grammar import SAMPLES, STARTED
 

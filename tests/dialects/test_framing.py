@@ -10,12 +10,12 @@ from chat import events
 from chat.clock import SystemClock
 from chat.conversation import Turn
 from chat.dialects.base import Dialect
-from chat.dialects.chat_chunk import CHAT_CHUNK
-from chat.dialects.text_delta import TEXT_DELTA
+from chat.dialects.chat import CHAT
+from chat.dialects.delta import DELTA
+from chat.dialects.framing import HEARTBEAT, Cursor, format_sse, read_cursor, sse_stream
 from chat.errors import StoreUnavailable
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.requests import TurnRequest
-from chat.wire.sse import HEARTBEAT, Cursor, format_sse, read_cursor, sse_stream
 from tests.turns.test_grammar import STARTED, STEP
 
 TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "finished", "i", SystemClock().now())
@@ -77,7 +77,7 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 
 
 async def test_a_delta_stream_ends_with_done() -> None:
-    text = (await body(TEXT_DELTA, WHOLE)).decode()
+    text = (await body(DELTA, WHOLE)).decode()
     assert text == (
         'id: 4\ndata: {"type":"text.delta","delta":"Hel"}\n\n'
         'id: 5\ndata: {"type":"text.delta","delta":"lo"}\n\n'
@@ -86,12 +86,12 @@ async def test_a_delta_stream_ends_with_done() -> None:
 
 
 async def test_a_chat_stream_ends_with_its_last_frame() -> None:
-    text = (await body(CHAT_CHUNK, WHOLE)).decode()
+    text = (await body(CHAT, WHOLE)).decode()
     assert re.findall(r"^id: (\d+)$", text, re.MULTILINE) == ["1", "4", "5", "99999999"]
     assert text.endswith('"done":true},"turn_id":"s-00000002","seq":99999999}\n\n')
 
 
-@pytest.mark.parametrize("dialect", [TEXT_DELTA, CHAT_CHUNK, TWICE], ids=lambda each: each.name)
+@pytest.mark.parametrize("dialect", [DELTA, CHAT, TWICE], ids=lambda each: each.name)
 async def test_a_reader_that_was_cut_off_after_any_frame_gets_exactly_the_rest(dialect: Dialect) -> None:
     frames = (await body(dialect, WHOLE)).split(b"\n\n")
     for position, frame in enumerate(frames):
@@ -102,11 +102,11 @@ async def test_a_reader_that_was_cut_off_after_any_frame_gets_exactly_the_rest(d
 
 async def test_how_events_are_batched_changes_nothing() -> None:
     one_by_one = [[event] for event in WHOLE]
-    assert await body(TEXT_DELTA, *one_by_one) == await body(TEXT_DELTA, WHOLE)
+    assert await body(DELTA, *one_by_one) == await body(DELTA, WHOLE)
 
 
 async def test_silence_is_a_comment() -> None:
-    assert await body(TEXT_DELTA, WHOLE[:3], (), WHOLE[3:4]) == (
+    assert await body(DELTA, WHOLE[:3], (), WHOLE[3:4]) == (
         HEARTBEAT + b'id: 4\ndata: {"type":"text.delta","delta":"Hel"}\n\ndata: [DONE]\n\n'
     )
 
@@ -116,7 +116,7 @@ async def test_a_store_that_stays_away_is_an_error_that_can_be_resumed() -> None
         yield WHOLE[:4]
         raise StoreUnavailable
 
-    async with aclosing(sse_stream(failing(), TEXT_DELTA, TURN, after=Cursor())) as frames:
+    async with aclosing(sse_stream(failing(), DELTA, TURN, after=Cursor())) as frames:
         *_, error, done = [frame async for frame in frames]
     assert b'"code":"STORE_UNAVAILABLE","retryable":true' in error
     assert b"id:" not in error
@@ -133,7 +133,7 @@ async def test_closing_a_stream_closes_what_it_reads() -> None:
         finally:
             closed.append(True)
 
-    frames = sse_stream(endless(), TEXT_DELTA, TURN, after=Cursor())
+    frames = sse_stream(endless(), DELTA, TURN, after=Cursor())
     await anext(frames)
     await frames.aclose()
     assert closed == [True]

@@ -1,1 +1,0 @@
-"""How payloads travel over HTTP."""

@@ -169,12 +169,16 @@ async def _crowd(crowd: Crowd) -> Figures:
                 _Active(await opened.enter_async_context(http.ws_connect(await _url(http, app))))
                 for _ in range(crowd.active)
             ]
+            # Who does not read answers no ping either, and is cut off.
+            listening = [asyncio.create_task(each.listen()) for each in actives]
             empty = {name: resident_kb(pid) for name, pid in pids.items()}
             await _open_idle(http, app, crowd.idle, opened)
             full = {name: resident_kb(pid) for name, pid in pids.items()}
             resting = await _cpu(pids, 5.0)
             before, began = _used(pids), time.monotonic()
             await asyncio.gather(*(_ask(each, crowd, number) for number, each in enumerate(actives)))
+            async with asyncio.timeout(120):
+                await asyncio.gather(*listening)
             seconds = time.monotonic() - began
             used = {name: (_used(pids)[name] - before[name]) / seconds for name in pids}
             sends = await (await http.get(f"{service}/_pubsub/sends")).json()
@@ -211,7 +215,9 @@ async def _open_idle(http: aiohttp.ClientSession, app: str, count: int, opened: 
 
     async def open_one(session_id: str) -> None:
         async with gate:
-            await opened.enter_async_context(http.ws_connect(await _url(http, app, session_id)))
+            socket = await opened.enter_async_context(http.ws_connect(await _url(http, app, session_id)))
+            reader = asyncio.create_task(_listen_to(socket))
+            opened.callback(reader.cancel)
 
     sessions: list[str] = []
     for _ in range(-(-count // 10)):
@@ -220,14 +226,17 @@ async def _open_idle(http: aiohttp.ClientSession, app: str, count: int, opened: 
     await asyncio.gather(*(open_one(sessions[number // 10]) for number in range(count)))
 
 
+async def _listen_to(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in socket:
+        pass
+
+
 async def _ask(active: _Active, crowd: Crowd, number: int) -> None:
     """The sessions begin over two seconds."""
     await asyncio.sleep(2 * number / crowd.active)
     active.asked = time.monotonic()
     text = f"#stamp #chunks={crowd.deltas} #rate={crowd.rate}"
     await active.socket.send_str(json.dumps({"type": "chat", "payload": {"text": text}}))
-    async with asyncio.timeout(120):
-        await active.listen()
 
 
 def _used(pids: Mapping[str, int]) -> dict[str, float]:

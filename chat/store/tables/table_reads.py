@@ -152,6 +152,6 @@ def _parsed[T](reply: Reply, read: Callable[[Any], T]) -> T:
 def _refusal(reply: Reply) -> HttpResponseError:
     """Who is not known may be so for a while only, as when a clock is wrong."""
     refused = Refused(reply.status, reply.body)
-    if reply.status == 401 or any(code in reply.body for code in NOT_KNOWN):
+    if any(code in reply.body for code in NOT_KNOWN):
         return ClientAuthenticationError(refused.message)
     return refused

@@ -5,6 +5,7 @@ the FastAPI extension takes its `Request` and is annotated with one plain class.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
@@ -29,9 +30,9 @@ def route(path: str, *methods: str) -> Callable[[HttpFunction], HttpFunction]:
 
 @route("api/chat/stream", "POST")
 async def chat_stream(req: Request) -> Response:
-    from chat.routes import replies, turns
+    from chat.routes import doors, replies
 
-    return await replies.answer(req, turns.chat_stream)
+    return await replies.answer(req, partial(doors.enter, dialect="delta"))
 
 
 @route(f"{CHAT}/sessions", "POST")
@@ -120,9 +121,9 @@ async def rerun(req: Request) -> Response:
 
 @route("chat", "POST")
 async def plan_whole(req: Request) -> Response:
-    from chat.routes import plans, replies
+    from chat.routes import doors, replies
 
-    return await replies.answer(req, plans.plan_whole)
+    return await replies.answer(req, partial(doors.enter, dialect="plan"))
 
 
 @route(f"{CHAT}/messages/{{message_id}}/regenerate", "POST")
@@ -157,21 +158,21 @@ async def cancel_turn(req: Request) -> Response:
 async def negotiate_chat(req: Request) -> Response:
     from chat.routes import replies, socket_routes
 
-    return await replies.answer(req, socket_routes.negotiate_chat)
+    return await replies.answer(req, partial(socket_routes.negotiate, dialect="chat"))
 
 
 @route("ws/chat", "GET")
 async def negotiate_plan(req: Request) -> Response:
     from chat.routes import replies, socket_routes
 
-    return await replies.answer(req, socket_routes.negotiate_plan)
+    return await replies.answer(req, partial(socket_routes.negotiate, dialect="plan"))
 
 
 @route(f"{CHAT}/sessions/{{session_id}}/websocket", "GET")
 async def negotiate_session(req: Request) -> Response:
     from chat.routes import replies, socket_routes
 
-    return await replies.answer(req, socket_routes.negotiate_session)
+    return await replies.answer(req, partial(socket_routes.negotiate, dialect="session"))
 
 
 @route("api/webpubsub/events", "POST", "OPTIONS")

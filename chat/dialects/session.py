@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from chat.conversation import Turn
-from chat.dialects.base import PIECE, Dialect, merged, read_arguments
-from chat.dialects.shapes import show_message
+from chat.dialects.base import Dialect, Lack, SocketFace, merged, read_arguments
+from chat.dialects.session_frames import read_session, show_ack, show_briefly, show_news, show_welcome
 from chat.errors import ChatError
 from chat.events import (
     JSON,
@@ -29,6 +29,9 @@ from chat.events import (
     TurnStarted,
 )
 from chat.messages import Message
+
+BEGINS = "new_message"
+SHOWN_WHOLE = (BEGINS, "completed", "failed", "cancelled")
 
 
 class MessageUpdateEncoder:
@@ -131,26 +134,6 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
             yield from encoder.encode(numbered)
 
 
-def _whole(message: Message, action: str) -> Iterable[JSONObject]:
-    yield {
-        "type": "message_update",
-        "session_id": message.session_id,
-        "message": show_briefly(message),
-        "action": action,
-    }
-
-
-def show_briefly(message: Message) -> JSONObject:
-    """A message as it fits into a frame: of one that is too long only the beginning, marked as `truncated`."""
-    if len(message.content) <= PIECE:
-        return show_message(message)
-    return {**show_message(replace(message, content=message.content[:PIECE])), "truncated": True}
-
-
-def _welcome(facts: JSONObject) -> Iterable[JSONObject]:
-    yield {"type": "connection_established", **facts}
-
-
 def _error(error: ChatError) -> JSONObject:
     return {
         "type": "error",
@@ -161,13 +144,33 @@ def _error(error: ChatError) -> JSONObject:
     }
 
 
+def _lacks(payload: JSONObject) -> Lack | None:
+    """Of a message that is stored a frame holds the id alone."""
+    message, action = payload.get("message"), payload.get("action")
+    if action not in SHOWN_WHOLE or not isinstance(message, dict) or message.keys() != {"id"}:
+        return None
+    return Lack(str(message["id"]), begun=action == BEGINS)
+
+
+def _filled(payload: JSONObject, message: Message) -> JSONObject:
+    """What begins is shown as it began, whatever became of it: its text comes in deltas."""
+    if payload["action"] == BEGINS:
+        message = replace(message, content="", status="streaming", response_time_ms=None, tokens_used=0)
+    return {**payload, "message": show_briefly(message)}
+
+
 SESSION = Dialect(
     "session",
     MessageUpdateEncoder,
-    snapshot=_snapshot,
-    welcome=_welcome,
-    message=_whole,
-    error=_error,
-    over_http=False,
-    room=True,
+    socket=SocketFace(
+        read_session,
+        _snapshot,
+        error=_error,
+        names=("send_message", "typing_start", "typing_stop", "cancel", "resume", "ping"),
+        ack=show_ack,
+        welcome=show_welcome,
+        news=show_news,
+        lacks=_lacks,
+        filled=_filled,
+    ),
 )

@@ -6,10 +6,9 @@ from datetime import timedelta
 
 from chat.app import ChatApp
 from chat.conversation import Session
-from chat.dialects.base import PIECE
 from chat.errors import NotFound, PushError, PushRefused, StoreError
-from chat.events import JSONObject
-from chat.rooms.attendance import show_members
+from chat.news import Running, Welcome
+from chat.rooms.attendance import members_of
 from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets
 from chat.store.presence_store import Connection
@@ -52,18 +51,17 @@ async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before:
     present = await sockets.attendance.arrived(connection)
     if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
         app.tasks.spawn(app.runner.waiting.answer(session.id))
-    welcome: JSONObject = {
-        "session_id": session.id,
-        "user_id": connection.user_id,
-        "connection_id": connection.id,
-        "members": show_members(session, present),
-        "running_turn": await _running(app, sockets, connection, session),
-    }
-    try:
-        for frame in app.dialects[connection.dialect].welcome(welcome):
-            await sockets.push.send_to_connection(connection.id, frame)
-    except PushRefused as error:
-        record("welcome_lost", connection_id=connection.id, code=error.code)
+    face = app.dialects[connection.dialect].face
+    if face.welcome is not None:
+        members, running = members_of(session, present), await _running(app, sockets, connection, session)
+        welcome = Welcome(session.id, connection.user_id, connection.id, members, running)
+        try:
+            for frame in face.welcome(welcome):
+                await sockets.push.send_to_connection(connection.id, frame)
+        except PushRefused as error:
+            record("welcome_lost", connection_id=connection.id, code=error.code)
+    elif session.running_turn:
+        await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
     ran = session.running_turn or await _missed(app, connection, session, before)
     just_ended = app.clock.now() - session.updated_at < RECENT
     if not ran and just_ended:
@@ -75,18 +73,15 @@ async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before:
 
 async def _running(
     app: ChatApp, sockets: Sockets, connection: Connection, session: Session
-) -> JSONObject | None:
-    """The turn that runs, as a room is told of it: with the beginning of its text. All of it comes with the turn."""
+) -> Running | None:
+    """The turn that runs, with what it said so far."""
     if not session.running_turn:
         return None
     turn = await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
-    if not (turn.running and app.dialects[connection.dialect].room):
+    if not turn.running:
         return None
     text = await sockets.texts.get(turn.id, lambda: app.runner.text_so_far(connection.user_id, turn.id))
-    about: JSONObject = {"id": turn.id, "user_message_id": turn.user_message_id, "user_id": turn.user_id}
-    if len(text) > PIECE:
-        return {**about, "text": text[:PIECE], "truncated": True}
-    return {**about, "text": text}
+    return Running(turn, text)
 
 
 async def _missed(app: ChatApp, connection: Connection, session: Session, before: Mapping[str, str]) -> str:

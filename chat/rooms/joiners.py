@@ -160,7 +160,7 @@ class Joiners:
 
 def snapshot_of(turn: Turn, dialect: Dialect, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """What a socket is shown that has nothing of the turn yet."""
-    for payload in dialect.snapshot(turn, events):
+    for payload in dialect.face.snapshot(turn, events):
         yield {**payload, "snapshot": True}
 
 

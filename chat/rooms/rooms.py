@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect
-from chat.dialects.session import show_briefly
-from chat.errors import ChatError, EventsGone, PushRefused
+from chat.dialects.base import Dialect, spoken
+from chat.errors import ChatError, EventsGone, PushError, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Message
+from chat.news import MessageAction, MessageShown, News, Notice
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.arrivals import Arrivals
 from chat.rooms.ends import Ends, shown_once
@@ -28,12 +28,10 @@ from chat.turns.feed import EventFeed
 from chat.turns.lease import lives
 from chat.turns.tasks import TaskSet
 
-ROOM = "session"  # the dialect that shows more than answers
 OPENING = (0.0, 0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each try to learn who watches a turn
 REMEMBERED = 1000  # turns that were made here, of which it is known who saw them
 BEHIND = 500  # turns that ended here and whose end is not sent yet; of more the oldest are given up
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
-ENDED = ("completed", "failed", "cancelled")
 
 
 class Rooms(TurnWatcher):
@@ -55,7 +53,7 @@ class Rooms(TurnWatcher):
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
-        self._dialects = dialects
+        self._dialects = spoken(dialects)
         self._live: dict[str, LiveRoomTurn] = {}
         self._resumed: dict[tuple[str, str], Join] = {}  # by socket and turn, which ended and is being shown
         self._showing: set[tuple[str, str]] = set()  # turns that ended, and the sockets that are shown them
@@ -69,7 +67,7 @@ class Rooms(TurnWatcher):
             turns=turns,
             instances=instances,
             errands=errands,
-            dialects=dialects,
+            dialects=self._dialects,
             fill=self._filled,
             enter=self.enter,
         )
@@ -143,22 +141,37 @@ class Rooms(TurnWatcher):
             await self._presence.note(session_id, connection_id, joined=True)
         return there
 
-    async def tell(self, session_id: str, frame: JSONObject, *, but_user: str = "") -> None:
-        """A frame to everybody in the room. What cannot be sent is left out: it is no part of an answer."""
+    async def tell(self, session_id: str, news: News, *, but_user: str = "") -> None:
+        """To everybody in the room. What cannot be sent is left out: it is no part of an answer."""
+        for name, dialect in self._dialects.items():
+            if dialect.face.news is not None:
+                for frame in dialect.face.news(session_id, news):
+                    await self._tell(room_of(session_id, name), frame, but_user)
+
+    async def _tell(self, room: str, frame: JSONObject, but_user: str) -> None:
         try:
-            whole: JSONObject = {**frame, "session_id": session_id}
-            await self._push.send_to_group(room_of(session_id), whole, but_user=but_user)
+            await self._push.send_to_group(room, frame, but_user=but_user)
         except ChatError as error:
-            record("frame_lost", session_id=session_id, type=str(frame.get("type")), code=error.code)
+            record("frame_lost", room=room, type=str(frame.get("type")), code=error.code)
 
-    def tell_later(self, session_id: str, frame: JSONObject) -> None:
-        """The same, for who shall not wait for it."""
-        self._tasks.spawn(self.tell(session_id, frame))
+    async def notice(self, connection: Connection, notice: Notice) -> None:
+        """A word to one socket, if its dialect has one. Lost when the service is away."""
+        dialect = self._dialects.get(connection.dialect)
+        if dialect is None or dialect.face.news is None:
+            return
+        try:
+            for frame in dialect.face.news(connection.session_id, notice):
+                await self._push.send_to_connection(connection.id, frame)
+        except PushError as error:
+            record("notice_lost", connection_id=connection.id, code=error.code)
 
-    def tell_message(self, message: Message, action: str = "new_message") -> None:
+    def tell_later(self, session_id: str, news: News) -> None:
+        """The same as `tell`, for who shall not wait for it."""
+        self._tasks.spawn(self.tell(session_id, news))
+
+    def tell_message(self, message: Message, action: MessageAction = "new_message") -> None:
         """A message that was stored or changed."""
-        for frame in self._dialects[ROOM].message(message, action):
-            self.tell_later(message.session_id, frame)
+        self.tell_later(message.session_id, MessageShown(message, action))
 
     async def aclose(self) -> None:
         """Let what the turns said last go out, and stop."""
@@ -208,14 +221,14 @@ class Rooms(TurnWatcher):
         if not live.watched:
             live.watched = True
             self._ends.watch(started.turn)
-        placeholder = show_briefly(started.assistant_message)
-        first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
+        news, asked = dialect.face.news, MessageShown(started.user_message)
+        first = news(asked.message.session_id, asked) if news and live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
             started.turn,
             live.feed,
             dialect,
             self._push,
-            fill=lambda payload: self._filled(payload, placeholder),
+            fill=lambda payload: self._filled(dialect, payload, started.assistant_message),
             first=first,
             members=[each.id for each in watching or () if each.joined],
             coming=[each.id for each in watching or () if not each.joined],
@@ -317,21 +330,23 @@ class Rooms(TurnWatcher):
         return None
 
     async def _send_to(self, join: Join, turn: Turn, events: Sequence[NumberedEvent]) -> None:
-        for payload in shown_to(turn, self._dialects[join.dialect], events, join):
+        dialect = self._dialects[join.dialect]
+        for payload in shown_to(turn, dialect, events, join):
             with suppress(PushRefused):  # what comes after it is not refused
-                await self._push.send_to_connection(join.connection_id, await self._filled(payload))
+                filled = await self._filled(dialect, payload)
+                await self._push.send_to_connection(join.connection_id, filled)
 
-    async def _filled(self, payload: JSONObject, placeholder: JSONObject | None = None) -> JSONObject:
-        """A frame about a message with the message in it, where it holds the id alone."""
-        action, message = payload.get("action"), payload.get("message")
-        if not isinstance(message, dict):
+    async def _filled(
+        self, dialect: Dialect, payload: JSONObject, begun: Message | None = None
+    ) -> JSONObject:
+        """A frame with the stored message in it, where it lacks one. `begun` is the answer as its turn began."""
+        face = dialect.face
+        lack = face.lacks(payload) if face.lacks is not None else None
+        if lack is None or face.filled is None:
             return payload
-        if action == "new_message" and placeholder is not None and message.keys() == {"id"}:
-            return {**payload, "message": placeholder}
-        if action not in ENDED:
-            return payload
+        if lack.begun and begun is not None:
+            return face.filled(payload, begun)
         try:
-            stored = await self._conversations.load_message(str(message["id"]))
+            return face.filled(payload, await self._conversations.load_message(lack.message_id))
         except ChatError:
             return payload
-        return {**payload, "message": show_briefly(stored)}

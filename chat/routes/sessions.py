@@ -12,6 +12,7 @@ from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Page
+from chat.news import SessionChanged
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
@@ -73,9 +74,8 @@ async def update_session(app: ChatApp, principal: Principal, request: Request) -
     session = await app.conversations.update_session(
         principal.user_id, request.path_params["session_id"], changes
     )
-    shown = _show(app, session)
-    app.tell(session.id, {"type": "session_update", "action": "updated", "session": shown})
-    return json_reply(shown)
+    app.tell(session.id, SessionChanged(session, app.settings.providers[0]))
+    return json_reply(_show(app, session))
 
 
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:

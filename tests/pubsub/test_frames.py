@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 import pytest
+from chat.pubsub.frames import READERS
 
 from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import check_signature, read_event, show_reply
-from chat.pubsub.frames import READERS
 from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pydantic
 import pytest
+from chat.pubsub.frames import READERS
 
 from chat.app import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import frames
-from chat.pubsub.frames import READERS
 from chat.pubsub.socket_events import SocketEvent
 from chat.routes import schemas, tool_schemas
 from chat.schemas import plan_body

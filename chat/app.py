@@ -18,7 +18,7 @@ from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.dialects.base import Dialect
-from chat.dialects.registry import DIALECTS
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import Unauthenticated
 from chat.messages import Message
 from chat.news import News
@@ -83,12 +83,12 @@ class ChatApp:
     def tell(self, session_id: str, news: News) -> None:
         """Show the room of a session what changed in it."""
         if self.sockets is not None:
-            self.sockets.rooms.tell_later(session_id, news)
+            self.sockets.rooms.news.tell_later(session_id, news)
 
     def tell_message(self, message: Message) -> None:
         """Show the room a message that was stored beside any turn."""
         if self.sockets is not None:
-            self.sockets.rooms.tell_message(message)
+            self.sockets.rooms.news.tell_message(message)
 
 
 def build_app(settings: Settings) -> ChatApp:

@@ -37,21 +37,25 @@ class TextDeltaEncoder:
         self._arguments: list[str] = []
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        seq = numbered.number
         match numbered.event:
             case TextDelta(_, text):
-                return ({"type": "text.delta", "delta": text},)
+                return ({"type": "text.delta", "delta": text, "seq": seq},)
             case StageFinished(_, _, text) if text:
-                return ({"type": "text.delta", "delta": text},)
+                return ({"type": "text.delta", "delta": text, "seq": seq},)
             case ToolCallStarted(_, name):
                 self._name, self._arguments = name, []
             case ToolCallDelta(_, arguments):
                 self._arguments.append(arguments)
             case ToolCallFinished(call_id):
-                return ({"type": "tool.call", "name": self._name, **self._read_arguments(), "id": call_id},)
+                called: JSONObject = {"name": self._name, **self._read_arguments(), "id": call_id}
+                return ({"type": "tool.call", **called, "seq": seq},)
             case ToolOutput(call_id, name, output):
-                return ({"type": "tool.output", "name": name, "output": output, "id": call_id},)
+                said: JSONObject = {"name": name, "output": output, "id": call_id}
+                return ({"type": "tool.output", **said, "seq": seq},)
             case TurnFailed(code, message, retryable):
-                return ({"type": "error", "message": message, "code": code, "retryable": retryable},)
+                error: JSONObject = {"message": message, "code": code, "retryable": retryable}
+                return ({"type": "error", **error, **({"seq": seq} if seq else {})},)
             case _:
                 pass
         return ()

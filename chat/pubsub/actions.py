@@ -59,7 +59,7 @@ async def _say(
         [message] = await app.conversations.append_messages(
             connection.user_id, connection.session_id, [draft]
         )
-        sockets.rooms.tell_message(message)
+        sockets.rooms.news.tell_message(message)
         return _ack(face, say, message.id)
     asked = await app.runner.ask(
         TurnRequest(
@@ -76,7 +76,7 @@ async def _say(
     )
     if isinstance(asked, Waits):
         if asked.new:
-            sockets.rooms.tell_message(asked.message)
+            sockets.rooms.news.tell_message(asked.message)
         return _ack(face, say, asked.message.id)
     return _ack(face, say, asked.turn.user_message_id, asked.turn.id)
 

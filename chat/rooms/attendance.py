@@ -69,9 +69,9 @@ class Attendance:
         others = [each for each in present.connections if each.id != connection.id]
         if after.online and not before.online:
             came = PersonCame(connection.user_id, len(others) + 1)
-            await self._rooms.tell(connection.session_id, came, but_user=connection.user_id)
+            await self._rooms.news.tell(connection.session_id, came, but_user=connection.user_id)
         if len(others) + 1 >= NEAR * self._per_session:
-            await self._rooms.notice(connection, CLOSE_TO_LIMIT)
+            await self._rooms.news.notice(connection, CLOSE_TO_LIMIT)
         old = self._clock.now() - STALE
         if any(each.seen < old for each in others):
             self._look_for_ghosts(connection.session_id)
@@ -88,7 +88,7 @@ class Attendance:
             if before.types_until is not None and before.types_until > now:
                 await self._typists.tell(connection.session_id, connection.user_id, False)
             gone = PersonLeft(connection.user_id, len(present.connections))
-            await self._rooms.tell(connection.session_id, gone, but_user=connection.user_id)
+            await self._rooms.news.tell(connection.session_id, gone, but_user=connection.user_id)
         if connection.id in before.sockets:
             await self._forget_tickets(connection.session_id)
 
@@ -110,7 +110,7 @@ class Attendance:
         """A word to all sockets that a user has in a session."""
         for each in await self._presence.connections(session_id):
             if each.user_id == user_id:
-                await self._rooms.notice(each, notice)
+                await self._rooms.news.notice(each, notice)
 
     async def aclose(self) -> None:
         await self._typists.aclose()

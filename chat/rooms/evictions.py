@@ -94,7 +94,7 @@ class Evictions:
         try:
             session = await self._conversations.load_session(session_id)
         except NotFound:  # whoever is left in a group is found by the group alone, since the rows are gone
-            await self._sockets.rooms.tell(session_id, DELETED)
+            await self._sockets.rooms.news.tell(session_id, DELETED)
             await _close_all(push, groups)
         else:  # they may have been let in again meanwhile, or were never taken out
             if not user_id or session.role_of(user_id) is not None:
@@ -111,7 +111,7 @@ class Evictions:
         await asyncio.gather(*(push.remove_user(errand.user_id, group) for group in groups))
         for each in listed:
             if each.user_id == errand.user_id:
-                await sockets.rooms.notice(each, TAKEN_OUT)
+                await sockets.rooms.news.notice(each, TAKEN_OUT)
                 await push.close(each.id, TAKEN_OUT.text)
                 await sockets.attendance.left(each)
 

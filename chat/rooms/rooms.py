@@ -3,20 +3,18 @@
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from chat.conversation import Turn
 from chat.dialects.base import Dialect, spoken
-from chat.errors import ChatError, EventsGone, PushError, PushRefused
-from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
-from chat.messages import Message
-from chat.news import MessageAction, MessageShown, News, Notice
-from chat.push.base import PushService, group_of, room_of
+from chat.errors import ChatError
+from chat.news import MessageShown
+from chat.push.base import PushService, group_of
 from chat.rooms.arrivals import Arrivals
-from chat.rooms.ends import Ends, shown_once
+from chat.rooms.ends import Ends
 from chat.rooms.gate import GroupGate
-from chat.rooms.joiners import shown_to
 from chat.rooms.live import LiveRoomTurn, Pace, Turnaround
+from chat.rooms.past_turns import PastTurns
+from chat.rooms.room_news import Filling, RoomNews
 from chat.store.conversation_store import ConversationStore
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore, Join
@@ -55,8 +53,8 @@ class Rooms(TurnWatcher):
         self._instances = instances
         self._dialects = spoken(dialects)
         self._live: dict[str, LiveRoomTurn] = {}
-        self._resumed: dict[tuple[str, str], Join] = {}  # by socket and turn, which ended and is being shown
-        self._showing: set[tuple[str, str]] = set()  # turns that ended, and the sockets that are shown them
+        self._fill = Filling(conversations)
+        self.news = RoomNews(push, self._dialects)
         # By turn that was made here, who was shown all of it; by group, the gate that is the last to send to it.
         self._saw: OrderedDict[str, set[str]] = OrderedDict()
         self._newest: dict[str, Turnaround] = {}
@@ -68,7 +66,16 @@ class Rooms(TurnWatcher):
             instances=instances,
             errands=errands,
             dialects=self._dialects,
-            fill=self._filled,
+            fill=self._fill,
+            enter=self.enter,
+        )
+        self._past = PastTurns(
+            push=push,
+            presence=presence,
+            turns=turns,
+            dialects=self._dialects,
+            fill=self._fill,
+            saw=self._saw.get,
             enter=self.enter,
         )
         self._arrivals = Arrivals(self, push, presence, conversations, turns)
@@ -103,7 +110,7 @@ class Rooms(TurnWatcher):
         elif live is not None and (name in live.gates or not live.ended):
             (live.gates.get(name) or self._gate(live, name)).admit(join)
         else:
-            self._tasks.spawn(self._show_later(join))
+            self._tasks.spawn(self._past.show_later(join))
 
     def abandoned(self, turn: Turn) -> None:
         self._tasks.spawn(self._ends.tell(turn))
@@ -127,7 +134,7 @@ class Rooms(TurnWatcher):
         elif turn.running or (by_maker and await lives(self._instances, turn.instance_id)):
             await self._instances.post_join(turn.instance_id, join)
         else:
-            await self._show_ended(join)
+            await self._past.show(join)
 
     def let_in(self, connection: Connection, turn_id: str = "", *, whole: bool = True) -> None:
         """A socket is open: show it a turn, if one is named, or else (not `whole`) nothing of that turn, whose end may
@@ -141,42 +148,12 @@ class Rooms(TurnWatcher):
             await self._presence.note(session_id, connection_id, joined=True)
         return there
 
-    async def tell(self, session_id: str, news: News, *, but_user: str = "") -> None:
-        """To everybody in the room. What cannot be sent is left out: it is no part of an answer."""
-        for name, dialect in self._dialects.items():
-            if dialect.face.news is not None:
-                for frame in dialect.face.news(session_id, news):
-                    await self._tell(room_of(session_id, name), frame, but_user)
-
-    async def _tell(self, room: str, frame: JSONObject, but_user: str) -> None:
-        try:
-            await self._push.send_to_group(room, frame, but_user=but_user)
-        except ChatError as error:
-            record("frame_lost", room=room, type=str(frame.get("type")), code=error.code)
-
-    async def notice(self, connection: Connection, notice: Notice) -> None:
-        """A word to one socket, if its dialect has one. Lost when the service is away."""
-        dialect = self._dialects.get(connection.dialect)
-        if dialect is None or dialect.face.news is None:
-            return
-        try:
-            for frame in dialect.face.news(connection.session_id, notice):
-                await self._push.send_to_connection(connection.id, frame)
-        except PushError as error:
-            record("notice_lost", connection_id=connection.id, code=error.code)
-
-    def tell_later(self, session_id: str, news: News) -> None:
-        """The same as `tell`, for who shall not wait for it."""
-        self._tasks.spawn(self.tell(session_id, news))
-
-    def tell_message(self, message: Message, action: MessageAction = "new_message") -> None:
-        """A message that was stored or changed."""
-        self.tell_later(message.session_id, MessageShown(message, action))
-
     async def aclose(self) -> None:
         """Let what the turns said last go out, and stop."""
         await self._arrivals.aclose()
-        await self._tasks.settle(LAST_WORDS)
+        await asyncio.gather(
+            self._tasks.settle(LAST_WORDS), self.news.settle(LAST_WORDS), self._past.aclose(LAST_WORDS)
+        )
         await self._ends.aclose()
         await self._tasks.close()
 
@@ -221,14 +198,14 @@ class Rooms(TurnWatcher):
         if not live.watched:
             live.watched = True
             self._ends.watch(started.turn)
-        news, asked = dialect.face.news, MessageShown(started.user_message)
-        first = news(asked.message.session_id, asked) if news and live.asked and not late else ()
+        show_news, asked = dialect.face.news, MessageShown(started.user_message)
+        first = show_news(asked.message.session_id, asked) if show_news and live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
             started.turn,
             live.feed,
             dialect,
             self._push,
-            fill=lambda payload: self._filled(dialect, payload, started.assistant_message),
+            fill=lambda payload: self._fill(dialect, payload, started.assistant_message),
             first=first,
             members=[each.id for each in watching or () if each.joined],
             coming=[each.id for each in watching or () if not each.joined],
@@ -280,73 +257,3 @@ class Rooms(TurnWatcher):
         finally:
             del live.gates[name], live.running[name]
             self._forget(live)
-
-    async def _show_later(self, join: Join) -> None:
-        name = (join.turn_id, join.connection_id)
-        if name in self._showing:
-            return
-        self._showing.add(name)
-        try:
-            await self._show_ended(join)
-        except ChatError as error:
-            record("turn_not_shown", turn_id=join.turn_id, code=error.code)
-        except Exception as error:
-            record_error("turn_not_shown", error, turn_id=join.turn_id)
-        finally:
-            self._showing.discard(name)
-
-    async def _show_ended(self, join: Join) -> None:
-        """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is. Of one
-        that asks again meanwhile only the newest wish counts: an answer is far larger than a wish."""
-        if join.after in (None, TERMINAL_NUMBER):
-            return await self._show_whole(join)
-        wish = join.connection_id, join.turn_id
-        shows, self._resumed[wish] = wish in self._resumed, join
-        if shows:
-            return None
-        try:
-            await self._show_whole(join)
-        finally:
-            newest = self._resumed.pop(wish, join)
-        if newest is not join:
-            self._tasks.spawn(self._show_later(newest))
-        return None
-
-    async def _show_whole(self, join: Join) -> None:
-        turn = await self._turns.load_turn(join.turn_id)
-        stored = await self._presence.find(turn.session_id, join.connection_id)
-        coming = join.after in (None, TERMINAL_NUMBER)
-        saw = self._saw.get(turn.id)  # it may be in the group by the turn after this one
-        asked_twice = join.after is not None or saw is None or join.connection_id in saw
-        if coming and stored is not None and stored.joined and asked_twice:
-            return None
-        events = await self._turns.read_events(turn)
-        if not events:
-            raise EventsGone
-        if stored is None or not coming:
-            return await self._send_to(join, turn, events)
-        await shown_once(self._presence, stored, turn.id, lambda: self._send_to(join, turn, events))
-        await self.enter(turn.session_id, join.dialect, join.connection_id)
-        return None
-
-    async def _send_to(self, join: Join, turn: Turn, events: Sequence[NumberedEvent]) -> None:
-        dialect = self._dialects[join.dialect]
-        for payload in shown_to(turn, dialect, events, join):
-            with suppress(PushRefused):  # what comes after it is not refused
-                filled = await self._filled(dialect, payload)
-                await self._push.send_to_connection(join.connection_id, filled)
-
-    async def _filled(
-        self, dialect: Dialect, payload: JSONObject, begun: Message | None = None
-    ) -> JSONObject:
-        """A frame with the stored message in it, where it lacks one. `begun` is the answer as its turn began."""
-        face = dialect.face
-        lack = face.lacks(payload) if face.lacks is not None else None
-        if lack is None or face.filled is None:
-            return payload
-        if lack.begun and begun is not None:
-            return face.filled(payload, begun)
-        try:
-            return face.filled(payload, await self._conversations.load_message(lack.message_id))
-        except ChatError:
-            return payload

@@ -42,7 +42,7 @@ class Typists:
 
     async def tell(self, session_id: str, user_id: str, is_typing: bool) -> None:
         """The others, whatever the row says."""
-        await self._rooms.tell(session_id, PersonTypes(user_id, is_typing), but_user=user_id)
+        await self._rooms.news.tell(session_id, PersonTypes(user_id, is_typing), but_user=user_id)
 
     async def aclose(self) -> None:
         for timer in self._typing.values():

@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from chat.app import ChatApp
 from chat.dialects.base import Dialect, Framing
+from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, read_cursor, written
-from chat.dialects.registry import USUAL
 from chat.errors import ChatError, ValidationError
 from chat.events import TurnEvent
 from chat.requests import TurnRequest

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.app import DIALECTS
 from chat.conversation import Turn
 from chat.dialects.base import Dialect
+from chat.dialects.catalogue import DIALECTS
 from chat.dialects.chat import CHAT
 from chat.dialects.plan import PLAN
 from chat.dialects.session import SESSION
+from chat.dialects.session_frames import show_news
 from chat.errors import Forbidden, TurnInProgress
 from chat.events import (
     TERMINAL_NUMBER,
@@ -38,6 +39,7 @@ from chat.events import (
     TurnStarted,
 )
 from chat.messages import Message
+from chat.news import MessageShown
 from chat.requests import TurnRequest
 from tests.support.sockets import said
 
@@ -148,13 +150,13 @@ def test_a_room_sees_stages_and_what_they_add_to_the_text() -> None:
 
 
 def test_errors_look_as_each_dialect_has_them() -> None:
-    assert CHAT.error(Forbidden("no"))["payload"] == {
+    assert CHAT.face.error(Forbidden("no"))["payload"] == {
         "error": "no",
         "code": "FORBIDDEN",
         "retryable": False,
     }
-    assert PLAN.error(Forbidden("no"))["message"] == "no"
-    shown = SESSION.error(TurnInProgress("t"))
+    assert PLAN.face.error(Forbidden("no"))["message"] == "no"
+    shown = SESSION.face.error(TurnInProgress("t"))
     assert (shown["error"], shown["error_code"], shown["details"]) == (
         "TurnInProgress",
         "TURN_IN_PROGRESS",
@@ -173,9 +175,9 @@ def test_a_snapshot_and_the_rest_are_the_whole_answer(texts: list[str], data: st
     )
     cut = data.draw(st.integers(0, len(events)))
     whole = "".join(texts)
-    late = [*SESSION.snapshot(TURN, events[:cut]), *_rest(SESSION, events, cut)]
+    late = [*SESSION.face.snapshot(TURN, events[:cut]), *_rest(SESSION, events, cut)]
     assert said(late) == whole
-    chat = [*CHAT.snapshot(TURN, events[:cut]), *_rest(CHAT, events, cut)]
+    chat = [*CHAT.face.snapshot(TURN, events[:cut]), *_rest(CHAT, events, cut)]
     assert "".join(str(each["payload"].get("text", "")) for each in chat) == whole
     assert [each["type"] for each in chat].count("chat_start") == 1
     assert chat[-1]["payload"]["done"] is True
@@ -190,7 +192,7 @@ def test_a_snapshot_of_a_plan_has_its_stages_once(cut: int) -> None:
         *(StageStarted("pois"), *items, StageFinished("pois", [1, 2, 3]), Progress(50)),
         *(StageStarted("plan"), StageFinished("plan", ["o"]), Progress(100), TurnFinished()),
     )
-    late = [*PLAN.snapshot(TURN, events[:cut]), *_rest(PLAN, events, cut)]
+    late = [*PLAN.face.snapshot(TURN, events[:cut]), *_rest(PLAN, events, cut)]
     kinds = [each["type"] for each in late if each["type"] not in ("progress", "poi")]
     assert kinds == ["intents", "pois", "plan", "done"]
     places = [each["data"]["name"] for each in late if each["type"] == "poi"]
@@ -208,14 +210,15 @@ def test_no_frame_is_longer_than_the_service_takes() -> None:
     deltas = [TextDelta("t0", text[start : start + 8192]) for start in range(0, len(text), 8192)]
     events = numbered(STARTED, StepStarted(0, "P", "m"), TextStarted("t0"), *deltas)
     for dialect in (SESSION, CHAT):
-        assert max(len(orjson.dumps(each)) for each in dialect.snapshot(TURN, events)) < 1_000_000
-    assert said(list(SESSION.snapshot(TURN, events))) == text
+        assert max(len(orjson.dumps(each)) for each in dialect.face.snapshot(TURN, events)) < 1_000_000
+    assert said(list(SESSION.face.snapshot(TURN, events))) == text
     long = Message("m", "s", 1, "assistant", text, TURN.started_at, TURN.started_at)
-    [frame] = SESSION.message(long, "completed")
+    [frame] = show_news("s", MessageShown(long, "updated"))
     assert len(orjson.dumps(frame)) < 1_000_000
     shown: Any = frame["message"]
     assert text.startswith(shown["content"]) and shown["truncated"] is True
 
 
 def test_a_snapshot_of_nothing_is_nothing() -> None:
-    assert [list(each.snapshot(TURN, [])) for each in DIALECTS.values()] == [[]] * len(DIALECTS)
+    faces = [each.socket for each in DIALECTS.values() if each.socket]
+    assert [list(each.snapshot(TURN, [])) for each in faces] == [[]] * 3

@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from chat.app import DIALECTS
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
+from chat.news import Member
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of, room_of
 from chat.requests import TurnRequest
-from chat.rooms.attendance import STALE, Attendance, show_members
+from chat.rooms.attendance import STALE, Attendance, members_of
 from chat.rooms.rooms import BEHIND, Rooms
 from chat.rooms.typists import TYPING
 from chat.store.conversation_store import SessionDraft, Waits
@@ -82,7 +83,7 @@ class World:
         if not late:
             self.push.groups[group_of(SESSION, dialect)].append(name)
         if dialect == "session":
-            self.push.groups[room_of(SESSION)].append(name)
+            self.push.groups[room_of(SESSION, "session")].append(name)
         self.push.users[name] = user
         return connection
 
@@ -285,7 +286,7 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.content for each in said] == ["one", words(10), "two", "three", "second"]
     assert said[-1].parent_message_id == said[-2].id
-    assert (await here.store.get_turn("ann", said[-1].id)).dialect == "chat"
+    assert (await here.store.get_turn("ann", said[-1].id)).request.dialect == "chat"
     assert here.actions("s").count("completed") == 2
 
 
@@ -423,14 +424,10 @@ async def test_members_are_shown_with_their_presence() -> None:
     await instance.attendance.arrived(gone)
     await instance.attendance.left(gone)
     session, present = await here.store.load_session(SESSION), await here.store.present(SESSION)
-    ann, bob = show_members(session, present)
-    assert (ann["user_id"], ann["role"], ann["online"], ann["last_seen"]) == ("ann", "owner", True, None)
-    assert (bob["user_id"], bob["role"], bob["online"], bool(bob["last_seen"])) == (
-        "bob",
-        "viewer",
-        False,
-        True,
-    )
+    ann, bob = members_of(session, present)
+    assert ann == Member("ann", "owner", online=True, last_seen=None)
+    assert bob == Member("bob", "viewer", online=False, last_seen=bob.last_seen)
+    assert bob.last_seen is not None
 
 
 @virtual

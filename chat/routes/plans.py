@@ -14,9 +14,10 @@ from chat.events import JSON, JSONObject, StageFinished, TurnCancelled, TurnFail
 from chat.requests import TurnRequest
 from chat.routes.replies import json_reply, problem, turn_problem
 from chat.routes.requests import nonce_of, read_body
+from chat.routes.schemas import RerunBody
 from chat.routes.streams import find_dialect, start_and_stream
 from chat.schemas.fields import check_size
-from chat.schemas.plan_body import PlanBody, RerunBody
+from chat.schemas.plan_body import PlanBody
 from chat.turns.feed import LiveTurn
 
 WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the platform's front end gives up after 230
@@ -43,10 +44,9 @@ async def plan_whole(app: ChatApp, principal: Principal, request: Request) -> Re
     return await _whole(app, principal, live, patience=max(deadline - app.clock.monotonic(), 0))
 
 
-async def rerun(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def rerun(app: ChatApp, principal: Principal, request: Request, body: RerunBody) -> Response:
     """`POST /api/v1/chat/turns/{id}/rerun`: a new turn to the same question, with the results of the stages before
     `from_stage` taken over. Also the way on after a turn that was stopped or failed."""
-    body = await read_body(request, RerunBody, limit=app.settings.max_body_bytes)
     await app.turns.get_turn(principal.user_id, request.path_params["turn_id"], need="editor")
     turn = await app.runner.look(principal.user_id, request.path_params["turn_id"])
     if turn.request.pipeline != TRIP:

@@ -129,6 +129,12 @@ class RegenerateBody(BaseModel):
     dialect: Id | None = None
 
 
+class RerunBody(BaseModel):
+    """`POST /api/v1/chat/turns/{id}/rerun`"""
+
+    from_stage: Literal["intents", "pois", "requirements", "plan"]
+
+
 class MessageBody(BaseModel):
     """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
 

@@ -39,9 +39,8 @@ async def chat_stream(app: ChatApp, principal: Principal, request: Request) -> R
     )
 
 
-async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def start_turn(app: ChatApp, principal: Principal, request: Request, body: TurnBody) -> Response:
     """`POST /api/v1/chat/sessions/{id}/turns`"""
-    body = await read_body(request, TurnBody, limit=app.settings.max_body_bytes)
     body.check_question()
     check_size("content", body.content or "", limit=app.settings.max_message_bytes)
     turn = TurnRequest(
@@ -81,10 +80,9 @@ async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOut
     return replace(turn, message_id=question, continued=answer)
 
 
-async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def regenerate(app: ChatApp, principal: Principal, request: Request, body: RegenerateBody) -> Response:
     """`POST /api/v1/chat/messages/{id}/regenerate`: the question behind a message is answered anew. The answer that
     was there stays in the list; what the model is shown from now on is the new one."""
-    body = await read_body(request, RegenerateBody, limit=app.settings.max_body_bytes, empty=b"{}")
     message = await app.conversations.get_message(principal.user_id, request.path_params["message_id"])
     question = message.id
     if message.role == "assistant":

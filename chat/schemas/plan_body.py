@@ -1,6 +1,6 @@
 """What callers of the trip planner say (docs/protocol.md, section 4)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field
@@ -33,9 +33,3 @@ class PlanBody(BaseModel):
     requirements: Objects = Field(default_factory=list)
     plan: Objects = Field(default_factory=list)
     session_id: Id | None = None
-
-
-class RerunBody(BaseModel):
-    """`POST /api/v1/chat/turns/{id}/rerun`"""
-
-    from_stage: Literal["intents", "pois", "requirements", "plan"]

@@ -26,9 +26,7 @@ ROUTES: Routes = {
     },
     "/api/v1/chat/sessions/{session_id}/messages": {
         "GET": Route("messages:list_messages", "its messages"),
-        "POST": Route(
-            "messages:post_message", "store one; the model is not asked", body="schemas:MessageBody"
-        ),
+        "POST": Route("messages:post_message", "store one; no model is asked", body="schemas:MessageBody"),
     },
     "/api/v1/chat/sessions/{session_id}/members": {
         "GET": Route("members:list_members", "who may read it, and who is there"),

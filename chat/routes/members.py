@@ -13,7 +13,6 @@ from chat.events import JSONObject
 from chat.news import Member, MembersChanged, Notice
 from chat.rooms.attendance import members_of
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body
 from chat.routes.schemas import MemberBody
 from chat.store.presence_store import Presence
 from chat.user_ids import user_of_path
@@ -25,9 +24,8 @@ async def list_members(app: ChatApp, principal: Principal, request: Request) -> 
     return json_reply(_shown(session, await _members(app, session)))
 
 
-async def put_member(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def put_member(app: ChatApp, principal: Principal, request: Request, body: MemberBody) -> Response:
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`: let somebody in, or change what they may do."""
-    body = await read_body(request, MemberBody, limit=app.settings.max_body_bytes)
     session_id, user_id = request.path_params["session_id"], user_of_path(request.path_params["user_id"])
     session = await app.conversations.set_member(principal.user_id, session_id, user_id, body.role)
     if app.sockets is not None:

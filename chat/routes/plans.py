@@ -10,16 +10,15 @@ from chat.dialects.plan import STAGES
 from chat.errors import Conflict, ValidationError
 from chat.events import JSON, JSONObject, StageFinished
 from chat.requests import TRIP, TurnRequest
-from chat.routes.requests import nonce_of, read_body
+from chat.routes.requests import nonce_of
 from chat.routes.schemas import RerunBody
 from chat.routes.streams import find_dialect, start_and_stream
 from chat.turns.feed import LiveTurn
 
 
-async def rerun(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def rerun(app: ChatApp, principal: Principal, request: Request, body: RerunBody) -> Response:
     """`POST /api/v1/chat/turns/{id}/rerun`: a new turn to the same question, with the results of the stages before
     `from_stage` taken over. Also the way on after a turn that was stopped or failed."""
-    body = await read_body(request, RerunBody, limit=app.settings.max_body_bytes)
     await app.turns.get_turn(principal.user_id, request.path_params["turn_id"], need="editor")
     turn = await app.runner.look(principal.user_id, request.path_params["turn_id"])
     if turn.request.pipeline != TRIP:

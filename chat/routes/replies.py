@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
+import pydantic
 from fastapi import Request, Response
 
 from chat.app import ChatApp, current_app
@@ -11,11 +12,12 @@ from chat.conversation import Turn
 from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed
 from chat.events import JSON, TurnFailed
-from chat.routes.requests import check_path
+from chat.routes.requests import check_path, read_body
 from chat.settings import SettingsError
 from chat.telemetry import record_error
 
 type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
+type BodyHandler[Body] = Callable[[ChatApp, Principal, Request, Body], Awaitable[Response]]
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
 
 
@@ -36,8 +38,21 @@ async def answer(request: Request, handler: Handler) -> Response:
     return await answer_anyone(request, handle)
 
 
+async def answer_body[Body: pydantic.BaseModel](
+    request: Request, handler: BodyHandler[Body], model: type[Body], *, needed: bool = True
+) -> Response:
+    """The same, of a handler that takes what the body says. Where none is `needed`, it may be left out."""
+
+    async def handle(app: ChatApp, principal: Principal, request: Request) -> Response:
+        empty = b"null" if needed else b"{}"
+        body = await read_body(request, model, limit=app.settings.max_body_bytes, empty=empty)
+        return await handler(app, principal, request, body)
+
+    return await answer(request, handle)
+
+
 async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
-    """The same without asking who it is."""
+    """The same as `answer`, without asking who it is."""
     try:
         return await handler(await current_app(), request)
     except ChatError as error:

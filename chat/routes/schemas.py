@@ -96,6 +96,12 @@ class RegenerateBody(BaseModel):
     dialect: Id | None = None
 
 
+class RerunBody(BaseModel):
+    """`POST /api/v1/chat/turns/{id}/rerun`"""
+
+    from_stage: Literal["intents", "pois", "requirements", "plan"]
+
+
 class MessageBody(BaseModel):
     """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
 
@@ -139,9 +145,3 @@ class FollowQuery(BaseModel):
 
     after: Id = ""
     dialect: Id | None = None
-
-
-class RerunBody(BaseModel):
-    """`POST /api/v1/chat/turns/{id}/rerun`"""
-
-    from_stage: Literal["intents", "pois", "requirements", "plan"]

@@ -14,14 +14,15 @@ from chat.events import JSONObject
 from chat.messages import Page
 from chat.news import SessionChanged
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body, read_query
+from chat.routes.requests import read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
 from chat.store.conversation_store import SessionChanges, SessionDraft
 
 
-async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def create_session(
+    app: ChatApp, principal: Principal, _request: Request, body: NewSessionBody
+) -> Response:
     """`POST /api/v1/chat/sessions`"""
-    body = await read_body(request, NewSessionBody, limit=app.settings.max_body_bytes)
     _check_provider(app, body.llm_provider)
     draft = SessionDraft(
         app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
@@ -60,9 +61,8 @@ async def get_session(app: ChatApp, principal: Principal, request: Request) -> R
     return json_reply(_show(app, session))
 
 
-async def update_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def update_session(app: ChatApp, principal: Principal, request: Request, body: SessionBody) -> Response:
     """`PUT /api/v1/chat/sessions/{id}`. What it says counts from the next turn on."""
-    body = await read_body(request, SessionBody, limit=app.settings.max_body_bytes)
     _check_provider(app, body.llm_provider)
     changes = SessionChanges(
         title=body.title,

@@ -58,7 +58,7 @@ async def _session(app: ChatApp, principal: Principal, session_id: str) -> Sessi
     return await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
 
 
-async def take_event(app: ChatApp, request: Request) -> Response:
+async def take_socket_event(app: ChatApp, request: Request) -> Response:
     """`POST` and `OPTIONS /api/webpubsub/events`"""
     if app.sockets is None:
         raise PushError

@@ -11,7 +11,7 @@ from chat.dialects.shapes import show_turn
 from chat.errors import ValidationError
 from chat.requests import TRIP, TurnRequest
 from chat.routes.replies import json_reply
-from chat.routes.requests import nonce_of, read_body, read_query
+from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import FollowQuery, RegenerateBody, TurnBody
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.routes.tool_schemas import read_outputs, read_tools
@@ -19,9 +19,8 @@ from chat.schemas.fields import check_size
 from chat.turns.client_calls import ClientOutput, find_continued
 
 
-async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def start_turn(app: ChatApp, principal: Principal, request: Request, body: TurnBody) -> Response:
     """`POST /api/v1/chat/sessions/{id}/turns`"""
-    body = await read_body(request, TurnBody, limit=app.settings.max_body_bytes)
     body.check_question()
     check_size("content", body.content or "", limit=app.settings.max_message_bytes)
     pipeline = _pipeline(request.query_params.get("pipeline") or body.pipeline or "")
@@ -56,10 +55,9 @@ async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOut
     return replace(turn, message_id=question, continued=answer)
 
 
-async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def regenerate(app: ChatApp, principal: Principal, request: Request, body: RegenerateBody) -> Response:
     """`POST /api/v1/chat/messages/{id}/regenerate`: the question behind a message is answered anew. The answer that
     was there stays in the list; what the model is shown from now on is the new one."""
-    body = await read_body(request, RegenerateBody, limit=app.settings.max_body_bytes, empty=b"{}")
     message = await app.conversations.get_message(principal.user_id, request.path_params["message_id"])
     question = message.id
     if message.role == "assistant":

@@ -1,21 +1,31 @@
 """What clients may say on a socket, one reader for each dialect (docs/protocol.md, sections 3 to 5)."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainValidator
 
+from chat.dialects.framing import Cursor, read_cursor
 from chat.errors import InvalidBody, ValidationError
-from chat.events import TERMINAL_NUMBER, JSONObject
+from chat.events import JSONObject
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, Typing
 from chat.schemas.fields import Content, Id, read_json, validate
 from chat.schemas.plan_body import PlanBody
 
 
+def _place(seq: object) -> Cursor:
+    """Of the last frame that a client has: 41, "41" or "41.2"."""
+    if isinstance(seq, int | str) and not isinstance(seq, bool):
+        with suppress(ValueError):
+            return read_cursor(str(seq), whole_event=False)
+    raise ValueError("Must be the seq of a frame")
+
+
 class _Resume(BaseModel):
     turn_id: Annotated[Id, Field(min_length=1)]
-    after: Annotated[int, Field(ge=0, le=TERMINAL_NUMBER)] = 0
+    after: Annotated[Cursor, PlainValidator(_place)] = Cursor(0, 0)
 
 
 class _Cancel(BaseModel):
@@ -116,4 +126,4 @@ def _object(event: SocketEvent) -> dict[str, Any]:
 
 def _resume(fields: Mapping[str, Any]) -> Resume:
     body = validate(_Resume, fields)
-    return Resume(body.turn_id, body.after)
+    return Resume(body.turn_id, body.after.number, body.after.further or 0)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from chat.conversation import Turn
 from chat.dialects.base import Dialect
-from chat.dialects.session import show_briefly
+from chat.dialects.session import filled, lacks
 from chat.errors import ChatError, EventsGone, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.messages import Message
@@ -33,7 +33,6 @@ OPENING = (0.0, 0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each try to learn w
 REMEMBERED = 1000  # turns that were made here, of which it is known who saw them
 BEHIND = 500  # turns that ended here and whose end is not sent yet; of more the oldest are given up
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
-ENDED = ("completed", "failed", "cancelled")
 
 
 class Rooms(TurnWatcher):
@@ -208,14 +207,13 @@ class Rooms(TurnWatcher):
         if not live.watched:
             live.watched = True
             self._ends.watch(started.turn)
-        placeholder = show_briefly(started.assistant_message)
         first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
             started.turn,
             live.feed,
             dialect,
             self._push,
-            fill=lambda payload: self._filled(payload, placeholder),
+            fill=lambda payload: self._filled(payload, started.assistant_message),
             first=first,
             members=[each.id for each in watching or () if each.joined],
             coming=[each.id for each in watching or () if not each.joined],
@@ -317,21 +315,25 @@ class Rooms(TurnWatcher):
         return None
 
     async def _send_to(self, join: Join, turn: Turn, events: Sequence[NumberedEvent]) -> None:
-        for payload in shown_to(turn, self._dialects[join.dialect], events, join):
+        dialect = self._dialects[join.dialect]
+        known = await self._conversations.load_message(turn.id) if dialect.room else None
+        for payload in shown_to(turn, dialect, events, join):
             with suppress(PushRefused):  # what comes after it is not refused
-                await self._push.send_to_connection(join.connection_id, await self._filled(payload))
+                await self._push.send_to_connection(join.connection_id, await self._filled(payload, known))
 
-    async def _filled(self, payload: JSONObject, placeholder: JSONObject | None = None) -> JSONObject:
-        """A frame about a message with the message in it, where it holds the id alone."""
-        action, message = payload.get("action"), payload.get("message")
-        if not isinstance(message, dict):
+    async def _filled(self, payload: JSONObject, known: Message | None = None) -> JSONObject:
+        """A frame about a message with all keys of it. `known` is the message, be it as it was when its turn began:
+        the end of a turn shows what is stored. ChatError where nothing is known."""
+        if not (name := lacks(payload)):
             return payload
-        if action == "new_message" and placeholder is not None and message.keys() == {"id"}:
-            return {**payload, "message": placeholder}
-        if action not in ENDED:
-            return payload
+        if known is None or (known.status == "streaming" and payload["seq"] == TERMINAL_NUMBER):
+            known = await self._stored(name, known)
+        return filled(payload, known)
+
+    async def _stored(self, message_id: str, known: Message | None) -> Message:
         try:
-            stored = await self._conversations.load_message(str(message["id"]))
+            return await self._conversations.load_message(message_id)
         except ChatError:
-            return payload
-        return {**payload, "message": show_briefly(stored)}
+            if known is None:
+                raise
+            return known

@@ -85,10 +85,11 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Show a turn from after an event on."""
+    """Show a turn from after an event on: from after its first payload, and so many `further` ones."""
 
     turn_id: str
     after: int
+    further: int = 0
 
 
 @dataclass(frozen=True, slots=True)

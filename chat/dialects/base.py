@@ -7,7 +7,7 @@ any time.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -160,13 +160,6 @@ class Door:
     patience: float = 0.0  # seconds that a caller waits for a whole reply
 
 
-class Lack(NamedTuple):
-    """A stored message that a payload lacks; `begun` where it will do as it was when its turn began."""
-
-    message_id: str
-    begun: bool
-
-
 @dataclass(frozen=True, slots=True)
 class SocketFace:
     """What is said on sockets. What is None the dialect does not have."""
@@ -182,8 +175,8 @@ class SocketFace:
     welcome: Callable[[Welcome], Iterable[JSONObject]] | None = None
     news: Callable[[str, News], Iterable[JSONObject]] | None = None
     """What else happens in a session, by its id. A dialect that has this is one of rooms."""
-    lacks: Callable[[JSONObject], Lack | None] | None = None
-    """The stored message that a payload is to hold whole, since no event has it."""
+    lacks: Callable[[JSONObject], str] | None = None
+    """The id of the message whose other keys a payload is to be given, since no event has them; "" for none."""
     filled: Callable[[JSONObject, Message], JSONObject] | None = None  # a payload with that message
 
 

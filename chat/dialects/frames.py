@@ -1,12 +1,13 @@
 """Frames of sockets that several dialects read alike. They come by the name and the data of the service's event."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainValidator
 
+from chat.dialects.framing import Cursor, read_cursor
 from chat.errors import InvalidBody
-from chat.events import TERMINAL_NUMBER
 from chat.requests import Cancel, Resume
 from chat.schemas.fields import Id, read_json, validate
 
@@ -14,9 +15,17 @@ UNNAMED = "message"
 """The event of frames that have no name of their own."""
 
 
+def _place(seq: object) -> Cursor:
+    """Of the last frame that a client has: 41, "41" or "41.2"."""
+    if isinstance(seq, int | str) and not isinstance(seq, bool):
+        with suppress(ValueError):
+            return read_cursor(str(seq), whole_event=False)
+    raise ValueError("Must be the seq of a frame")
+
+
 class _Resume(BaseModel):
     turn_id: Annotated[Id, Field(min_length=1)]
-    after: Annotated[int, Field(ge=0, le=TERMINAL_NUMBER)] = 0
+    after: Annotated[Cursor, PlainValidator(_place)] = Cursor(0, 0)
 
 
 class _Cancel(BaseModel):
@@ -46,4 +55,4 @@ def read_cancel(fields: Mapping[str, Any]) -> Cancel:
 
 def read_resume(fields: Mapping[str, Any]) -> Resume:
     body = validate(_Resume, fields)
-    return Resume(body.turn_id, body.after)
+    return Resume(body.turn_id, body.after.number, body.after.further or 0)

@@ -27,11 +27,11 @@ async def act(
             return await _say(app, sockets, connection, action, nonce)
         case Cancel(turn_id):
             return await _cancel(app, connection, turn_id)
-        case Resume(turn_id, after):
+        case Resume(turn_id, after, further):
             turn = await app.runner.look(connection.user_id, turn_id)
             if turn.session_id != connection.session_id:
                 raise ValidationError("turn_id", "Not a turn of this session")
-            await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect, after))
+            await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect, after, further))
             return None
         case Typing(is_typing):
             user_id, session_id = connection.user_id, connection.session_id

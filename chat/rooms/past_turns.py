@@ -11,6 +11,7 @@ from chat.push.base import PushService
 from chat.rooms.ends import shown_once
 from chat.rooms.joiners import shown_to
 from chat.rooms.room_news import Filling
+from chat.store.conversation_store import ConversationStore
 from chat.store.instance_store import Join
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
@@ -27,6 +28,7 @@ class PastTurns:
         *,
         push: PushService,
         presence: PresenceStore,
+        conversations: ConversationStore,
         turns: TurnStore,
         dialects: Mapping[str, Dialect],
         fill: Filling,
@@ -34,6 +36,7 @@ class PastTurns:
         enter: Callable[[str, str, str], Awaitable[bool]],
     ) -> None:
         self._push, self._presence, self._turns = push, presence, turns
+        self._conversations = conversations
         self._dialects, self._fill, self._saw, self._enter = dialects, fill, saw, enter
         self._resumed: dict[tuple[str, str], Join] = {}  # by socket and turn, what is wished of it
         self._showing: set[tuple[str, str]] = set()
@@ -91,9 +94,11 @@ class PastTurns:
 
     async def _send_to(self, join: Join, turn: Turn, events: Sequence[NumberedEvent]) -> None:
         dialect = self._dialects[join.dialect]
+        lacking = dialect.face.lacks is not None
+        known = await self._conversations.load_message(turn.id) if lacking else None
         for payload in shown_to(turn, dialect, events, join):
             with suppress(PushRefused):  # what comes after it is not refused
-                filled = await self._fill(dialect, payload)
+                filled = await self._fill(dialect, payload, known)
                 await self._push.send_to_connection(join.connection_id, filled)
 
     async def aclose(self, seconds: float) -> None:

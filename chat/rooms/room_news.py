@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from chat.dialects.base import Dialect
 from chat.errors import ChatError, PushError
-from chat.events import JSONObject
+from chat.events import TERMINAL_NUMBER, JSONObject
 from chat.messages import Message
 from chat.news import MessageAction, MessageShown, News, Notice
 from chat.push.base import PushService, room_of
@@ -66,16 +66,22 @@ class Filling:
         self._conversations = conversations
 
     async def __call__(
-        self, dialect: Dialect, payload: JSONObject, begun: Message | None = None
+        self, dialect: Dialect, payload: JSONObject, known: Message | None = None
     ) -> JSONObject:
-        """A frame with the stored message in it, where it lacks one. `begun` is the answer as its turn began."""
+        """A frame about a message with all keys of it. `known` is the message, be it as it was when its turn began:
+        the end of a turn shows what is stored. ChatError where nothing is known."""
         face = dialect.face
-        lack = face.lacks(payload) if face.lacks is not None else None
-        if lack is None or face.filled is None:
+        name = face.lacks(payload) if face.lacks is not None else ""
+        if not name or face.filled is None:
             return payload
-        if lack.begun and begun is not None:
-            return face.filled(payload, begun)
+        if known is None or (known.status == "streaming" and payload["seq"] == TERMINAL_NUMBER):
+            known = await self._stored(name, known)
+        return face.filled(payload, known)
+
+    async def _stored(self, message_id: str, known: Message | None) -> Message:
         try:
-            return face.filled(payload, await self._conversations.load_message(lack.message_id))
+            return await self._conversations.load_message(message_id)
         except ChatError:
-            return payload
+            if known is None:
+                raise
+            return known

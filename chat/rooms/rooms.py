@@ -72,6 +72,7 @@ class Rooms(TurnWatcher):
         self._past = PastTurns(
             push=push,
             presence=presence,
+            conversations=conversations,
             turns=turns,
             dialects=self._dialects,
             fill=self._fill,

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -106,12 +107,64 @@ async def test_every_watcher_sees_a_turn_in_its_own_dialect() -> None:
         await here.socket(name, dialect)
     await instance.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(5)
-    assert here.actions("s") == ["new_message", "new_message", "delta", "delta", "delta", "completed"]
+    deltas = ["message_delta"] * 3
+    assert here.actions("s") == ["new_message", "new_message", *deltas, "completed"]
     assert here.push.seen["s"][0]["message"]["content"] == "Hi"
     assert here.push.seen["s"][-1]["message"]["content"] == words(3)
     assert here.push.seen["s"][-1]["message"]["status"] == "complete"
     assert [each["type"] for each in here.push.seen["c"]] == ["chat_start", *["chat_chunk"] * 4]
     assert [each["type"] for each in here.push.seen["p"]] == ["done"]
+
+
+MESSAGE = {
+    *("id", "session_id", "role", "content", "created_at", "updated_at", "is_streaming", "llm_provider"),
+    *("llm_model", "response_time_ms", "tokens_used", "error_message", "metadata", "status", "author"),
+    *("parent_message_id", "thread_id", "reactions", "files"),
+}
+
+
+def messages(frames: list[Any]) -> list[Any]:
+    """The message of each update, all of whose keys are there."""
+    shown = [each["message"] for each in frames if each["type"] == "message_update"]
+    assert not [each for each in shown if each.keys() - {"truncated"} != MESSAGE]
+    return shown
+
+
+@virtual
+async def test_every_update_has_a_whole_message_whoever_sees_it() -> None:
+    here = await world()
+    maker, other = here.instance(lines(200, 0.02)), here.instance()
+    await here.socket("s")
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    await here.socket("late", late=True)
+    turn = await other.runner.look("ann", live.turn.id)
+    await other.rooms.show(turn, Join(turn.id, "late", "session"))
+    await asyncio.sleep(10)
+    [answer] = (await here.store.list_messages("ann", SESSION, limit=9))[1:]
+    for name in ("back", "again"):
+        after = None if name == "back" else 2
+        ended = await maker.runner.look("ann", turn.id)
+        await other.rooms.show(ended, Join(turn.id, name, "session", after))
+    for name, shown in (("s", 4), ("late", 3), ("back", 1), ("again", 1)):
+        *grows, last = [each for each in messages(here.push.seen[name]) if each["id"] == turn.id]
+        assert (last["content"], last["status"]) == (answer.content, "complete")
+        assert all(each["is_streaming"] for each in grows)
+        assert {each["parent_message_id"] for each in (*grows, last)} == {turn.user_message_id}
+        sizes = [len(each["content"]) for each in grows]
+        assert (len(sizes), sizes) == (shown, sorted(set(sizes))), name
+
+
+@virtual
+async def test_the_last_frame_has_a_whole_message_although_the_store_is_away() -> None:
+    here = await world()
+    instance = here.instance(lines(3, 0.1))
+    await here.socket("s")
+    await instance.runner.start(ask("Hi", session_id=SESSION))
+    here.store.fail_next("load_message", StoreUnavailable(), times=1)
+    await asyncio.sleep(5)
+    last = messages(here.push.seen["s"])[-1]
+    assert (last["content"], last["status"], last["is_streaming"]) == (words(3), "complete", False)
 
 
 @virtual

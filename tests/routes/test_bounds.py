@@ -162,6 +162,8 @@ FRAMES: list[tuple[str, Any, str]] = [
     ("session", {"type": "resume", "turn_id": LONG, "after": 1}, "turn_id"),
     ("session", {"type": "resume", "turn_id": "t", "after": 2**31}, "after"),
     ("session", {"type": "resume", "turn_id": "t", "after": -1}, "after"),
+    ("session", {"type": "resume", "turn_id": "t", "after": "1.100000000"}, "after"),
+    ("session", {"type": "resume", "turn_id": "t", "after": LONG}, "after"),
     ("chat", '{"type":"chat","payload":{"text":"\\ud800"}}', "payload.text"),
     ("plan", '{"message":"Hi","pois":[{"a":["ok","\\udfff"]}]}', "pois.0.a.1"),
     ("session", '{"type":"send_message","content":"\\ud83d"}', "content"),

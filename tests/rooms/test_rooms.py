@@ -285,7 +285,7 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.content for each in said] == ["one", words(10), "two", "three", "second"]
     assert said[-1].parent_message_id == said[-2].id
-    assert (await here.store.get_turn("ann", said[-1].id)).dialect == "chat"
+    assert (await here.store.get_turn("ann", said[-1].id)).request.dialect == "chat"
     assert here.actions("s").count("completed") == 2
 
 

@@ -2,10 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from chat.calls import ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.messages import MessageDraft
+
+type OnBusy = Literal["reject", "queue", "interrupt"]
+"""What becomes of a message to a session whose turn runs still."""
 
 
 @dataclass(frozen=True, slots=True)

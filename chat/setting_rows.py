@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from chat.model_services import ServiceSettings
 from chat.setting_values import (
@@ -230,7 +230,7 @@ class Settings:
     user_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_USER", "20", "Sockets that one user may have in a session.", read_count
     )
-    busy: str = setting(
+    busy: Literal["reject", "queue", "interrupt"] | None = setting(
         "CHAT_BUSY",
         "",
         "What a message to a session does whose answer still runs: `reject` (409), `queue` or `interrupt`. By default "

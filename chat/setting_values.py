@@ -90,7 +90,7 @@ def read_events_way(text: str) -> str:
     return text
 
 
-def read_busy(text: str) -> str:
+def read_busy(text: str) -> str | None:
     if text not in {"", "reject", "queue", "interrupt"}:
         raise ValueError("must be reject, queue or interrupt")
-    return text
+    return text or None

@@ -1,7 +1,5 @@
 """Does what a client asks for on its socket. Turns run on by themselves: no event waits for an answer."""
 
-from typing import cast
-
 from chat.app import TRIP, ChatApp
 from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
@@ -13,7 +11,6 @@ from chat.store.conversation_store import Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection
 from chat.telemetry import record
-from chat.turns.waiting import OnBusy
 
 
 async def act(
@@ -49,7 +46,8 @@ async def _say(
     app: ChatApp, sockets: Sockets, connection: Connection, say: Say, nonce: str
 ) -> JSONObject | None:
     check_size("content", say.text, limit=app.settings.max_message_bytes)
-    if app.dialects[connection.dialect].room:  # in no other does anybody type; nor does the message wait for it
+    # In no other dialect does anybody type. The message does not wait for it.
+    if app.dialects[connection.dialect].room:
         user_id, session_id = connection.user_id, connection.session_id
         app.tasks.spawn(sockets.attendance.typing(session_id, user_id, is_typing=False))
     if not say.reply:
@@ -61,7 +59,7 @@ async def _say(
         )
         sockets.rooms.tell_message(message)
         return _ack(say, message.id, None)
-    asked = await app.runner.ask(
+    asked = await app.ask(
         TurnRequest(
             connection.user_id,
             content=say.text,
@@ -72,11 +70,9 @@ async def _say(
             parent_message_id=say.parent_message_id,
             nonce=nonce,
         ),
-        cast("OnBusy", app.settings.busy or "queue"),
+        usual="queue",
     )
     if isinstance(asked, Waits):
-        if asked.new:
-            sockets.rooms.tell_message(asked.message)
         return _ack(say, asked.message.id, None)
     return _ack(say, asked.turn.user_message_id, asked.turn.id)
 

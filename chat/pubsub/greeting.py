@@ -50,8 +50,7 @@ async def _greet_again(
 async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     present = await sockets.attendance.arrived(connection)
-    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
-        app.tasks.spawn(app.runner.waiting.answer(session.id))
+    app.answer_left(session)
     welcome: JSONObject = {
         "session_id": session.id,
         "user_id": connection.user_id,

@@ -11,7 +11,6 @@ from chat.rooms.attendance import show_members
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_body
 from chat.routes.schemas import MemberBody
-from chat.store.presence_store import Presence
 from chat.user_ids import user_of_path
 
 
@@ -26,9 +25,8 @@ async def put_member(app: ChatApp, principal: Principal, request: Request) -> Re
     body = await read_body(request, MemberBody, limit=app.settings.max_body_bytes)
     session_id, user_id = request.path_params["session_id"], user_of_path(request.path_params["user_id"])
     session = await app.conversations.set_member(principal.user_id, session_id, user_id, body.role)
-    if app.sockets is not None:
-        text = f"You are now {body.role} of this session."
-        app.tasks.spawn(app.sockets.attendance.tell_user(session_id, user_id, "info", text))
+    text = f"You are now {body.role} of this session."
+    app.tasks.spawn(app.sockets.tell_user(session_id, user_id, text))
     return json_reply(await _changed(app, session))
 
 
@@ -56,5 +54,5 @@ async def _changed(app: ChatApp, session: Session) -> JSONObject:
 
 
 async def _shown(app: ChatApp, session: Session) -> JSONObject:
-    present = await app.sockets.presence.present(session.id) if app.sockets is not None else Presence()
+    present = await app.sockets.present(session.id)
     return {"session_id": session.id, "members": show_members(session, present)}

@@ -10,7 +10,7 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
 from chat.conversation import Session
-from chat.errors import NotFound, PushError, Unauthenticated, ValidationError
+from chat.errors import NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.frames import READERS
 from chat.pubsub.handlers import SUBPROTOCOLS, handle
@@ -42,8 +42,7 @@ async def negotiate_session(app: ChatApp, principal: Principal, request: Request
 async def _negotiate(
     app: ChatApp, principal: Principal, request: Request, dialect: str, session_id: str = ""
 ) -> Response:
-    if app.sockets is None:
-        raise PushError("There are no sockets: the setting WebPubSubConnectionString is missing.")
+    sockets = app.sockets.require("There are no sockets: the setting WebPubSubConnectionString is missing.")
     query = read_query(request, SocketQuery)
     name = query.dialect or dialect
     if name not in READERS:
@@ -54,8 +53,8 @@ async def _negotiate(
     minutes = app.settings.socket_minutes
     expires = app.clock.now() + timedelta(minutes=minutes)
     ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
-    await app.sockets.presence.issue(ticket)
-    url = await app.sockets.push.client_url(principal.user_id, minutes=minutes)
+    await sockets.presence.issue(ticket)
+    url = await sockets.push.client_url(principal.user_id, minutes=minutes)
     return json_reply(
         {
             "url": f"{url}&ticket={session.id}.{ticket.id}",
@@ -75,16 +74,15 @@ async def _session(app: ChatApp, principal: Principal, session_id: str) -> Sessi
 
 async def take_event(app: ChatApp, request: Request) -> Response:
     """`POST` and `OPTIONS /api/webpubsub/events`"""
-    if app.sockets is None:
-        raise PushError
+    sockets = app.sockets.require()
     if app.settings.web_pubsub_events != "http":
         raise NotFound("The events of sockets come in by the trigger: see the setting CHAT_WEBPUBSUB_EVENTS.")
     headers = request.headers
     if request.method == "OPTIONS":
-        _check_origin(app.sockets, headers.get(ORIGIN, ""))
+        _check_origin(sockets, headers.get(ORIGIN, ""))
         return Response(headers={ALLOWED: headers[ORIGIN]})
-    if app.sockets.keys:
-        check_signature(headers, app.sockets.keys)
+    if sockets.keys:
+        check_signature(headers, sockets.keys)
     elif app.settings.http_auth_level == "ANONYMOUS":
         raise Unauthenticated(
             "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -12,13 +11,12 @@ from chat.app import ChatApp
 from chat.dialects.base import Dialect
 from chat.dialects.framing import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
 from chat.errors import ValidationError
-from chat.requests import TurnRequest
+from chat.requests import OnBusy, TurnRequest
 from chat.routes.replies import turn_problem
 from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.conversation_store import Waits
 from chat.turns.feed import LiveTurn
-from chat.turns.waiting import OnBusy
 
 QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
@@ -27,14 +25,9 @@ OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
 async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:
     """Start a turn and answer with its stream, or with a problem when it fails before it says anything. Where the
     message has to wait, the stream is that of the turn that answers it."""
-    asked = await app.runner.ask(request, on_busy or cast("OnBusy", app.settings.busy or "reject"))
-    if isinstance(asked, Waits):
-        if asked.new:
-            app.tell_message(asked.message)
-        turn_id = await app.runner.waiting.answer_to(request.user_id, asked.message, patience=QUEUED)
-        live = await app.runner.open(request.user_id, turn_id)
-    else:
-        live = asked
+    live = await app.ask(request, on_busy, usual="reject")
+    if isinstance(live, Waits):
+        live = await app.answer_to(request.user_id, live.message, patience=QUEUED)
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return turn_problem(failed, live.turn)

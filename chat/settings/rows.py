@@ -1,4 +1,4 @@
-"""Every setting of Parley, in one table: name, default, meaning. What reads it is `chat/settings.py`.
+"""Every setting of Parley, in one table: name, default, meaning. What reads it is `chat/settings/__init__.py`.
 
 `local.settings.json.example` and `docs/settings.md` are checked against this table by `tests/test_docs.py`.
 """
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chat.model_services import ServiceSettings
-from chat.setting_values import (
+from chat.settings.model_services import ServiceSettings
+from chat.settings.values import (
     PROVIDERS,
     TOOLS,
     read_busy,

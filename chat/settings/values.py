@@ -2,7 +2,7 @@
 
 import re
 
-from chat.model_services import SERVICES
+from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
 TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")

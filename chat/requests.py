@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from chat.calls import ToolDefinition
 from chat.events import JSONObject, empty_object
@@ -9,6 +10,9 @@ from chat.messages import MessageDraft
 
 TRIP = "trip"
 """The pipeline of the trip planner."""
+
+type OnBusy = Literal["reject", "queue", "interrupt"]
+"""What becomes of a message to a session whose turn runs still."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,9 @@ async def sweep() -> None:
     away is asked again next time."""
     app = await current_app()
     try:
-        await app.runner.waiting.work_off()
+        await app.waiting.work_off()
         await app.evictions.work_off()
-        await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
-        if app.sockets is not None:
-            await app.sockets.rooms.work_off()
-            await app.sockets.presence.purge_tickets(expired_before=app.clock.now())
+        await app.runner.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
+        await app.sockets.work_off(now=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)

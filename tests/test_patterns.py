@@ -74,10 +74,10 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/routes/tool_schemas.py", r"^[A-Za-z0-9_-]{1,64}$"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),
-    ("chat/setting_values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
+    ("chat/settings/values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
     ),
-    ("chat/settings.py", "NAME"): Use(NAME.fullmatch, LINE),
+    ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
     ("chat/store/tables/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
     ("chat/store/tables/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
     ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),

@@ -5,7 +5,6 @@ from dataclasses import fields
 
 import pytest
 
-from chat.model_services import SERVICES, ServiceSettings
 from chat.settings import (
     DEPLOYED,
     SETTINGS,
@@ -16,6 +15,7 @@ from chat.settings import (
     read_setting,
     storage_values,
 )
+from chat.settings.model_services import SERVICES, ServiceSettings
 
 LAPTOP = {"AZURE_FUNCTIONS_ENVIRONMENT": "Development"}
 LEAST = {"AZURE_AI_ENDPOINT": "https://x.services.ai.azure.com/openai/v1", "AzureWebJobsStorage": "a=b"}

@@ -1,8 +1,6 @@
 """What the timer does in one round."""
 
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -11,27 +9,15 @@ from chat.app import ChatApp
 from chat.errors import StoreUnavailable
 from chat.store.presence_store import Ticket
 from tests.support.apps import TestApp, make_app
-
-
-class Room:
-    """Of the sockets of an app, the part that the timer knows."""
-
-    def __init__(self, store: Any) -> None:
-        self.presence = store
-        self.rooms = self
-        self._store = store
-
-    async def work_off(self) -> None:
-        await self._store.list_errands("tell")
+from tests.support.fake_push import FakePush
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> TestApp:
-    made = make_app()
-    sockets: Any = Room(made.store)
+    made = make_app(push=FakePush())
 
     async def current_app() -> ChatApp:
-        return replace(made.app, sockets=sockets)
+        return made.app
 
     monkeypatch.setattr("chat.timers.current_app", current_app)
     monkeypatch.setattr("chat.turns.sweep.BEAT", 0.0)

@@ -1,7 +1,5 @@
 """Does what a client asks for on its socket. Turns run on by themselves: no event waits for an answer."""
 
-from typing import cast
-
 from chat.app import ChatApp
 from chat.dialects.base import SocketFace
 from chat.errors import ChatError, Forbidden, ValidationError
@@ -14,7 +12,6 @@ from chat.store.conversation_store import Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection
 from chat.telemetry import record
-from chat.turns.waiting import OnBusy
 
 
 async def act(
@@ -61,7 +58,7 @@ async def _say(
         )
         sockets.rooms.news.tell_message(message)
         return _ack(face, say, message.id)
-    asked = await app.runner.ask(
+    asked = await app.ask(
         TurnRequest(
             connection.user_id,
             content=say.text,
@@ -72,11 +69,9 @@ async def _say(
             parent_message_id=say.parent_message_id,
             nonce=nonce,
         ),
-        cast("OnBusy", app.settings.busy or "queue"),
+        usual="queue",
     )
     if isinstance(asked, Waits):
-        if asked.new:
-            sockets.rooms.news.tell_message(asked.message)
         return _ack(face, say, asked.message.id)
     return _ack(face, say, asked.turn.user_message_id, asked.turn.id)
 

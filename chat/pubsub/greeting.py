@@ -49,8 +49,7 @@ async def _greet_again(
 async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     present = await sockets.attendance.arrived(connection)
-    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
-        app.tasks.spawn(app.runner.waiting.answer(session.id))
+    app.answer_left(session)
     face = app.dialects[connection.dialect].face
     if face.welcome is not None:
         members, running = members_of(session, present), await _running(app, sockets, connection, session)

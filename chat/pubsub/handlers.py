@@ -6,7 +6,6 @@ from chat.errors import (
     ChatError,
     Forbidden,
     NotFound,
-    PushError,
     RateLimited,
     SessionNotFound,
     ShuttingDown,
@@ -30,9 +29,7 @@ SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
     """Answer an event. Raises ChatError where the socket is not to open; anything else that goes wrong is a frame of
     its dialect."""
-    sockets = app.sockets
-    if sockets is None:
-        raise PushError
+    sockets = app.sockets.require()
     try:
         return await _handle(app, sockets, event)
     except ChatError:

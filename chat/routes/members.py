@@ -14,7 +14,6 @@ from chat.news import Member, MembersChanged, Notice
 from chat.rooms.attendance import members_of
 from chat.routes.replies import json_reply
 from chat.routes.schemas import MemberBody
-from chat.store.presence_store import Presence
 from chat.user_ids import user_of_path
 
 
@@ -28,9 +27,8 @@ async def put_member(app: ChatApp, principal: Principal, request: Request, body:
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`: let somebody in, or change what they may do."""
     session_id, user_id = request.path_params["session_id"], user_of_path(request.path_params["user_id"])
     session = await app.conversations.set_member(principal.user_id, session_id, user_id, body.role)
-    if app.sockets is not None:
-        notice = Notice("info", f"You are now {body.role} of this session.")
-        app.tasks.spawn(app.sockets.attendance.tell_user(session_id, user_id, notice))
+    notice = Notice("info", f"You are now {body.role} of this session.")
+    app.tasks.spawn(app.sockets.tell_user(session_id, user_id, notice))
     return json_reply(await _changed(app, session))
 
 
@@ -58,7 +56,7 @@ async def _changed(app: ChatApp, session: Session) -> JSONObject:
 
 
 async def _members(app: ChatApp, session: Session) -> tuple[Member, ...]:
-    present = await app.sockets.presence.present(session.id) if app.sockets is not None else Presence()
+    present = await app.sockets.present(session.id)
     return members_of(session, present)
 
 

@@ -53,8 +53,7 @@ async def list_sessions(app: ChatApp, principal: Principal, request: Request) ->
 async def get_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`GET /api/v1/chat/sessions/{id}`"""
     session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
-    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
-        app.tasks.spawn(app.runner.waiting.answer(session.id))
+    app.answer_left(session)
     if session.running_turn:
         turn = await app.runner.look(principal.user_id, session.running_turn)
         session = session if turn.running else replace(session, running_turn="")

@@ -11,7 +11,7 @@ from chat.auth.base import Principal
 from chat.clock import iso
 from chat.conversation import Session
 from chat.dialects.base import spoken
-from chat.errors import NotFound, PushError, Unauthenticated, ValidationError
+from chat.errors import NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.handlers import SUBPROTOCOLS, handle
 from chat.rooms.sockets import Sockets
@@ -26,8 +26,7 @@ MAX_EVENT = 2 * 1024 * 1024  # bytes; a frame has at most 1 MiB
 
 async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
     """`GET /ws` and its like: the address of a socket that speaks this dialect, unless the query names another."""
-    if app.sockets is None:
-        raise PushError("There are no sockets: the setting WebPubSubConnectionString is missing.")
+    sockets = app.sockets.require("There are no sockets: the setting WebPubSubConnectionString is missing.")
     query = read_query(request, SocketQuery)
     name = query.dialect or dialect
     if name not in (known := spoken(app.dialects)):
@@ -39,8 +38,8 @@ async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dia
     minutes = app.settings.socket_minutes
     expires = app.clock.now() + timedelta(minutes=minutes)
     ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
-    await app.sockets.presence.issue(ticket)
-    url = await app.sockets.push.client_url(principal.user_id, minutes=minutes)
+    await sockets.presence.issue(ticket)
+    url = await sockets.push.client_url(principal.user_id, minutes=minutes)
     return json_reply(
         {
             "url": f"{url}&ticket={session.id}.{ticket.id}",
@@ -60,16 +59,15 @@ async def _session(app: ChatApp, principal: Principal, session_id: str) -> Sessi
 
 async def take_socket_event(app: ChatApp, request: Request) -> Response:
     """`POST` and `OPTIONS /api/webpubsub/events`"""
-    if app.sockets is None:
-        raise PushError
+    sockets = app.sockets.require()
     if app.settings.web_pubsub_events != "http":
         raise NotFound("The events of sockets come in by the trigger: see the setting CHAT_WEBPUBSUB_EVENTS.")
     headers = request.headers
     if request.method == "OPTIONS":
-        _check_origin(app.sockets, headers.get(ORIGIN, ""))
+        _check_origin(sockets, headers.get(ORIGIN, ""))
         return Response(headers={ALLOWED: headers[ORIGIN]})
-    if app.sockets.keys:
-        check_signature(headers, app.sockets.keys)
+    if sockets.keys:
+        check_signature(headers, sockets.keys)
     elif app.settings.http_auth_level == "ANONYMOUS":
         raise Unauthenticated(
             "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -14,14 +13,13 @@ from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, read_cursor, written
 from chat.errors import ChatError, ValidationError
 from chat.events import TurnEvent
-from chat.requests import TurnRequest
+from chat.requests import OnBusy, TurnRequest
 from chat.routes.replies import turn_problem
 from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.conversation_store import Waits
 from chat.turns.feed import LiveTurn
 from chat.turns.grammar import broken_off
-from chat.turns.waiting import OnBusy
 
 QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
@@ -37,13 +35,10 @@ HEADERS = {
 
 async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> LiveTurn:
     """Start a turn. Where the message has to wait it is the turn that answers it, once there is one."""
-    asked = await app.runner.ask(request, on_busy or cast("OnBusy", app.settings.busy or "reject"))
-    if not isinstance(asked, Waits):
-        return asked
-    if asked.new:
-        app.tell_message(asked.message)
-    turn_id = await app.runner.waiting.answer_to(request.user_id, asked.message, patience=QUEUED)
-    return await app.runner.open(request.user_id, turn_id)
+    asked = await app.ask(request, on_busy, usual="reject")
+    if isinstance(asked, Waits):
+        return await app.answer_to(request.user_id, asked.message, patience=QUEUED)
+    return asked
 
 
 async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:

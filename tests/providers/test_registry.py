@@ -7,8 +7,8 @@ import pytest
 
 from chat.providers.build import build_providers
 from chat.providers.presets import PRESETS
-from chat.setting_values import PROVIDERS
 from chat.settings import SettingsError, load_settings
+from chat.settings.values import PROVIDERS
 from tests.support.processes import ROOT
 from tests.support.provider_settings import STORAGE
 

@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from chat.app import ChatApp
-from chat.dialects.catalogue import DIALECTS
 from chat.errors import (
     PushError,
     SessionNotFound,
@@ -23,11 +22,7 @@ from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.states import sign
 from chat.push.base import room_of
-from chat.rooms.attendance import Attendance
-from chat.rooms.evictions import Evictions
-from chat.rooms.flood import FloodGuard
-from chat.rooms.rooms import Rooms
-from chat.rooms.sockets import Sockets, StateKeys
+from chat.rooms.sockets import NoSockets, Sockets
 from chat.store.conversation_store import SessionChanges, SessionDraft
 from chat.store.presence_store import Ticket
 from tests.support.apps import make_app
@@ -71,27 +66,12 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncGenerator[Scene]:
-    made = make_app(["Hello"])
-    app, store, push = made.app, made.store, FakePush()
-    rooms = Rooms(
-        push=push,
-        presence=store,
-        conversations=store,
-        turns=store,
-        instances=store,
-        errands=store,
-        dialects=DIALECTS,
-    )
-    attendance = Attendance(store, rooms, push, app.clock, per_session=5, per_user=2)
-    keys = StateKeys((), store)
-    app.sockets = Sockets(push, store, rooms, attendance, FloodGuard(app.clock.monotonic), keys)
-    app.evictions = Evictions(store, store, app.sockets, DIALECTS)
-    await store.create_session("ann", SessionDraft(SESSION))
-    yield Scene(app, store, push, app.sockets)
+    push = FakePush()
+    made = make_app(["Hello"], push=push, per_session=5, per_user=2)
+    await made.store.create_session("ann", SessionDraft(SESSION))
+    yield Scene(made.app, made.store, push, made.app.sockets.require())
     await made.wait_for_turns()
-    await app.tasks.close()
-    await app.sockets.aclose()
-    await app.close()
+    await made.app.close()
 
 
 async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
@@ -212,7 +192,7 @@ def _ask(session_id: str) -> Any:
 
 
 async def test_without_a_socket_service_there_are_no_events(scene: Scene) -> None:
-    scene.app.sockets = None
+    scene.app.sockets = NoSockets()
     with pytest.raises(PushError):
         await scene.connect("x")
     scene.app.sockets = scene.sockets

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from chat.dialects.catalogue import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
 from chat.news import Member
-from chat.providers.scripted import Script, ScriptedProvider
+from chat.providers.scripted import Script
 from chat.push.base import group_of, room_of
 from chat.requests import TurnRequest
 from chat.rooms.attendance import STALE, Attendance, members_of
@@ -19,11 +18,12 @@ from chat.rooms.typists import TYPING
 from chat.store.conversation_store import SessionDraft, Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection, Person, Ticket
-from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
+from chat.turns.waiting import WaitingMessages
+from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
-from tests.support.turns import CountingIds, ask, lines, make_engine, words
+from tests.support.turns import ask, lines, make_ports, make_runner, words
 from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
@@ -32,6 +32,7 @@ SESSION = "0" * 25 + "A"
 @dataclass
 class Instance:
     runner: TurnRunner
+    waiting: WaitingMessages
     rooms: Rooms
     attendance: Attendance
 
@@ -43,33 +44,10 @@ class World:
     clock: VirtualClock
 
     def instance(self, *scripts: Script, per_session: int = 1000, per_user: int = 20) -> Instance:
-        rooms = Rooms(
-            push=self.push,
-            presence=self.store,
-            conversations=self.store,
-            turns=self.store,
-            instances=self.store,
-            errands=self.store,
-            dialects=DIALECTS,
-        )
-        engine: TurnEngine = make_engine(ScriptedProvider(*scripts), self.store)
-        runner = TurnRunner(
-            errands=self.store,
-            sources={"": engine},
-            conversations=self.store,
-            turns=self.store,
-            instances=self.store,
-            clock=self.clock,
-            ids=CountingIds(),
-            window=0.0,
-            turn_limit=300.0,
-            history=50,
-            watcher=rooms,
-        )
-        attendance = Attendance(
-            self.store, rooms, self.push, self.clock, per_session=per_session, per_user=per_user
-        )
-        return Instance(runner, rooms, attendance)
+        sockets = make_sockets(self.store, self.push, self.clock, per_session, per_user)
+        runner = make_runner(*scripts, store=self.store, clock=self.clock, watcher=sockets.watcher)
+        waiting = WaitingMessages(make_ports(self.store, self.clock), runner)
+        return Instance(runner, waiting, sockets.rooms, sockets.attendance)
 
     async def socket(
         self, name: str, dialect: str = "session", user: str = "ann", *, late: bool = False
@@ -330,8 +308,8 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     instance = here.instance(lines(10, 0.1), ["second"])
     await here.socket("s")
     await instance.runner.start(ask("one", session_id=SESSION))
-    two = await instance.runner.ask(ask("two", session_id=SESSION), "queue")
-    three = await instance.runner.ask(
+    two = await instance.waiting.ask(ask("two", session_id=SESSION), "queue")
+    three = await instance.waiting.ask(
         TurnRequest("ann", content="three", session_id=SESSION, dialect="chat"), "queue"
     )
     assert [each.message.content for each in (two, three) if isinstance(each, Waits)] == ["two", "three"]
@@ -349,7 +327,7 @@ async def test_a_message_of_somebody_who_was_taken_out_is_still_answered() -> No
     instance = here.instance(lines(10, 0.1), ["second"])
     await here.store.set_member("ann", SESSION, "bob", "editor")
     await instance.runner.start(ask("one", session_id=SESSION))
-    await instance.runner.ask(ask("two", session_id=SESSION, user_id="bob"), "queue")
+    await instance.waiting.ask(ask("two", session_id=SESSION, user_id="bob"), "queue")
     await here.store.set_member("ann", SESSION, "bob", None)
     await asyncio.sleep(10)
     assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
@@ -360,10 +338,10 @@ async def test_an_instance_that_stops_leaves_what_waits_to_the_others() -> None:
     here = await world()
     stopping, other = here.instance(lines(100, 0.1)), here.instance(["second"])
     await stopping.runner.start(ask("one", session_id=SESSION))
-    await stopping.runner.ask(ask("two", session_id=SESSION), "queue")
+    await stopping.waiting.ask(ask("two", session_id=SESSION), "queue")
     await stopping.runner.drain()
     assert (await here.store.load_session(SESSION)).waiting
-    await other.runner.waiting.work_off()
+    await other.waiting.work_off()
     await asyncio.sleep(5)
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.status for each in said] == ["complete", "interrupted", "complete", "complete"]
@@ -376,7 +354,7 @@ async def test_waiting_survives_a_store_that_is_away_for_a_moment() -> None:
     instance = here.instance(lines(10, 0.1), ["second"])
     await instance.runner.start(ask("one", session_id=SESSION))
     draft = ask("two", session_id=SESSION)
-    await instance.runner.ask(draft, "queue")
+    await instance.waiting.ask(draft, "queue")
     here.store.fail_next("load_session", StoreUnavailable(), times=2)
     await asyncio.sleep(20)
     assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +15,7 @@ from chat.events import StageFinished, StageStarted, TurnEvent
 from chat.requests import TRIP
 from chat.routes import doors
 from chat.turns.base import TurnContext
-from chat.turns.runner import TurnRunner
 from tests.support.apps import make_app
-from tests.support.turns import CountingIds
 from tests.support.virtual_time import VirtualClock, virtual
 
 STAGES = ("intents", "pois", "requirements", "plan")
@@ -40,20 +37,7 @@ class SlowPlanner:
 
 
 def app_with(planner: SlowPlanner) -> ChatApp:
-    made, clock = make_app(), VirtualClock()
-    runner = TurnRunner(
-        sources={TRIP: planner},
-        conversations=made.store,
-        turns=made.store,
-        instances=made.store,
-        errands=made.store,
-        clock=clock,
-        ids=CountingIds(),
-        window=0.0,
-        turn_limit=3000.0,
-        history=50,
-    )
-    return replace(made.app, runner=runner, clock=clock, close=runner.drain)
+    return make_app(sources={TRIP: planner}, clock=VirtualClock(), turn_limit=3000.0).app
 
 
 async def plan(app: ChatApp) -> tuple[Response, Any]:

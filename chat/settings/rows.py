@@ -1,14 +1,14 @@
-"""Every setting of Parley, in one table: name, default, meaning. What reads it is `chat/settings.py`.
+"""Every setting of Parley, in one table: name, default, meaning. What reads it is `chat/settings/__init__.py`.
 
 `local.settings.json.example` and `docs/settings.md` are checked against this table by `tests/test_docs.py`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from chat.model_services import ServiceSettings
-from chat.setting_values import (
+from chat.settings.model_services import ServiceSettings
+from chat.settings.values import (
     PROVIDERS,
     TOOLS,
     read_busy,
@@ -230,7 +230,7 @@ class Settings:
     user_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_USER", "20", "Sockets that one user may have in a session.", read_count
     )
-    busy: str = setting(
+    busy: Literal["reject", "queue", "interrupt"] | None = setting(
         "CHAT_BUSY",
         "",
         "What a message to a session does whose answer still runs: `reject` (409), `queue` or `interrupt`. By default "

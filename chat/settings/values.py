@@ -2,7 +2,7 @@
 
 import re
 
-from chat.model_services import SERVICES
+from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
 TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")
@@ -90,7 +90,7 @@ def read_events_way(text: str) -> str:
     return text
 
 
-def read_busy(text: str) -> str:
+def read_busy(text: str) -> str | None:
     if text not in {"", "reject", "queue", "interrupt"}:
         raise ValueError("must be reject, queue or interrupt")
-    return text
+    return text or None

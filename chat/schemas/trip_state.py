@@ -1,7 +1,7 @@
 """The state of a trip as a caller may give it (docs/protocol.md, section 4).
 
-What the planner reads of a place, a requirement and an option must have its type; all of it may be left out or null, and
-whatever else is there is the caller's own. The objects are taken as they came.
+What the planner reads of a place, a requirement and an option must have its type; all of it may be left out or null,
+and whatever else is there is the caller's own. The objects are taken as they came.
 """
 
 from typing import Annotated

@@ -12,6 +12,7 @@ from chat.pipelines.base import StageInput
 from chat.pipelines.trip_answers import MAX_DAYS
 from chat.tools.places import place_id, plain
 
+MOST_GIVEN = 200  # entries of each list that a caller may send back
 LONGEST_ID = 100  # characters of an id that is made here, before what tells it from another
 
 
@@ -70,6 +71,11 @@ def cities_given(given: StageInput) -> list[str]:
         if city := text(each, "city").strip():
             cities.setdefault(plain(city), city)
     return list(cities.values())
+
+
+def with_new[Item](before: Sequence[Item], new: Sequence[Item]) -> list[Item]:
+    """A list with as many new entries as leave it one that can be sent back."""
+    return [*before, *new[: max(MOST_GIVEN - len(before), 0)]]
 
 
 def requirements_given(given: StageInput) -> list[JSONObject]:

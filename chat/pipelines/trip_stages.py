@@ -34,6 +34,7 @@ from chat.pipelines.trip_given import (
     requirements_given,
     text,
     wanted,
+    with_new,
     words,
 )
 from chat.pipelines.trip_plan import Bounds, Places, changed_options, check_option, given_options
@@ -135,7 +136,7 @@ class Pois(Stage):
                 raise StageInvalid(f"{value['id']!r} is not the id of a candidate.")
             if place is not None and words(text(place, "name")) not in unwanted:
                 chosen.setdefault(str(place["id"]), place)
-        return [*_staying(before, given), *chosen.values()]
+        return with_new(_staying(before, given), list(chosen.values()))
 
 
 class Requirements(Stage):
@@ -164,14 +165,15 @@ class Requirements(Stage):
         removed = find_meant(wanted(given, "remove_requirement"), said)
         meant = find_meant(wanted(given, "add_requirement"), said)
         places = {words(name): at for at, (name,) in enumerate(said)}
-        result = {at: each for at, each in enumerate(before) if at not in removed}
+        stay = {at: each for at, each in enumerate(before) if at not in removed}
+        new: dict[str, JSONObject] = {}
         for value in items:
-            at = places.setdefault(words(value["description"]), len(before) + len(places))
-            if at >= len(before):
-                result.setdefault(at, value)
+            at = places.get(words(value["description"]))
+            if at is None:
+                new.setdefault(words(value["description"]), value)
             elif at in meant:
-                result[at] = {**before[at], "priority": value["priority"]}
-        return list(result.values())
+                stay[at] = {**before[at], "priority": value["priority"]}
+        return with_new(list(stay.values()), list(new.values()))
 
 
 class Plan(Stage):

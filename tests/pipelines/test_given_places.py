@@ -170,6 +170,21 @@ async def test_what_could_mean_several_places_takes_none_out() -> None:
 
 
 @virtual
+async def test_a_trip_gets_no_longer_than_can_be_sent_back() -> None:
+    pois: list[JSON] = [{"id": f"p{n}", "city": "Tokyo"} for n in range(199)]
+    needs: list[JSON] = [{"description": f"Need {n}"} for n in range(200)]
+    chosen = [{"id": each, "why": ""} for each in ("tokyo-meiji-jingu", "tokyo-senso-ji")]
+    intents = [intent("set_city", "Tokyo"), QUIET]
+    quiet = [{"description": "Quiet places", "priority": "low"}]
+    changed = await change(
+        {"pois": pois, "requirements": needs, "plan": PLAN}, intents, pois=chosen, requirements=quiet
+    )
+    assert changed.error is None
+    assert ids(changed.pois) == [*ids(pois), "tokyo-meiji-jingu"]
+    assert changed.requirements == needs
+
+
+@virtual
 async def test_the_model_is_told_what_the_trip_has() -> None:
     changed = await change({**STATE, "requirements": [{"description": "Shade"}]}, [intent("other")])
     assert changed.asked["intents"] == {

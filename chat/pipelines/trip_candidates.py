@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chat.events import JSONObject
-from chat.pipelines.trip_given import text, words
+from chat.pipelines.trip_given import text_of, words
 from chat.tools.places import PlaceFinder
 
 CANDIDATES = 10  # places a city that the model may choose among
@@ -14,7 +14,7 @@ async def find_candidates(
     finder: PlaceFinder, cities: Sequence[str], before: Sequence[JSONObject]
 ) -> list[list[JSONObject]]:
     """For each city the places that are not among those before, by whatever id."""
-    known = {text(each, "id") for each in before} | {_name(each) for each in before}
+    known = {text_of(each, "id") for each in before} | {_name(each) for each in before}
     found = [await finder.find(city, "", LOOKED_AT) for city in cities]
     return [
         [each for each in places if str(each["id"]) not in known and _name(each) not in known]
@@ -41,9 +41,9 @@ def _fitting(places: Sequence[JSONObject], addition: str) -> list[JSONObject]:
     said = words(addition)
     singular = " ".join(each.removesuffix("s") for each in said.split())
     ways = (
-        [each for each in places if _within(words(text(each, "name")), said)],
-        [each for each in places if _within(words(text(each, "kind")), singular)],
-        [each for each in places if _within(said, words(text(each, "name")))],
+        [each for each in places if _within(words(text_of(each, "name")), said)],
+        [each for each in places if _within(words(text_of(each, "kind")), singular)],
+        [each for each in places if _within(said, words(text_of(each, "name")))],
     )
     return next(filter(None, ways), [])
 
@@ -53,4 +53,4 @@ def _within(part: str, whole: str) -> bool:
 
 
 def _name(place: JSONObject) -> tuple[str, str]:
-    return words(text(place, "name")), words(text(place, "city"))
+    return words(text_of(place, "name")), words(text_of(place, "city"))

@@ -22,7 +22,7 @@ def objects(value: object) -> list[JSONObject]:
     return [cast("JSONObject", each) for each in items if isinstance(each, dict)]
 
 
-def text(item: JSONObject, key: str) -> str:
+def text_of(item: JSONObject, key: str) -> str:
     """ "" for what is no text or whole number."""
     value = item.get(key)
     known = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
@@ -41,11 +41,11 @@ def places_given(given: StageInput) -> list[JSONObject]:
     for each in objects(given.given.get("pois")):
         if each not in distinct:
             distinct.append(each)
-    ids = {text(each, "id") for each in distinct}
+    ids = {text_of(each, "id") for each in distinct}
     seen: set[str] = {""}
     places: list[JSONObject] = []
     for each in distinct:
-        identifier = text(each, "id")
+        identifier = text_of(each, "id")
         if identifier in seen:
             identifier = next(each_id for each_id in _ids_for(each) if each_id not in ids)
         ids.add(identifier)
@@ -55,7 +55,7 @@ def places_given(given: StageInput) -> list[JSONObject]:
 
 
 def _ids_for(place: JSONObject) -> Iterator[str]:
-    first = place_id(text(place, "city"), text(place, "name"))[:LONGEST_ID] or "place"
+    first = place_id(text_of(place, "city"), text_of(place, "name"))[:LONGEST_ID] or "place"
     yield first
     number = 2
     while True:
@@ -68,7 +68,7 @@ def cities_given(given: StageInput) -> list[str]:
     days = [day for option in objects(given.given.get("plan")) for day in objects(option.get("days"))]
     cities: dict[str, str] = {}
     for each in (*places_given(given), *days):
-        if city := text(each, "city").strip():
+        if city := text_of(each, "city").strip():
             cities.setdefault(plain(city), city)
     return list(cities.values())
 
@@ -141,4 +141,4 @@ def _overlap(one: str, other: str) -> bool:
 
 def names(items: Sequence[JSONObject], *keys: str) -> list[JSON]:
     """The items with these keys alone, for a model that needs no more."""
-    return [{key: text(each, key) for key in keys} for each in items]
+    return [{key: text_of(each, key) for key in keys} for each in items]

@@ -5,6 +5,7 @@ day that it changes is noticed: nothing gets lost because a model forgot it.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,7 +13,7 @@ from typing import Any, cast
 from chat.events import JSON, JSONObject
 from chat.pipelines.base import StageInvalid
 from chat.pipelines.trip_answers import MOST_TEXT
-from chat.pipelines.trip_given import objects, text, words
+from chat.pipelines.trip_given import objects, text_of, words
 
 TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -33,7 +34,8 @@ class Bounds:
     places: Collection[str]  # ids of the trip's places
     added: Collection[str] = ()  # those of them that have to be visited now
     days: int = 0  # that were asked for; 0 leaves their number
-    free: bool = False  # days may be added, and visits left out
+    grows: bool = False  # the number of days may change
+    free: bool = False  # visits may be left out as well
 
 
 def check_option(option: Mapping[str, Any], places: Collection[str], days: int) -> None:
@@ -63,20 +65,20 @@ def changed_options(
             raise StageInvalid(f"There is no option {change['option']}: they are numbered from 1.")
         after[at] = _changed(after[at], change)
     for number, old in enumerate(before):
-        if old.get("days"):
+        if objects(old.get("days")):
             after[number] = _cut(after[number], bounds.days)
             _check_changed(old, after[number], bounds)
     return after
 
 
 def _given_option(option: JSONObject, places: Places) -> JSONObject:
-    ids = {words(text(each, "name")): text(each, "id") for each in reversed(places.here)}
-    known = {text(each, "id") for each in places.here}
+    ids = {words(text_of(each, "name")): text_of(each, "id") for each in reversed(places.here)}
+    known = {text_of(each, "id") for each in places.here}
     days: list[JSON] = []
     for number, day in enumerate(objects(option.get("days")), 1):
         items: list[JSON] = []
         for visit in objects(day.get("items")):
-            name, place = words(text(visit, "name")), text(visit, "poi_id")
+            name, place = words(text_of(visit, "name")), text_of(visit, "poi_id")
             if place not in known and name:
                 place = ids.get(name, place)
             if place not in places.gone and (place in known or name not in places.gone_names):
@@ -87,7 +89,7 @@ def _given_option(option: JSONObject, places: Places) -> JSONObject:
 
 def _key(visit: Mapping[str, Any]) -> str:
     """What a visit goes to."""
-    return text(dict(visit), "poi_id") or text(dict(visit), "name")
+    return text_of(dict(visit), "poi_id") or text_of(dict(visit), "name")
 
 
 def _visits(option: Mapping[str, Any]) -> list[JSONObject]:
@@ -96,13 +98,13 @@ def _visits(option: Mapping[str, Any]) -> list[JSONObject]:
 
 def _changed(option: JSONObject, change: Mapping[str, Any]) -> JSONObject:
     """Days are whole; what the caller's own keys say of an option, a day and a visit stays."""
-    anywhere = {_key(each): each for each in reversed(_visits(option)) if text(each, "poi_id")}
+    anywhere = {_key(each): each for each in reversed(_visits(option)) if text_of(each, "poi_id")}
     days = dict(enumerate(objects(option.get("days")), 1))
     for day in change["days"]:
         old = days.get(day["day"], {})
         visits = anywhere | {_key(each): each for each in reversed(objects(old.get("items")))}
         items: list[JSON] = [_changed_visit(visits.get(_key(each), {}), each) for each in day["items"]]
-        days[day["day"]] = {**old, **day, "city": day["city"] or text(old, "city"), "items": items}
+        days[day["day"]] = {**old, **day, "city": day["city"] or text_of(old, "city"), "items": items}
     if sorted(days) != list(range(1, len(days) + 1)):
         raise StageInvalid(f"Option {change['option']} has days without a number, or a gap between them.")
     said: JSONObject = {key: change[key] for key in ("title", "summary") if change[key]}
@@ -111,8 +113,8 @@ def _changed(option: JSONObject, change: Mapping[str, Any]) -> JSONObject:
 
 def _changed_visit(old: JSONObject, visit: JSONObject) -> JSONObject:
     """A place keeps its name, and a note stays that is longer than a model may write."""
-    kept: JSONObject = {"name": text(old, "name") or visit["name"]}
-    if len(text(old, "note")) > MOST_TEXT:
+    kept: JSONObject = {"name": text_of(old, "name") or visit["name"]}
+    if len(text_of(old, "note")) > MOST_TEXT:
         kept["note"] = old["note"]
     return {**old, **visit, **kept}
 
@@ -125,16 +127,12 @@ def _cut(option: JSONObject, days: int) -> JSONObject:
 def _check_changed(old: JSONObject, new: JSONObject, bounds: Bounds) -> None:
     """A given option may break rules that one of ours keeps: what it broke before, it may break after."""
     count, before = len(objects(new["days"])), len(objects(old["days"]))
-    if bounds.days and count != bounds.days:
-        raise StageInvalid(
-            f"The option {text(new, 'title')!r} must have {bounds.days} days, and has {count}."
-        )
-    if not bounds.days and not bounds.free and count != before:
-        raise StageInvalid(f"The number of days stays as it was: {before}.")
-    visited = {_key(each): text(each, "name") for each in _visits(old)}
+    wanted = bounds.days or before
+    if count != wanted and not (bounds.grows and not bounds.days):
+        raise StageInvalid(f"The option {text_of(new, 'title')!r} must have {wanted} days, and has {count}.")
+    visited, after = Counter(map(_key, _visits(old))), Counter(map(_key, _visits(new)))
     _check_places(new, {*bounds.places, *visited})
-    after = {_key(each) for each in _visits(new)}
-    if lost := [] if bounds.free else [name or key for key, name in visited.items() if key not in after]:
+    if lost := [] if bounds.free or wanted < before else sorted(visited - after):
         raise StageInvalid(f"These visits are left out, though nobody took them out: {lost[:10]}")
     if missing := [each for each in bounds.added if each not in after]:
         raise StageInvalid(f"These places were added, and no day visits them: {missing[:10]}")
@@ -161,7 +159,7 @@ def _check_order(option: Mapping[str, Any]) -> None:
     for day in objects(option["days"]):
         last = ""
         for visit in objects(day["items"]):
-            identifier, start, end = (text(visit, key) for key in ("poi_id", "start", "end"))
+            identifier, start, end = (text_of(visit, key) for key in ("poi_id", "start", "end"))
             if identifier in seen and identifier:
                 raise StageInvalid(f"{identifier!r} is visited twice.")
             if not TIME.fullmatch(start) or not TIME.fullmatch(end):

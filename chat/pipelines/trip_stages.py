@@ -32,7 +32,7 @@ from chat.pipelines.trip_given import (
     objects,
     places_given,
     requirements_given,
-    text,
+    text_of,
     wanted,
     with_new,
     words,
@@ -44,7 +44,6 @@ CITIES = 8
 ACTIONS = {"add": "add", "remove": "remove", "set": "set", "change": "set", "other": "none"}
 OPPOSITES = {"add_poi": "remove_poi", "add_requirement": "remove_requirement"}
 NEED_PLACES = ("set_city", "set_days", "add_poi", "change_plan")
-FREE = ("set_city", "set_days", "change_plan")  # what may add days to a plan, and leave visits out
 
 
 class NoPlaces(NotFound):
@@ -96,7 +95,7 @@ class Pois(Stage):
 
     async def prepare(self, given: StageInput) -> JSONObject | None:
         before = places_given(given)
-        called = {words(text(each, "name")) for each in before}
+        called = {words(text_of(each, "name")) for each in before}
         additions = [each for each in wanted(given, "add_poi") if words(each) not in called]
         cities = [each for each in wanted(given, "set_city") if each not in _cities_out(given)][:CITIES]
         if cities or additions:
@@ -127,14 +126,14 @@ class Pois(Stage):
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
         """Given places stay, unless an intent takes them out."""
         before = places_given(given)
-        known = {text(each, "id") for each in before}
+        known = {text_of(each, "id") for each in before}
         unwanted = {words(each) for each in wanted(given, "remove_poi")}
         chosen: dict[str, JSONObject] = {}
         for value in items:
             place = self.item(value)
             if place is None and value["id"] not in known:
                 raise StageInvalid(f"{value['id']!r} is not the id of a candidate.")
-            if place is not None and words(text(place, "name")) not in unwanted:
+            if place is not None and words(text_of(place, "name")) not in unwanted:
                 chosen.setdefault(str(place["id"]), place)
         return with_new(_staying(before, given), list(chosen.values()))
 
@@ -161,7 +160,7 @@ class Requirements(Stage):
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
         """Those that no intent means stay as they are, whatever the model says of them."""
         before = requirements_given(given)
-        said = [(text(each, "description"),) for each in before]
+        said = [(text_of(each, "description"),) for each in before]
         removed = find_meant(wanted(given, "remove_requirement"), said)
         meant = find_meant(wanted(given, "add_requirement"), said)
         places = {words(name): at for at, (name,) in enumerate(said)}
@@ -206,14 +205,16 @@ class Plan(Stage):
         before, places = _options_given(given), _ids(objects(given.results["pois"]))
         days = days_wanted(given)
         if before:
-            bounds = Bounds(places, _added(given), days, free=is_wanted(given, *FREE))
+            free = is_wanted(given, "change_plan") or (is_wanted(given, "set_days") and not days)
+            grows = free or is_wanted(given, "set_city")
+            bounds = Bounds(places, _added(given), days, grows=grows, free=free)
             return changed_options(before, items, bounds)
         for option in items:
             check_option(option, places, days)
         return items
 
     def text(self, result: JSON) -> str:
-        return "\n".join(f"{text(each, 'title')}: {text(each, 'summary')}" for each in objects(result))
+        return "\n".join(f"{text_of(each, 'title')}: {text_of(each, 'summary')}" for each in objects(result))
 
 
 CHANGE = (
@@ -252,19 +253,19 @@ def _cities_out(given: StageInput) -> list[str]:
 
 def _staying(before: list[JSONObject], given: StageInput) -> list[JSONObject]:
     """The given places that no intent takes out."""
-    called = [(text(each, "id"), text(each, "name")) for each in before]
+    called = [(text_of(each, "id"), text_of(each, "name")) for each in before]
     out = find_meant(wanted(given, "remove_poi"), called)
     cities = {words(each) for each in _cities_out(given)}
     return [
-        each for at, each in enumerate(before) if at not in out and words(text(each, "city")) not in cities
+        each for at, each in enumerate(before) if at not in out and words(text_of(each, "city")) not in cities
     ]
 
 
 def _options_given(given: StageInput) -> list[JSONObject]:
     """The given plan without the visits to what this turn took out."""
     before, here = places_given(given), objects(given.results["pois"])
-    gone = [each for each in before if text(each, "id") not in _ids(here)]
-    said = (*wanted(given, "remove_poi"), *(text(each, "name") for each in gone))
+    gone = [each for each in before if text_of(each, "id") not in _ids(here)]
+    said = (*wanted(given, "remove_poi"), *(text_of(each, "name") for each in gone))
     return given_options(
         given.given.get("plan"), Places(here, _ids(gone), {words(each) for each in said} - {""})
     )
@@ -275,9 +276,11 @@ def _added(given: StageInput) -> set[str]:
     called = {words(each) for each in wanted(given, "add_poi")}
     before = _ids(places_given(given))
     here = objects(given.results["pois"])
-    new = [each for each in here if text(each, "id") not in before or words(text(each, "name")) in called]
+    new = [
+        each for each in here if text_of(each, "id") not in before or words(text_of(each, "name")) in called
+    ]
     return _ids(new) if is_wanted(given, "add_poi") else set()
 
 
 def _ids(places: list[JSONObject]) -> set[str]:
-    return {text(each, "id") for each in places}
+    return {text_of(each, "id") for each in places}

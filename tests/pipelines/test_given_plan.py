@@ -25,7 +25,8 @@ STATE: Any = {"pois": POIS, "requirements": [], "plan": [FIRST, OTHER]}
 
 VEGETARIAN = intent("add_requirement", "Vegetarian food on day 2", "add")
 LATER = intent("change_plan", "start later", "set")
-TWO_DAYS = intent("set_days", "2", "set")
+FLORENCE = intent("set_city", "Florence", "set")
+THREE_DAYS = intent("set_days", "3", "set")
 
 
 def changes(*days: Any, option: int = 1, title: str = "", summary: str = "") -> Any:
@@ -61,7 +62,8 @@ async def test_an_answer_without_changes_leaves_the_plan_as_it_was() -> None:
 # (intents, the model's changes, what the turn fails with when the model stays with them)
 REFUSED: dict[str, tuple[list[Any], list[Any], str]] = {
     "a visit is left out": ([VEGETARIAN], [changes(day(1, visit(COLOSSEUM)))], "Lunch"),
-    "a day is emptied": ([VEGETARIAN], [changes(day(2))], "Pantheon"),
+    "a day is emptied": ([VEGETARIAN], [changes(day(2))], PANTHEON),
+    "a day is emptied for another city": ([FLORENCE], [changes(day(2), day(3))], PANTHEON),
     "a place that is not of the trip": ([LATER], [changes(day(2, visit("rome-trevi-fountain")))], "trevi"),
     "a place that another day visits": ([LATER], [changes(day(2, visit(COLOSSEUM)))], "twice"),
     "times out of order": ([LATER], [changes(day(2, visit(PANTHEON, "10:00", "09:00")))], "follow"),
@@ -71,7 +73,7 @@ REFUSED: dict[str, tuple[list[Any], list[Any], str]] = {
     "a day before the first": ([LATER], [changes(day(0))], "gap"),
     "an option that is not there": ([LATER], [changes(option=3)], "option 3"),
     "the option before the first": ([LATER], [changes(option=0)], "option 0"),
-    "fewer days than are wanted": ([intent("set_days", "3", "set")], [], "3 days"),
+    "fewer days than are wanted": ([THREE_DAYS], [], "3 days"),
 }
 
 
@@ -155,9 +157,40 @@ async def test_a_trip_gets_shorter_and_longer() -> None:
     shorter = await change(STATE, [intent("set_days", "1", "set")])
     assert shorter.plan == [{**FIRST, "days": [DAY_1]}, OTHER]
     more = [changes(day(2), day(3), option=2), changes(day(3, visit(FORUM)))]
-    longer = await change(STATE, [intent("set_days", "3", "set")], plan=more)
+    longer = await change(STATE, [THREE_DAYS], plan=more)
     assert [len(each["days"]) for each in longer.plan] == [3, 3]
     assert longer.plan[0]["days"][:2] == FIRST["days"]
+
+
+@virtual
+async def test_no_visit_is_lost_to_another_city_or_to_further_days() -> None:
+    state = {**STATE, "plan": [FIRST]}
+    grown = changes(day(3, visit(FORUM)))
+    for intents in ([FLORENCE], [THREE_DAYS]):
+        assert (await change(state, intents, plan=[grown])).plan == [
+            {**FIRST, "days": [DAY_1, DAY_2, *grown["days"]]}
+        ]
+        forgot = await change(state, intents, plan=[grown, changes(day(2))])
+        assert PANTHEON in str(forgot.error)
+
+
+@virtual
+async def test_one_of_two_visits_that_are_alike_is_missed() -> None:
+    two_lunches = {**FIRST, "days": [day(1, LUNCH), day(2, {**LUNCH, "mine": 2})]}
+    forgot = await change({**STATE, "plan": [two_lunches]}, [VEGETARIAN], plan=[changes(day(2))])
+    assert "Lunch" in str(forgot.error)
+    moved = changes(day(2, {**LUNCH, "start": "12:30"}))
+    changed = await change({**STATE, "plan": [two_lunches]}, [VEGETARIAN], plan=[moved])
+    assert changed.plan[0]["days"] == [day(1, LUNCH), day(2, {**LUNCH, "mine": 2, "start": "12:30"})]
+
+
+@pytest.mark.parametrize("strange", [{"days": "x"}, {}, {"title": 1, "days": [None]}])
+@virtual
+async def test_an_option_without_days_stays_beside_one_that_has_some(strange: Any) -> None:
+    changed = await change({**STATE, "plan": [strange, FIRST]}, [VEGETARIAN], plan=[changes(NOTED, option=2)])
+    assert (changed.error, changed.plan[0]) == (None, strange)
+    shorter = await change({**STATE, "plan": [strange, FIRST]}, [intent("set_days", "1")])
+    assert shorter.plan == [strange, {**FIRST, "days": [DAY_1]}]
 
 
 @virtual

@@ -18,7 +18,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from chat import user_ids
-from chat.pipelines import trip_stages
+from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
@@ -55,7 +55,7 @@ ROUTES = {"/chat/sessions/{session_id}/messages": ("GET",), "/chat/{a}/{b}/{c}/{
 
 # (module, the pattern as it is written there): how it is used.
 PATTERNS: Mapping[tuple[str, str], Use] = {
-    ("chat/pipelines/trip_stages.py", "TIME"): Use(trip_stages.TIME.fullmatch, BODY, ("12:3",)),
+    ("chat/pipelines/trip_plan.py", "TIME"): Use(trip_plan.TIME.fullmatch, BODY, ("12:3",)),
     ("chat/providers/service_errors.py", "SECRET"): Use(
         lambda text: service_errors.SECRET.sub("***", text),
         LINE,  # it is cut to far less before
@@ -97,9 +97,6 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/tools/genie.py", r"^[A-Za-z0-9-]{1,64}$"): Use(checked(genie.SpaceId), BODY),
     ("chat/tools/overpass.py", r'["\\\n]'): Use(lambda text: re.sub(r'["\\\n]', "", text), BODY, ('"', "\\")),
-    ("chat/tools/place_file.py", r"[^a-z0-9]+"): Use(
-        lambda text: re.sub(r"[^a-z0-9]+", "-", text), BODY, ("!", "a!")
-    ),
     ("chat/user_ids.py", "EXTENDED"): Use(user_ids.EXTENDED.fullmatch, LINE, ("utf-8'", "'", "utf-8''a")),
     ("chat/user_ids.py", "SLASH"): Use(lambda text: user_ids.SLASH.sub("/", text), LINE, ("%2f", "%2")),
 }

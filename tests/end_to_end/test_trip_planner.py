@@ -124,7 +124,42 @@ async def test_a_trip_of_any_number_of_days_is_planned(client: ChatClient) -> No
 async def test_places_of_the_callers_own_need_not_be_whole(client: ChatClient) -> None:
     given = [{"id": "x", "name": "X"}, {"id": "y", "city": None}, {"city": "Rome"}]
     reply = await client.call("POST", "/chat", json={"message": "plan a 2 day trip to Rome", "pois": given})
-    assert (reply.status, reply.body["pois"][:2]) == (200, given[:2])
+    assert (reply.status, reply.body["pois"][:3]) == (200, [*given[:2], {"city": "Rome", "id": "rome"}])
+
+
+# What no page of ours sends: (message, state)
+HOSTILE: dict[str, tuple[str, Any]] = {
+    "the same id twice": (
+        "add a museum",
+        {"pois": [{"id": "x", "city": "Rome"}, {"id": "x", "city": "Tokyo"}]},
+    ),
+    "200 places": ("plan 3 days in Rome", {"pois": [{"id": f"p{n}", "city": "Rome"} for n in range(200)]}),
+    "200 places without an id": ("make it vegetarian", {"pois": [{"name": "X", "n": n} for n in range(200)]}),
+    "a requirement that is not there": ("remove the requirement", {}),
+    "a need that is not there": ("remove wheelchair access", {"requirements": [{"description": "Shade"}]}),
+    "an unknown place in the plan": (
+        "make day 1 vegetarian",
+        {"plan": [{"title": "T", "days": [{"day": 1, "items": [{"poi_id": "gone", "name": "Gone"}]}]}]},
+    ),
+    "no time in the plan": (
+        "add a museum in Rome",
+        {"plan": [{"days": [{"items": [{"start": "9am"}] * 30}]}]},
+    ),
+    "a plan without days": ("make it 2 days", {"pois": [{"city": "Rome"}], "plan": [{"title": "T"}]}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_no_state_breaks_a_turn_or_loses_a_place(client: ChatClient, name: str) -> None:
+    message, state = HOSTILE[name]
+    reply = await client.call("POST", "/chat", json={"message": message, **state})
+    assert reply.status == 200, reply
+    ids = [each["id"] for each in reply.body["pois"]]
+    assert len(ids) == len(set(ids)) >= len(state.get("pois", []))
+    assert len(reply.body["requirements"]) >= len(state.get("requirements", []))
+    state = {key: reply.body[key] for key in ("pois", "requirements", "plan")}
+    again = await client.call("POST", "/chat", json={"message": "Thanks", **state})
+    assert {key: again.body[key] for key in state} == state
 
 
 async def test_nothing_to_plan_leaves_everything_as_it_was(client: ChatClient) -> None:

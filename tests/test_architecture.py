@@ -57,6 +57,8 @@ OWNERS = {
     "azure.ai.inference": {"chat/providers/azure_inference.py"},
     "azure.data.tables": {
         "chat/store/tables/table_client.py",
+        "chat/store/tables/table_connection.py",
+        "chat/store/tables/table_reads.py",
         "chat/store/tables/table_service.py",
         "chat/store/tables/table_writes.py",
     },
@@ -74,7 +76,7 @@ CORE = (
     OWNERS["azure.ai.inference"]
     | OWNERS["azure.data.tables"]
     | {"chat/push/web_pubsub.py", "chat/store/tables/table_errors.py", "chat/store/tables/table_signing.py"}
-)
+) - {"chat/store/tables/table_writes.py"}
 
 # Modules that share a name on purpose: a value, and the routes that read or show it.
 NAMESAKES = {

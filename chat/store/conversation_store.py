@@ -139,6 +139,10 @@ class ConversationStore(Protocol):
         """The same without asking who. MessageNotFound."""
         ...
 
+    async def load_messages(self, session: Session, *, limit: int, before: int) -> list[Message]:
+        """The newest `limit` messages with `seq < before` of a session as it was read, oldest first. Asks nobody."""
+        ...
+
     async def list_messages(
         self,
         user_id: str,

@@ -165,25 +165,23 @@ class TurnCreator:
             message = await self._conversations.get_message(request.user_id, request.message_id)
             if message.session_id != session.id or message.role != "user":
                 raise ValidationError("message_id", "Only a user's message in this session can be answered")
-            if request.waited and (messages := _up_to(await self._listed(request, session, beyond), message)):
+            if request.waited and (messages := _up_to(await self._listed(session, beyond), message)):
                 return tuple(messages)
             beyond = message.seq + 1
         if (
             request.continued
         ):  # of two who bring the outputs at once, the second one finds the first one's turn
-            newest = await self._newest(request, session, session.last_seq + 1, LOOKED_BACK)
+            newest = await self._newest(session, session.last_seq + 1, LOOKED_BACK)
             check_unanswered(str(request.continued.metadata["continues"]), newest)
-        messages = await self._listed(request, session, beyond)
+        messages = await self._listed(session, beyond)
         new = (request.continued,) if request.continued else () if request.message_id else (request.question,)
         return (*messages, *new)
 
-    async def _listed(self, request: TurnRequest, session: Session, beyond: int) -> list[Message]:
-        return current(in_order(await self._newest(request, session, beyond, self._history)))
+    async def _listed(self, session: Session, beyond: int) -> list[Message]:
+        return current(in_order(await self._newest(session, beyond, self._history)))
 
-    async def _newest(self, request: TurnRequest, session: Session, beyond: int, most: int) -> list[Message]:
-        return await self._conversations.list_messages(
-            request.user_id, session.id, limit=most, before=beyond, newest=True
-        )
+    async def _newest(self, session: Session, beyond: int, most: int) -> list[Message]:
+        return await self._conversations.load_messages(session, limit=most, before=beyond)
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str, nonce: str) -> TurnDraft:
         metadata = continued_metadata(request.continued) if request.continued else {}

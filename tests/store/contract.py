@@ -256,6 +256,18 @@ class ConversationStoreContract:
         stored = await store.conversations.list_messages("ann", session.id, **arguments)
         assert [each.seq for each in stored] == expected
 
+    @pytest.mark.parametrize(
+        ("limit", "before", "expected"),
+        [(3, 11, [8, 9, 10]), (3, 5, [2, 3, 4]), (99, 99, list(range(1, 11))), (3, 2, [1]), (3, 1, [])],
+    )
+    async def test_the_newest_messages_of_a_session_that_was_read_are_loaded(
+        self, store: Stores, limit: int, before: int, expected: list[int]
+    ) -> None:
+        session = await new_session(store, *"abcdefghij")
+        await store.conversations.append_messages("ann", session.id, [said("later")])
+        loaded = await store.conversations.load_messages(session, limit=limit, before=before)
+        assert [each.seq for each in loaded] == expected
+
     @pytest.mark.parametrize("suffix", ["-00000009", "-x", "", "-9"])
     async def test_a_message_that_does_not_exist_is_not_found(self, store: Stores, suffix: str) -> None:
         session = await new_session(store, "one")

@@ -9,9 +9,9 @@ from chat.clock import SystemClock, UlidIds
 from chat.errors import TurnInProgress
 from chat.messages import MessageDraft
 from chat.store.conversation_store import SessionDraft
-from chat.store.tables.table_client import Operation
+from chat.store.tables.table_client import Operation, Row
 from chat.store.tables.table_storage import TableStorage
-from tests.store.builders import turn_draft
+from tests.store.builders import ending, turn_draft
 from tests.store.conftest import OpenStorage
 
 
@@ -55,3 +55,31 @@ async def test_nothing_is_before_the_first_message(open_storage: OpenStorage) ->
         "ann", SessionDraft(UlidIds(SystemClock()).new()), [MessageDraft("user", "one")]
     )
     assert await storage.conversations.list_messages("ann", session.id, limit=3, before=0, newest=True) == []
+
+
+async def test_a_start_whose_session_was_just_read_reads_no_head(
+    open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage()
+    made = await storage.conversations.create_session("ann", SessionDraft(UlidIds(SystemClock()).new()))
+    session = await storage.conversations.get_session("ann", made.id)
+
+    async def not_read(partition: str, key: str) -> Row | None:
+        raise AssertionError(key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.service.sessions, "get", not_read)
+        started = await storage.turns.start_turn(turn_draft(session))
+    assert started.session == await storage.conversations.get_session("ann", made.id)
+    assert started.turn == await storage.turns.load_turn(started.turn.id)
+
+
+async def test_a_session_that_became_free_can_be_started_in_by_who_read_it_before(
+    open_storage: OpenStorage,
+) -> None:
+    storage = open_storage()
+    session = await storage.conversations.create_session("ann", SessionDraft(UlidIds(SystemClock()).new()))
+    started = await storage.turns.start_turn(turn_draft(session))
+    busy = started.session
+    await storage.turns.end_turn(ending(started))
+    assert (await storage.turns.start_turn(turn_draft(busy, nonce="next"))).turn.running

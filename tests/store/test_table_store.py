@@ -7,7 +7,7 @@ import pytest
 
 from chat.errors import StoreRefused
 from chat.store.presence_store import Connection, Person, Ticket
-from chat.store.tables.table_client import Row, age_of
+from chat.store.tables.table_reads import Row, age_of
 from chat.store.tables.table_sessions import READS
 from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft

@@ -11,15 +11,8 @@ from azure.data.tables import EdmType
 from azure.data.tables.aio import TableServiceClient
 
 from chat.store.tables.table_client import creating, deleting, merging
-from chat.store.tables.table_writes import (
-    Connection,
-    WriteRefused,
-    read_batch,
-    send_batch,
-    send_write,
-    typed,
-    write_batch,
-)
+from chat.store.tables.table_connection import Connection, Refused
+from chat.store.tables.table_writes import read_batch, send_batch, send_write, typed, write_batch
 
 
 async def _no_session() -> Any:
@@ -47,13 +40,13 @@ def test_the_etags_of_a_reply_are_read_in_order() -> None:
 
 
 def test_a_refused_batch_raises_the_status_of_the_operation_at_fault() -> None:
-    with pytest.raises(WriteRefused, match="UpdateConditionNotSatisfied") as refused:
+    with pytest.raises(Refused, match="UpdateConditionNotSatisfied") as refused:
         read_batch(REFUSAL)
     assert refused.value.status_code == 412
 
 
 def test_a_reply_that_is_no_batch_is_an_error() -> None:
-    with pytest.raises(WriteRefused):
+    with pytest.raises(Refused):
         read_batch(b"<html>")
 
 

@@ -2,6 +2,7 @@
 
 async with faulty_proxy(port) as proxy:
     proxy.lose_reply(b"$batch")     # the next request with these bytes arrives, but its reply does not
+    proxy.tear_reply(b"GET")        # ... but only the beginning of its reply does
     proxy.freeze(); proxy.thaw()    # nothing passes in between; what was sent meanwhile arrives late
     proxy.refuse()                  # connections are closed
 """
@@ -16,9 +17,9 @@ class FaultyProxy:
 
     def __init__(self, target: int) -> None:
         self.port = 0
-        self.lost = 0  # replies that were lost
+        self.lost = 0  # replies that were lost, or torn
         self._target = target
-        self._losing: list[bytes] = []
+        self._losing: list[tuple[bytes, int]] = []  # parts of requests, and what may pass of each reply
         self._refusing = False
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -26,7 +27,11 @@ class FaultyProxy:
 
     def lose_reply(self, request: bytes, *, times: int = 1) -> None:
         """Lose the replies to the next `times` requests that have these bytes in their first packet."""
-        self._losing += [request] * times
+        self._losing += [(request, 0)] * times
+
+    def tear_reply(self, request: bytes, *, times: int = 1, size: int = 1000) -> None:
+        """As `lose_reply`, but so many bytes of each reply arrive. It must be longer."""
+        self._losing += [(request, size)] * times
 
     def freeze(self) -> None:
         self._flowing.clear()
@@ -63,7 +68,7 @@ class FaultyProxy:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_service = await asyncio.open_connection("127.0.0.1", self._target)
-        losing = asyncio.Event()
+        losing = asyncio.Future[int]()
         back = asyncio.create_task(self._replies(to_service[0], writer, losing))
         try:
             while data := await reader.read(65536):
@@ -76,23 +81,24 @@ class FaultyProxy:
             to_service[1].close()
 
     async def _replies(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Event
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, losing: asyncio.Future[int]
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._flowing.wait()
-                if losing.is_set():
+                if losing.done():
                     self.lost += 1
+                    writer.write(data[: losing.result()])
                     break
                 writer.write(data)
                 await writer.drain()
         writer.close()
 
-    def _mark(self, data: bytes, losing: asyncio.Event) -> None:
-        for request in self._losing:
-            if request in data:
-                self._losing.remove(request)
-                losing.set()
+    def _mark(self, data: bytes, losing: asyncio.Future[int]) -> None:
+        for request, size in self._losing:
+            if request in data and not losing.done():
+                self._losing.remove((request, size))
+                losing.set_result(size)
                 return
 
 

@@ -210,6 +210,12 @@ class MemoryStore(Faults):
         return message
 
     @port
+    async def load_messages(self, session: Session, *, limit: int, before: int) -> list[Message]:
+        stored = self._sessions[session.id].messages
+        found = [stored[seq] for seq in sorted(stored) if seq < min(before, session.last_seq + 1)]
+        return found[max(0, len(found) - limit) :]
+
+    @port
     async def list_messages(
         self,
         user_id: str,

@@ -51,6 +51,7 @@ class Written:
 class _Item:
     append: Append
     future: asyncio.Future[Written | None]
+    known: Head | None = None
     tried: list[Change] = field(default_factory=list[Change])
 
     def settle(self, written: Written | None) -> None:
@@ -71,11 +72,14 @@ class SessionWriters:
         self._writers: dict[str, _Writer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def write(self, session_id: str, append: Append, new: Head | None = None) -> Written | None:
-        """Append, in turn; None when it was stored already. `new` is the head to create when there is none.
+    async def write(
+        self, session_id: str, append: Append, *, new: Head | None = None, known: Head | None = None
+    ) -> Written | None:
+        """Append, in turn; None when it was stored already. `new` is the head to create when there is none, `known` one
+        that was read just now, and lets the append be: unless there is a newer one it need not be read again.
         SessionNotFound, StoreConflict, StoreUnavailable, StoreRefused, and what `apply` raises.
         """
-        item = _Item(append, asyncio.get_running_loop().create_future())
+        item = _Item(append, asyncio.get_running_loop().create_future(), known)
         writer = self._writers.get(session_id)
         if writer is None:
             writer = self._writers[session_id] = _Writer(session_id, self._sessions, self._heads)
@@ -139,7 +143,8 @@ class _Writer:
         """Settles the items: those that do not fit into the batch go back to the queue."""
         conflicts, unsure_from = 0, -1
         waits = pauses()
-        head = self.new
+        # What one knows says nothing about what others may do.
+        head = self.new or (items[0].known if len(items) == 1 else None)
         try:
             async with asyncio.timeout(CONFLICT_TIMEOUT) as limit:
                 while batch := self._plan(items, head or await self._read_head()):

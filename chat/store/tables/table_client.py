@@ -9,22 +9,21 @@ import functools
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 from azure.core import MatchConditions
-from azure.data.tables import TableEntity, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from chat.errors import StoreConflict, StoreUnavailable
+from chat.store.tables.table_connection import Connection
 from chat.store.tables.table_errors import RowMissing, TableMissing, translated
 from chat.store.tables.table_limits import can_be_key, check_batch, check_entity
 from chat.store.tables.table_properties import Entity
-from chat.store.tables.table_writes import Connection, Operation, send_batch, send_write
+from chat.store.tables.table_reads import Query, Row, Token, read_page, read_row
+from chat.store.tables.table_writes import Operation, send_batch, send_write
 
 ATTEMPT_TIMEOUT = 2.5  # above the 2 s that the sockets have, for replies that trickle
 OPERATION_TIMEOUT = 5.0
@@ -34,24 +33,6 @@ SCAN_TIMEOUT = (
 SCANNING = 9.0  # for one page with all its tries
 BATCH_ROWS = 100
 BATCH_BYTES = 3_500_000  # of the 4 MiB that a request may have
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A stored row. `age` is its time since the last change, by the service's clock."""
-
-    values: Mapping[str, Any]
-    etag: str
-    timestamp: datetime
-    age: float
-
-    @property
-    def key(self) -> str:
-        return self.values["RowKey"]
-
-    @property
-    def partition(self) -> str:
-        return self.values["PartitionKey"]
 
 
 def creating(entity: Entity) -> Operation:
@@ -117,14 +98,12 @@ class Table:
         """The row; None when it is not there, as it is for a key that no row can have."""
         if not (can_be_key(partition) and can_be_key(key)):
             return None
-        dates: list[str] = []
         try:
-            entity = await self._retried(
-                lambda: self._client.get_entity(partition, key, raw_response_hook=_date_into(dates))
+            return await self._retried(
+                functools.partial(read_row, self._connection, self._client, partition, key)
             )
         except RowMissing:
             return None
-        return _row(entity, dates[-1])
 
     async def create(self, entity: Entity) -> None:
         """RowExists when it is there, be it from an earlier try of this call."""
@@ -182,33 +161,15 @@ class Table:
     ) -> AsyncGenerator[list[Row]]:
         """The rows page by page; a page may be empty although more follow. `patient` is for work in the background
         that reads past many rows to find some."""
-        token: Any = None
         limit, within = (SCAN_TIMEOUT, SCANNING) if patient else (ATTEMPT_TIMEOUT, OPERATION_TIMEOUT)
+        ask = functools.partial(read_page, self._connection, self._client, Query(query, select, top))
+        token: Token = {}
         while True:
-            attempt = functools.partial(self._page, query, select, top, patient, token)
+            attempt = functools.partial(ask, token, read_timeout=SCAN_TIMEOUT if patient else None)
             page, token = await self._retried(attempt, limit=limit, within=within)
             yield page
             if not token:
                 return
-
-    async def _page(
-        self, query: str, select: Sequence[str], top: int, patient: bool, token: Any
-    ) -> tuple[list[Row], Any]:
-        dates: list[str] = []
-        options: dict[str, Any] = {"read_timeout": SCAN_TIMEOUT} if patient else {}
-        items = self._client.query_entities(
-            query,
-            select=list(select) or None,
-            results_per_page=top,
-            raw_response_hook=_date_into(dates),
-            **options,
-        )
-        pages = items.by_page(continuation_token=token)
-        try:
-            entities = [entity async for entity in await anext(pages)]
-        except StopAsyncIteration:
-            return [], None
-        return [_row(entity, dates[-1]) for entity in entities], getattr(pages, "continuation_token", None)
 
     async def _write(self, operation: Operation) -> str:
         check_entity(operation[1])
@@ -252,19 +213,3 @@ class Table:
 
 def _guard(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-
-
-def _date_into(dates: list[str]) -> Callable[[Any], None]:
-    return lambda response: dates.append(response.http_response.headers.get("Date", ""))
-
-
-def _row(entity: TableEntity, date: str) -> Row:
-    timestamp = entity.metadata["timestamp"] or datetime.now(UTC)
-    return Row(entity, entity.metadata["etag"] or "", timestamp, age_of(timestamp, date))
-
-
-def age_of(timestamp: datetime, date: str) -> float:
-    """Seconds from `timestamp` to the `Date` header of a reply, which has whole seconds: hence never below 0."""
-    if not date:
-        return 0.0
-    return max(0.0, (parsedate_to_datetime(date) - timestamp).total_seconds())

@@ -15,9 +15,9 @@ from azure.data.tables.aio import TableServiceClient
 from chat.errors import StoreUnavailable
 from chat.settings import SettingsError
 from chat.store.tables.table_client import Table
+from chat.store.tables.table_connection import Connection
 from chat.store.tables.table_errors import RowExists, TableMissing, translated
 from chat.store.tables.table_signing import signer_for
-from chat.store.tables.table_writes import Connection
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
 TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")

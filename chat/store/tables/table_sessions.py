@@ -70,7 +70,7 @@ class TableConversations:
         create = AppendMessages(user_id, first, now, creates=True)
         head = Head(session_from(user_id, draft, now))
         written, _ = await together(
-            self._writers.write(draft.id, create, head), self._heads.list_up(user_id, draft.id)
+            self._writers.write(draft.id, create, new=head), self._heads.list_up(user_id, draft.id)
         )
         session = written.head.session if written else await self._heads.read(user_id, draft.id)
         missing = [] if session.start_nonce else messages[session.last_seq :]
@@ -196,6 +196,10 @@ class TableConversations:
             raise MessageNotFound
         return message_from_rows([row.values for row in rows])
 
+    async def load_messages(self, session: Session, *, limit: int, before: int) -> list[Message]:
+        beyond = min(before, session.last_seq + 1)
+        return await self._messages(session.id, max(1, beyond - limit), beyond)
+
     async def list_messages(
         self,
         user_id: str,
@@ -210,7 +214,9 @@ class TableConversations:
         beyond = session.last_seq + 1 if before is None else min(before, session.last_seq + 1)
         # Numbers have no gaps, so the range of keys alone picks the right messages.
         first = max(after + 1, beyond - limit) if newest else after + 1
-        beyond = min(beyond, first + limit)
+        return await self._messages(session_id, first, min(beyond, first + limit))
+
+    async def _messages(self, session_id: str, first: int, beyond: int) -> list[Message]:
         if first >= beyond:
             return []
         query = key_range(session_id, message_key(first), message_key(beyond))

@@ -61,7 +61,9 @@ class TableTurns:
         answered = None
         if draft.message is None:
             answered = await self._conversations.get_message(draft.request.user_id, draft.request.message_id)
-        return await self._start(StartTurn(draft, answered), draft.session.id)
+        free = draft.session.version and not draft.session.running_turn
+        known = Head(draft.session) if free else None
+        return await self._start(StartTurn(draft, answered), draft.session.id, known=known)
 
     async def get_turn(self, user_id: str, turn_id: str, *, need: MemberRole = "viewer") -> Turn:
         session_id, _ = _place(turn_id)
@@ -117,13 +119,15 @@ class TableTurns:
             return await self.start_turn(replace(draft, session=session, request=request))
         session = session_from(request.user_id, draft.new_session, draft.started_at)
         started, _ = await together(
-            self._start(StartTurn(draft), session.id, Head(session)),
+            self._start(StartTurn(draft), session.id, new=Head(session)),
             self._heads.list_up(request.user_id, session.id),
         )
         return started
 
-    async def _start(self, start: StartTurn, session_id: str, new: Head | None = None) -> StartedTurn:
-        written = await self._writers.write(session_id, start, new)
+    async def _start(
+        self, start: StartTurn, session_id: str, *, new: Head | None = None, known: Head | None = None
+    ) -> StartedTurn:
+        written = await self._writers.write(session_id, start, new=new, known=known)
         if written is None:
             return await self._landed(start.draft, session_id)
         assert written.change.turn is not None

@@ -11,7 +11,7 @@ from chat.messages import Message, Usage
 def show_session(session: Session, *, default_provider: str = "") -> JSONObject:
     return {
         "id": session.id,
-        "title": session.title,
+        "title": session.title or None,
         "user_id": session.user_id,
         "llm_provider": session.llm_provider or default_provider,
         "llm_model": session.llm_model,

@@ -49,7 +49,9 @@ async def _say(
     app: ChatApp, sockets: Sockets, connection: Connection, say: Say, nonce: str
 ) -> JSONObject | None:
     check_size("content", say.text, limit=app.settings.max_message_bytes)
-    if app.dialects[connection.dialect].room:  # in no other does anybody type; nor does the message wait for it
+    if app.dialects[
+        connection.dialect
+    ].room:  # in no other does anybody type; nor does the message wait for it
         user_id, session_id = connection.user_id, connection.session_id
         app.tasks.spawn(sockets.attendance.typing(session_id, user_id, is_typing=False))
     if not say.reply:

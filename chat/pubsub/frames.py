@@ -3,26 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from chat.errors import InvalidBody, ValidationError
 from chat.events import TERMINAL_NUMBER, JSONObject
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, Typing
-from chat.schemas.fields import Content, Id, read_json, validate
+from chat.schemas.fields import Body, Content, Id, read_json, validate
 from chat.schemas.plan_body import PlanBody
 
 
-class _Resume(BaseModel):
+class _Resume(Body):
     turn_id: Annotated[Id, Field(min_length=1)]
     after: Annotated[int, Field(ge=0, le=TERMINAL_NUMBER)] = 0
 
 
-class _Cancel(BaseModel):
+class _Cancel(Body):
     turn_id: Id = ""
 
 
-class _SendMessage(BaseModel):
+class _SendMessage(Body):
     content: Content
     request_id: Id = ""
     reply: bool = True
@@ -53,7 +53,7 @@ def read_chat(event: SocketEvent) -> Action:
 def read_plan(event: SocketEvent) -> Action:
     """Dialect `plan`."""
     frame = _object(event)
-    if "message" not in frame:
+    if frame.get("message") is None:
         match frame.get("type"):
             case "cancel":
                 return Cancel(validate(_Cancel, frame).turn_id)

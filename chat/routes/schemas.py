@@ -16,7 +16,7 @@ from pydantic import (
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Content, Id, validate
+from chat.schemas.fields import Body, Content, Id, validate
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -83,7 +83,7 @@ def _known(value: JSONObject) -> JSONObject:
 type SettingsObject = Annotated[JSONObject, BeforeValidator(_small), AfterValidator(_known)]
 
 
-class NewSessionBody(BaseModel):
+class NewSessionBody(Body):
     """`POST /api/v1/chat/sessions`"""
 
     title: Annotated[str, Field(max_length=500)] = ""
@@ -92,7 +92,7 @@ class NewSessionBody(BaseModel):
     settings: SettingsObject = Field(default_factory=dict)
 
 
-class SessionBody(BaseModel):
+class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
     title: Annotated[str, Field(max_length=500)] | None = None
@@ -102,7 +102,7 @@ class SessionBody(BaseModel):
     settings: SettingsObject | None = None
 
 
-class TurnBody(BaseModel):
+class TurnBody(Body):
     """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
 
     content: Content | None = None
@@ -123,13 +123,13 @@ class TurnBody(BaseModel):
             raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
 
 
-class RegenerateBody(BaseModel):
+class RegenerateBody(Body):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
     dialect: Id | None = None
 
 
-class MessageBody(BaseModel):
+class MessageBody(Body):
     """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
 
     content: Content
@@ -138,7 +138,7 @@ class MessageBody(BaseModel):
     parent_message_id: Id = ""
 
 
-class MemberBody(BaseModel):
+class MemberBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`"""
 
     role: Literal["viewer", "editor"]

@@ -41,6 +41,20 @@ SENTENCES: Mapping[str, str] = {
 """What is wrong with a field, by the type of pydantic's error, with what that type tells."""
 
 
+class Body(pydantic.BaseModel):
+    """What a caller sends. `null` for a field that may be left out is as if it were left out."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def leave_out_nulls(cls, value: Any) -> Any:
+        """A field that must be given keeps its null, and is refused for it."""
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        given = cast("dict[str, Any]", value)
+        may_miss = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: each for name, each in given.items() if each is not None or name not in may_miss}
+
+
 def _said(text: str) -> str:
     if not text.strip():
         raise ValueError("Message content cannot be empty")

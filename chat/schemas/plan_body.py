@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import Content, Id
+from chat.schemas.fields import Body, Content, Id
 
 LIST_BYTES = 64 * 1024  # of each list that a caller gives, as JSON
 
@@ -25,7 +25,7 @@ def _small(value: object) -> object:
 type Objects = Annotated[list[JSONObject], Field(max_length=200), BeforeValidator(_small)]
 
 
-class PlanBody(BaseModel):
+class PlanBody(Body):
     """`POST /chat`. The three lists are what the caller has from before."""
 
     message: Content
@@ -35,7 +35,7 @@ class PlanBody(BaseModel):
     session_id: Id | None = None
 
 
-class RerunBody(BaseModel):
+class RerunBody(Body):
     """`POST /api/v1/chat/turns/{id}/rerun`"""
 
     from_stage: Literal["intents", "pois", "requirements", "plan"]

@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 
-from chat.app import current_app
-from chat.errors import StoreError
+from chat.app import ChatApp, current_app
+from chat.errors import ChatError, StoreError
 from chat.telemetry import record
 
 
 async def sweep() -> None:
-    """End the turns of dead instances, go on with what processes that ended left, and purge old events. A store that is
-    away is asked again next time."""
+    """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and purge old
+    events. A store that is away is asked again next time."""
     app = await current_app()
+    await _count_sockets(app)
     try:
         await app.runner.waiting.work_off()
         await app.evictions.work_off()
@@ -20,3 +21,12 @@ async def sweep() -> None:
             await app.sockets.presence.purge_tickets(expired_before=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)
+
+
+async def _count_sockets(app: ChatApp) -> None:
+    if app.sockets is None:
+        return
+    try:
+        await app.sockets.census.take()
+    except ChatError as error:
+        record("sockets_not_counted", code=error.code)

@@ -16,7 +16,7 @@ from chat.pubsub.frames import READERS
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import is_signed, sign
-from chat.push.base import room_of
+from chat.push.base import EVERYBODY, room_of
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
@@ -84,7 +84,7 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     )
     return Accepted(
         user_id=ticket.user_id,
-        groups=(room_of(session_id),) if app.dialects[ticket.dialect].room else (),
+        groups=(EVERYBODY, room_of(session_id)) if app.dialects[ticket.dialect].room else (EVERYBODY,),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )

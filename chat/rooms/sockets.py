@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from chat.push.base import PushService
 from chat.rooms.attendance import Attendance
+from chat.rooms.census import Census
 from chat.rooms.flood import FloodGuard
 from chat.rooms.recent import Recent
 from chat.rooms.rooms import Rooms
@@ -44,6 +45,10 @@ class Sockets:
     keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
     closing: bool = False  # events that still come are for another process
     texts: Recent[str] = field(default_factory=Recent[str])  # by turn, what it said so far
+    census: Census = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.census = Census(self.push, self.presence)
 
     async def aclose(self) -> None:
         """Let what was said last go out."""

@@ -161,7 +161,7 @@ class PageQuery(BaseModel):
 
 
 class MessagesQuery(PageQuery):
-    """`before` is a message id: the nearest older ones are given, instead of a page."""
+    """`before` is a message id or a time (ISO 8601): the nearest older ones are given, instead of a page."""
 
     order: Literal["asc", "desc"] = "asc"
     before: Id | None = None

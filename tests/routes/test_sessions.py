@@ -114,6 +114,7 @@ async def test_the_list_is_newest_first_and_ones_own(client: ChatClient) -> None
         "page_size": 50,
         "has_more": False,
         "next_cursor": None,
+        "total_count": 5,
     }
 
 
@@ -141,6 +142,7 @@ async def test_pages_cut_the_list_without_a_gap(client: ChatClient, total: int) 
     ]
     assert [page["has_more"] for page in pages] == [True, total > 6, False, False]
     assert [page["page"] for page in pages] == [1, 2, 3, 4]
+    assert [page["total_count"] for page in pages] == [total] * 4
 
 
 async def test_cursors_lead_through_the_list(client: ChatClient) -> None:
@@ -151,6 +153,7 @@ async def test_cursors_lead_through_the_list(client: ChatClient) -> None:
         page = await listed(pager, query)
         found += [each["id"] for each in page["sessions"]]
         assert page["has_more"] == (page["next_cursor"] is not None)
+        assert page["total_count"] == 5
         if not page["has_more"]:
             break
         query = f"?page_size=2&cursor={page['next_cursor']}"

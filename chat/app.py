@@ -40,6 +40,7 @@ from chat.tools.places import PlaceFinder
 from chat.turns.base import TurnSource
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.readers import Readers
+from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.tasks import TaskSet
 from chat.turns.window import ContextWindow
@@ -74,6 +75,7 @@ class ChatApp:
     tools: ToolBox = field(default_factory=NoTools)
     sockets: Sockets | None = None  # without a service that holds them
     tasks: TaskSet = field(default_factory=TaskSet)
+    records: Records = field(default_factory=Records)
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -97,7 +99,7 @@ class ChatApp:
 
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together. Must run inside the event loop that will serve it."""
-    from chat.providers.build import build_providers
+    from chat.providers.build import build_providers, service_hosts
     from chat.store.tables.table_storage import TableStorage
     from chat.tools.builtin import build_tools, place_finder
 
@@ -109,6 +111,7 @@ def build_app(settings: Settings) -> ChatApp:
     places = place_finder(settings)
     tools = build_tools(settings, clock, places=places)
     sockets = open_sockets(settings, clock, storage)
+    records = Records(service_hosts(settings))
     runner = TurnRunner(
         sources=turn_sources(settings, models, window, tools, places),
         conversations=storage.conversations,
@@ -121,6 +124,7 @@ def build_app(settings: Settings) -> ChatApp:
         turn_limit=settings.turn_max,
         history=settings.history_messages,
         watcher=sockets.rooms if sockets is not None else None,
+        records=records,
     )
     tasks = TaskSet()
     readers = Readers(storage.conversations, storage.errands)
@@ -148,6 +152,7 @@ def build_app(settings: Settings) -> ChatApp:
         tools=tools,
         sockets=sockets,
         tasks=tasks,
+        records=records,
         close=in_turn(*closing, window.aclose, models.aclose, tools.aclose, storage.aclose),
     )
 

@@ -26,6 +26,7 @@ async def create_session(app: ChatApp, principal: Principal, request: Request) -
         app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
     )
     session = await app.conversations.create_session(principal.user_id, draft)
+    app.records.session_created(session)
     return json_reply(_show(app, session), status=201)
 
 

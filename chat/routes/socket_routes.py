@@ -70,7 +70,9 @@ async def _negotiate(
 async def _session(app: ChatApp, principal: Principal, session_id: str) -> Session:
     if session_id:
         return await app.conversations.get_session(principal.user_id, session_id)
-    return await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+    session = await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+    app.records.session_created(session)
+    return session
 
 
 async def take_event(app: ChatApp, request: Request) -> Response:

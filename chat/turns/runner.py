@@ -27,6 +27,7 @@ from chat.turns.feed import LiveTurn
 from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper, LeaseObserver
 from chat.turns.orphans import Orphans
+from chat.turns.records import Records
 from chat.turns.running import RunningTurn, Stop
 from chat.turns.start import NewTurn, TurnStarter
 from chat.turns.sweep import TurnSweeper
@@ -55,13 +56,13 @@ class TurnRunner:
         turn_limit: float,
         history: int,
         watcher: TurnWatcher | None = None,
+        records: Records | None = None,
     ) -> None:
+        self._records = records or Records()
         self.waiting = WaitingMessages(conversations, errands, self.start, self.cancel, clock)
         self._watcher = watcher or NoWatcher()
         self._conversations, self._turns, self._instances = conversations, turns, instances
-        self._clock = clock
-        self._window = window
-        self._turn_limit = turn_limit
+        self._clock, self._window, self._turn_limit = clock, window, turn_limit
         self._running: dict[str, RunningTurn] = {}
         self._starting = 0
         self._draining = False
@@ -235,13 +236,8 @@ class TurnRunner:
         self._running[turn.id] = run
         self._tasks.spawn(self._finish(run))
         if not request.session_id:
-            record("session_created", session_id=turn.session_id, user_id=turn.user_id)
-        record(
-            "turn_started",
-            turn_id=turn.id,
-            dialect=turn.request.dialect,
-            messages=start.started.session.message_count,
-        )
+            self._records.session_created(start.started.session)
+        self._records.turn_started(start.started, start.messages)
         new, asked = not request.session_id, not request.message_id
         self._watcher.started(start.started, run.feed, new=new, asked=asked, pace=run.pace)
         if self._draining:

@@ -44,6 +44,7 @@ class NewTurn:
 
     started: StartedTurn
     production: Production
+    messages: int  # that the source was given
 
 
 class TurnStarter:
@@ -122,7 +123,7 @@ class TurnStarter:
             await production.stop()
             raise
         if _made_by(draft, started.turn):
-            return NewTurn(started, production)
+            return NewTurn(started, production, len(messages))
         await production.stop()  # the same request landed through another door
         return started.turn
 

@@ -13,6 +13,7 @@ from chat.providers.scripted import Line, Script, ScriptedProvider
 from chat.requests import TurnRequest
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed
+from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.window import ContextWindow
 from tests.support.faults import Faults, port
@@ -64,6 +65,7 @@ def make_runner(
     clock: Clock | None = None,
     window: float = 0.0,
     turn_limit: float = 300.0,
+    records: Records | None = None,
 ) -> TurnRunner:
     """One instance. Several over the same store are several instances."""
     return TurnRunner(
@@ -77,6 +79,7 @@ def make_runner(
         window=window,
         turn_limit=turn_limit,
         history=50,
+        records=records,
     )
 
 

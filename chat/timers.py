@@ -4,14 +4,14 @@ from datetime import timedelta
 
 from chat.app import ChatApp, current_app
 from chat.errors import ChatError, StoreError
-from chat.telemetry import record
+from chat.telemetry import record, record_error
 
 
 async def sweep() -> None:
     """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and purge old
     events. A store that is away is asked again next time."""
     app = await current_app()
-    await _count_sockets(app)
+    counting = app.tasks.spawn(_count_sockets(app))  # beside the rest: the service may be slow
     try:
         await app.runner.waiting.work_off()
         await app.evictions.work_off()
@@ -21,6 +21,7 @@ async def sweep() -> None:
             await app.sockets.presence.purge_tickets(expired_before=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)
+    await counting
 
 
 async def _count_sockets(app: ChatApp) -> None:
@@ -30,3 +31,5 @@ async def _count_sockets(app: ChatApp) -> None:
         await app.sockets.census.take()
     except ChatError as error:
         record("sockets_not_counted", code=error.code)
+    except Exception as error:
+        record_error("sockets_not_counted", error)

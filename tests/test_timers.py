@@ -57,14 +57,17 @@ async def test_a_round_removes_what_came_to_nothing(made: TestApp) -> None:
     assert store.calls["list_errands"] == 3  # of each kind
 
 
-async def test_a_round_counts_the_sockets_and_goes_on_where_it_cannot(made: TestApp) -> None:
+@pytest.mark.parametrize("error", [PushError(), ValueError("what is that?")])
+async def test_a_round_counts_the_sockets_and_goes_on_where_it_cannot(
+    made: TestApp, error: Exception
+) -> None:
     assert made.app.sockets is not None
     push: Any = made.app.sockets.push
     push.groups[EVERYBODY] = ["c1", "c2"]
     await timers.sweep()
     counted = await made.store.counted()
     assert counted is not None and counted.sockets == 2
-    push.fail_next("count", PushError())
+    push.fail_next("count", error)
     await timers.sweep()
     assert made.store.calls["purge_events"] == 2
 

@@ -38,6 +38,7 @@ from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.feed import LiveTurn
 from chat.turns.ports import TurnLimits, TurnPorts
 from chat.turns.readers import Readers
+from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.tasks import TaskSet
 from chat.turns.waiting import WaitingMessages
@@ -63,6 +64,7 @@ class ChatApp:
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
     tools: ToolBox
+    records: Records  # what is logged of sessions that are made
     tasks: TaskSet  # what goes on when its request has its reply
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
     model_states: Callable[[], Mapping[str, str]]  # each provider's breaker
@@ -120,14 +122,22 @@ class Closing(AsyncExitStack):
 
 def build_app(settings: Settings) -> ChatApp:
     """Put an app together, from below. Must run inside the event loop that will serve it."""
-    from chat.providers.build import build_providers
+    from chat.providers.build import build_providers, service_hosts
     from chat.store.tables.table_storage import TableStorage
     from chat.tools.builtin import build_tools, place_finder
 
     closing, clock = Closing(), SystemClock()
     storage = closing.add(TableStorage.open(settings))
     conversations = storage.conversations
-    ports = TurnPorts(conversations, storage.turns, storage.instances, storage.errands, clock, UlidIds(clock))
+    ports = TurnPorts(
+        conversations,
+        storage.turns,
+        storage.instances,
+        storage.errands,
+        clock,
+        UlidIds(clock),
+        Records(service_hosts(settings)),
+    )
     places = place_finder(settings)
     tools = closing.add(build_tools(settings, clock, places=places))
     models = closing.add(failover(settings, build_providers(settings), clock))
@@ -178,6 +188,7 @@ def assemble_app(
         dialects=DIALECTS,
         authenticators=authenticators(settings),
         tools=tools,
+        records=ports.records,
         tasks=tasks,
         check_store=check_store,
         model_states=model_states,

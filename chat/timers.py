@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 
-from chat.app import current_app
-from chat.errors import StoreError
-from chat.telemetry import record
+from chat.app import ChatApp, current_app
+from chat.errors import ChatError, StoreError
+from chat.telemetry import record, record_error
 
 
 async def sweep() -> None:
-    """End the turns of dead instances, go on with what processes that ended left, and purge old events. A store that is
-    away is asked again next time."""
+    """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and purge old
+    events. A store that is away is asked again next time."""
     app = await current_app()
+    counting = app.tasks.spawn(_count_sockets(app))  # beside the rest: the service may be slow
     try:
         await app.waiting.work_off()
         await app.evictions.work_off()
@@ -18,3 +19,13 @@ async def sweep() -> None:
         await app.sockets.work_off(now=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)
+    await counting
+
+
+async def _count_sockets(app: ChatApp) -> None:
+    try:
+        await app.sockets.count(anew=True)
+    except ChatError as error:
+        record("sockets_not_counted", code=error.code)
+    except Exception as error:
+        record_error("sockets_not_counted", error)

@@ -16,7 +16,8 @@ Runs the app with everything it needs: storage (Azurite), a model and Web PubSub
 host, each on a loopback port. Prints a table of URLs, then `ready URL`. Ctrl-C or SIGTERM stops all of it."""
 EPILOG = """\
 Settings come from local.settings.json (or its .example) as with `func start`: variables of the environment win over the
-file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY (use --model for another model), and
+file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY (use --model for another model),
+LOCAL_AI_ENDPOINT and OPENROUTER_AI_ENDPOINT where they name the stand-in's usual port (8089), and
 WebPubSubConnectionString unless it is set."""
 
 

@@ -24,6 +24,10 @@ HOST = "127.0.0.1"
 HOSTS_STOP, SERVICES_STOP = 4.3, 0.5
 # Where the app takes the events of sockets, by the setting CHAT_WEBPUBSUB_EVENTS.
 EVENT_PATHS = {"trigger": "/runtime/webhooks/webpubsub", "http": "/api/webpubsub/events"}
+# The stand-in for the models, as settings files name it (`func start` finds it there), and where each provider asks it.
+# Here it has another port.
+STAND_IN = "http://127.0.0.1:8089"
+SERVED = {"AZURE": "/openai/v1", "LOCAL": "/v1", "OPENROUTER": "/api/v1"}
 # What a host prints about itself that belongs in the table: `function NAME: METHODS URL`, `worker URL`, ...
 _ANNOUNCED = re.compile(r"(function|worker|key|ready) (.*)")
 
@@ -101,7 +105,7 @@ class Stack:
         child = await start_child("model", command, shown=self.options.verbose)
         self.services.append(child)
         lines = await child.lines_until(_is_ready)
-        url = lines[-1].removeprefix("ready ") + "/openai/v1"
+        url = lines[-1].removeprefix("ready ") + SERVED["AZURE"]
         self._add_row("model", url, child)
         return url
 
@@ -131,11 +135,25 @@ class Stack:
     def _environment(self, azurite: Azurite, model_url: str, sockets: str) -> dict[str, str]:
         return {
             "AzureWebJobsStorage": azurite.connection_string,
-            "AZURE_AI_ENDPOINT": model_url,
+            **self._models(model_url),
             "AZURE_AI_KEY": self.options.model_key or "local",
             "WebPubSubConnectionString": sockets,
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _models(self, azure: str) -> dict[str, str]:
+        """Where AZURE is, and whoever else the settings have at the stand-in. Where a real model takes its place these
+        are left out."""
+        others = [
+            name for name in SERVED if self._setting(f"{name}_AI_ENDPOINT", "").startswith(f"{STAND_IN}/")
+        ]
+        models = {"AZURE_AI_ENDPOINT": azure}
+        if self.options.model_url:
+            named = self._setting("CHAT_PROVIDERS", "").split(",")
+            left = [name for name in named if name.strip() == "AZURE" or name.strip() not in others]
+            return models | {"CHAT_PROVIDERS": ",".join(left)}
+        base = azure.removesuffix(SERVED["AZURE"])
+        return {f"{name}_AI_ENDPOINT": base + SERVED[name] for name in others} | models
 
     async def _start_host(
         self, listener: socket.socket, environment: dict[str, str]

@@ -41,7 +41,11 @@ TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "running", "i",
 EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text())
 VALUES: dict[str, str] = EXAMPLE["Values"]
 NEEDED_BY_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
-SET_FOR_A_LAPTOP = {"AZURE_AI_ENDPOINT", "AZURE_AI_KEY"}
+SET_FOR_A_LAPTOP = {
+    *("CHAT_PROVIDERS", "AZURE_AI_ENDPOINT", "AZURE_AI_KEY"),
+    *("LOCAL_AI_ENDPOINT", "LOCAL_AI_KEY", "LOCAL_AI_MODEL", "OPENROUTER_AI_ENDPOINT", "OPENROUTER_AI_KEY"),
+    "CHAT_RETRY_WAIT_S",  # three services that are one stand-in fail alike: one sees so within 10 s
+}
 
 
 def read(name: str) -> str:
@@ -74,8 +78,11 @@ def test_the_example_shows_the_defaults() -> None:
 
 def test_the_example_works_and_holds_no_secret() -> None:
     settings = load_settings(VALUES)
-    assert settings.azure_key == "local"
-    assert settings.azure_endpoint.startswith("http://127.0.0.1:")
+    assert settings.providers == ("AZURE", "LOCAL", "OPENROUTER")
+    named = [settings.services[name] for name in settings.providers[1:]]
+    assert [settings.azure_key, *(each.key for each in named)] == ["local"] * 3
+    for endpoint in (settings.azure_endpoint, *(each.endpoint for each in named)):
+        assert endpoint.startswith("http://127.0.0.1:8089/")
     assert VALUES["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
 
 

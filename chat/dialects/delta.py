@@ -6,7 +6,7 @@ A turn that was stopped ends without an error: the caller asked for it, and `[DO
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, FailFast, Field
+from pydantic import FailFast, Field
 
 from chat.conversation import Turn
 from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, read_arguments
@@ -26,7 +26,7 @@ from chat.events import (
 )
 from chat.messages import MessageDraft
 from chat.requests import TurnRequest
-from chat.schemas.fields import EMPTY, Id, check_size, validate
+from chat.schemas.fields import EMPTY, Body, Id, check_size, validate
 
 
 class TextDeltaEncoder:
@@ -70,7 +70,7 @@ class TextDeltaEncoder:
         return {"args": arguments} if isinstance(arguments, dict) else {"args": {}, "arguments_text": text}
 
 
-class HistoryMessage(BaseModel):
+class HistoryMessage(Body):
     """One message of those that the caller has on the screen."""
 
     role: Literal["user", "assistant", "system"]
@@ -78,7 +78,7 @@ class HistoryMessage(BaseModel):
     timestamp: Any = None
 
 
-class StreamBody(BaseModel):
+class StreamBody(Body):
     """`POST /api/chat/stream`"""
 
     messages: Annotated[list[HistoryMessage], FailFast(), Field(min_length=1)]

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, Field, PlainValidator
+from pydantic import Field, PlainValidator
 
 from chat.dialects.framing import Cursor, read_cursor
 from chat.errors import InvalidBody
 from chat.requests import Cancel, Resume
-from chat.schemas.fields import Id, read_json, validate
+from chat.schemas.fields import Body, Id, read_json, validate
 
 UNNAMED = "message"
 """The event of frames that have no name of their own."""
@@ -23,12 +23,12 @@ def _place(seq: object) -> Cursor:
     raise ValueError("Must be the seq of a frame")
 
 
-class _Resume(BaseModel):
+class _Resume(Body):
     turn_id: Annotated[Id, Field(min_length=1)]
     after: Annotated[Cursor, PlainValidator(_place)] = Cursor(0, 0)
 
 
-class _Cancel(BaseModel):
+class _Cancel(Body):
     turn_id: Id = ""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from chat.conversation import Turn
 from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, SocketFace
@@ -23,7 +23,7 @@ from chat.events import (
     TurnFinished,
 )
 from chat.requests import TRIP, Action, Answered, Say, TurnRequest
-from chat.schemas.fields import Content, Id, check_json_size, check_size, validate
+from chat.schemas.fields import Body, Content, Id, check_json_size, check_size, validate
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
 
@@ -85,7 +85,7 @@ def _small(value: object) -> object:
 type Objects = Annotated[list[JSONObject], Field(max_length=200), BeforeValidator(_small)]
 
 
-class PlanBody(BaseModel):
+class PlanBody(Body):
     """`POST /chat`, and a frame. The three lists are what the caller has from before."""
 
     message: Content
@@ -116,7 +116,7 @@ def _read_body(body: Mapping[str, Any], asker: Asker) -> Asked:
 
 def _read_frame(name: str, data: str) -> Action:
     frame = read_object(name, data)
-    if "message" not in frame:
+    if frame.get("message") is None:
         match frame.get("type"):
             case "cancel":
                 return read_cancel(frame)

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pydantic import BaseModel
-
 from chat.dialects.base import PIECE
 from chat.dialects.frames import read_cancel, read_object, read_resume
 from chat.dialects.shapes import show_members, show_message, show_session
@@ -24,10 +22,10 @@ from chat.news import (
     Welcome,
 )
 from chat.requests import Action, Answered, Say, Typing
-from chat.schemas.fields import Content, Id, validate
+from chat.schemas.fields import Body, Content, Id, validate
 
 
-class _SendMessage(BaseModel):
+class _SendMessage(Body):
     content: Content
     request_id: Id = ""
     reply: bool = True

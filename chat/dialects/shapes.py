@@ -20,7 +20,7 @@ SOON = 1.0  # seconds after which a caller may ask again, where the model servic
 def show_session(session: Session, *, default_provider: str = "") -> JSONObject:
     return {
         "id": session.id,
-        "title": session.title,
+        "title": session.title or None,
         "user_id": session.user_id,
         "llm_provider": session.llm_provider or default_provider,
         "llm_model": session.llm_model,

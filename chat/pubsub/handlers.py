@@ -15,7 +15,7 @@ from chat.pubsub.actions import act
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import is_signed, sign
-from chat.push.base import room_of
+from chat.push.base import EVERYBODY, room_of
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
@@ -80,9 +80,10 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     record(
         "socket_connected", session_id=session_id, connection_id=event.connection_id, dialect=ticket.dialect
     )
+    rooms = (room_of(session_id, dialect.name),) if dialect.face.news is not None else ()
     return Accepted(
         user_id=ticket.user_id,
-        groups=(room_of(session_id, dialect.name),) if dialect.face.news is not None else (),
+        groups=(EVERYBODY, *rooms),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )

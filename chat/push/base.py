@@ -43,9 +43,17 @@ class PushService(Protocol):
         """Close every socket in the group."""
         ...
 
+    async def count(self, group: str) -> int:
+        """How many sockets are in the group. They are listed for it, 200 a request."""
+        ...
+
     async def exists(self, connection_id: str) -> bool: ...
 
     async def aclose(self) -> None: ...
+
+
+EVERYBODY = "all"
+"""The group of every socket of the app. Nothing is sent to it."""
 
 
 def group_of(session_id: str, dialect: str) -> str:

@@ -13,6 +13,7 @@ from chat.messages import Message
 from chat.news import News, Notice
 from chat.push.base import PushService
 from chat.rooms.attendance import Attendance
+from chat.rooms.census import Census
 from chat.rooms.evictions import Evictor, SocketEvictor
 from chat.rooms.flood import FloodGuard
 from chat.rooms.recent import Recent
@@ -51,6 +52,10 @@ class Audience(Evictor, Protocol):
         """Who is there."""
         ...
 
+    async def count(self, *, anew: bool = False) -> int:
+        """How many sockets are open in the whole app: as they were counted last, or `anew`. PushError, StoreError."""
+        ...
+
     async def work_off(self, *, now: datetime) -> None:
         """Go on with what processes that ended left. StoreError."""
         ...
@@ -82,6 +87,9 @@ class NoSockets(Audience):
 
     async def evict(self, errand: Errand, connection_id: str = "") -> None:
         return
+
+    async def count(self, *, anew: bool = False) -> int:
+        return 0
 
     async def work_off(self, *, now: datetime) -> None:
         return
@@ -122,6 +130,10 @@ class Sockets(Audience):
     keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
     closing: bool = False  # events that still come are for another process
     texts: Recent[str] = field(default_factory=Recent[str])  # by turn, what it said so far
+    census: Census = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.census = Census(self.push, self.presence)
 
     @property
     def watcher(self) -> TurnWatcher:
@@ -144,6 +156,9 @@ class Sockets(Audience):
 
     async def evict(self, errand: Errand, connection_id: str = "") -> None:
         await self.evictor.evict(errand, connection_id)
+
+    async def count(self, *, anew: bool = False) -> int:
+        return await (self.census.take() if anew else self.census.known())
 
     async def work_off(self, *, now: datetime) -> None:
         await self.rooms.work_off()

@@ -14,7 +14,7 @@ from pydantic import (
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Content, Id, check_json_size, validate
+from chat.schemas.fields import Body, Content, Id, check_json_size, validate
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -50,7 +50,7 @@ def _known(value: JSONObject) -> JSONObject:
 type SettingsObject = Annotated[JSONObject, BeforeValidator(_small), AfterValidator(_known)]
 
 
-class NewSessionBody(BaseModel):
+class NewSessionBody(Body):
     """`POST /api/v1/chat/sessions`"""
 
     title: Annotated[str, Field(max_length=500)] = ""
@@ -59,7 +59,7 @@ class NewSessionBody(BaseModel):
     settings: SettingsObject = Field(default_factory=dict)
 
 
-class SessionBody(BaseModel):
+class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
     title: Annotated[str, Field(max_length=500)] | None = None
@@ -69,7 +69,7 @@ class SessionBody(BaseModel):
     settings: SettingsObject | None = None
 
 
-class TurnBody(BaseModel):
+class TurnBody(Body):
     """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
 
     content: Content | None = None
@@ -90,19 +90,19 @@ class TurnBody(BaseModel):
             raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
 
 
-class RegenerateBody(BaseModel):
+class RegenerateBody(Body):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
     dialect: Id | None = None
 
 
-class RerunBody(BaseModel):
+class RerunBody(Body):
     """`POST /api/v1/chat/turns/{id}/rerun`"""
 
     from_stage: Literal["intents", "pois", "requirements", "plan"]
 
 
-class MessageBody(BaseModel):
+class MessageBody(Body):
     """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
 
     content: Content
@@ -111,7 +111,7 @@ class MessageBody(BaseModel):
     parent_message_id: Id = ""
 
 
-class MemberBody(BaseModel):
+class MemberBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`"""
 
     role: Literal["viewer", "editor"]
@@ -134,7 +134,7 @@ class PageQuery(BaseModel):
 
 
 class MessagesQuery(PageQuery):
-    """`before` is a message id: the nearest older ones are given, instead of a page."""
+    """`before` is a message id or a time (ISO 8601): the nearest older ones are given, instead of a page."""
 
     order: Literal["asc", "desc"] = "asc"
     before: Id | None = None

@@ -28,6 +28,7 @@ async def create_session(
         app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
     )
     session = await app.conversations.create_session(principal.user_id, draft)
+    app.records.session_created(session)
     return json_reply(_show(app, session), status=201)
 
 
@@ -46,6 +47,7 @@ async def list_sessions(app: ChatApp, principal: Principal, request: Request) ->
             "page_size": query.page_size,
             "has_more": page.has_more,
             "next_cursor": page.next_cursor,
+            "total_count": await _total(app, principal, query, page),
         }
     )
 
@@ -101,6 +103,13 @@ async def _next_page(app: ChatApp, principal: Principal, page: Page[Session], si
     if page.next_cursor is None:
         return Page(())
     return await app.conversations.list_sessions(principal.user_id, limit=size, cursor=page.next_cursor)
+
+
+async def _total(app: ChatApp, principal: Principal, query: PageQuery, page: Page[Session]) -> int | None:
+    """How many there are; what one page shows whole needs no counting."""
+    if query.page == 1 and query.cursor is None and not page.has_more:
+        return len(page.items)
+    return await app.conversations.count_sessions(principal.user_id)
 
 
 def _show(app: ChatApp, session: Session) -> JSONObject:

@@ -54,7 +54,9 @@ async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dia
 async def _session(app: ChatApp, principal: Principal, session_id: str) -> Session:
     if session_id:
         return await app.conversations.get_session(principal.user_id, session_id)
-    return await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+    session = await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+    app.records.session_created(session)
+    return session
 
 
 async def take_socket_event(app: ChatApp, request: Request) -> Response:

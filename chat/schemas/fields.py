@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import orjson
@@ -42,6 +43,20 @@ SENTENCES: Mapping[str, str] = {
 """What is wrong with a field, by the type of pydantic's error, with what that type tells."""
 
 
+class Body(pydantic.BaseModel):
+    """What a caller sends. `null` for a field that may be left out is as if it were left out."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def leave_out_nulls(cls, value: Any) -> Any:
+        """A field that must be given keeps its null, and is refused for it."""
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        given = cast("dict[str, Any]", value)
+        may_miss = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: each for name, each in given.items() if each is not None or name not in may_miss}
+
+
 def _said(text: str) -> str:
     if not text.strip():
         raise ValueError(EMPTY)
@@ -74,6 +89,16 @@ def read_json(text: bytes | str, *, refusal: str) -> Any:
         if field := _unwritable_field(text):
             raise ValidationError(field, UNWRITABLE) from None
         raise InvalidBody(f"{refusal}: {error}") from None
+
+
+def read_time(text: str) -> datetime | None:
+    """A time in ISO 8601, in UTC where it names no zone; None for any other text. The plus of a zone may have become a
+    blank, as it does in a query where it is not escaped."""
+    try:
+        when = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def check_writable(field: str, text: str) -> None:

@@ -108,7 +108,7 @@ class TurnCreator:
             await production.stop()
             raise
         if _made_by(draft, stored.turn):
-            return NewTurn(stored, production)
+            return NewTurn(stored, production, len(messages))
         await production.stop()  # the same request landed through another door
         return stored.turn
 

@@ -46,7 +46,9 @@ class TurnExecutor:
         self._tasks.spawn(self._run(run))
         stored = new.stored
         is_new, asked = not request.session_id, not request.message_id
-        _record_start(run.turn, is_new, stored.session.message_count)
+        if is_new:
+            self._ports.records.session_created(stored.session)
+        self._ports.records.turn_started(stored, new.messages)
         self._watcher.started(stored, run.feed, new=is_new, asked=asked, pace=run.pace)
         return LiveTurn(run.turn, run.feed, owner=stored.session.user_id)
 
@@ -71,12 +73,6 @@ class TurnExecutor:
         else:
             _record_end(turn)
             self._roster.freed(turn.session_id)
-
-
-def _record_start(turn: Turn, is_new: bool, messages: int) -> None:
-    if is_new:
-        record("session_created", session_id=turn.session_id, user_id=turn.user_id)
-    record("turn_started", turn_id=turn.id, dialect=turn.request.dialect, messages=messages)
 
 
 def _record_end(turn: Turn) -> None:

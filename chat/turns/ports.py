@@ -1,17 +1,19 @@
 """What the parts of this folder reach the world by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chat.clock import Clock, Ids
 from chat.store.conversation_store import ConversationStore
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
 from chat.store.turn_store import TurnStore
+from chat.turns.records import Records
 
 
 @dataclass(frozen=True, slots=True)
 class TurnPorts:
-    """Where turns, and what they belong to, are kept; and the time and the ids."""
+    """Where turns, and what they belong to, are kept; the time and the ids; and what is
+    logged of what begins."""
 
     conversations: ConversationStore
     turns: TurnStore
@@ -19,6 +21,7 @@ class TurnPorts:
     errands: ErrandStore
     clock: Clock
     ids: Ids
+    records: Records = field(default_factory=Records)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,3 +48,4 @@ class NewTurn:
 
     stored: StartedTurn
     production: Production
+    messages: int  # that the source was given

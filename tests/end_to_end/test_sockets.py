@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Generator
+from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
@@ -41,6 +42,37 @@ async def test_a_bare_client_chats_in_two_calls(either_way: Stack) -> None:
         text = "".join(chunk["payload"]["text"] for chunk in chunks)
         [question, answer] = await client.messages((await client.turn(start["turn_id"]))["session_id"])
         assert (question["content"], answer["content"], question["author"]) == ("Hello, AI!", text, "dev")
+
+
+async def test_health_counts_the_sockets_of_all_and_the_streams_of_its_instance(either_way: Stack) -> None:
+    host = either_way.add_host()
+    async with connected(either_way.url) as client, AsyncExitStack() as open_ones:
+        other = client.at(host.wait_ready())
+        for path in ("/ws", "/ws/chat", room(await client.new_session())):
+            await open_ones.enter_async_context(socket_of(client, path))
+        stream = await open_ones.enter_async_context(other.say("#endless #rate=5"))
+        await stream.take(1)
+        await fire_timer(client)
+        await until_active(client, 3)
+        await until_active(other, 4)
+        await client.cancel(stream.turn_id)
+        await open_ones.aclose()
+        await fire_timer(other)
+        await until_active(client, 0)
+    host.stop()
+
+
+async def fire_timer(client: ChatClient) -> None:
+    async with client.open("POST", "/admin/functions/sweep", json={}) as stream:
+        assert stream.status == 202
+
+
+async def until_active(client: ChatClient, expected: int) -> None:
+    async def active() -> bool:
+        health = (await client.call("GET", "/api/v1/chat/health")).body
+        return health["active_connections"] == expected
+
+    await eventually(active, seconds=10, what=f"{expected} connections")
 
 
 @pytest.mark.parametrize("data", ['{"type":"ping!","x":1}', "[1, 2]", "7", '"text"', "null"])

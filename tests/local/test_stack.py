@@ -67,6 +67,41 @@ async def test_tables_work_with_the_connection_string(pair: Stack) -> None:
         assert (await table.get_entity("a", "b"))["text"] == "kept"
 
 
+# As the example settings have them, and one that is real.
+NAMED = {
+    "CHAT_PROVIDERS": "AZURE,LOCAL,OPENROUTER",
+    "LOCAL_AI_ENDPOINT": "http://127.0.0.1:8089/v1",
+    "OPENROUTER_AI_ENDPOINT": "https://openrouter.ai/api/v1",
+}
+
+
+async def environment_of(stack: Stack, *names: str) -> list[Any]:
+    return [await get_json(f"{stack.url}/environment/{name}") for name in names]
+
+
+async def test_the_stand_in_serves_every_provider_that_the_settings_have_there(
+    start_stack: Callable[..., Stack],
+) -> None:
+    stack = start_stack(app=SAMPLE_APP, env=NAMED)
+    base = stack.model_url.removesuffix("/openai/v1")
+    assert await environment_of(stack, "AZURE_AI_ENDPOINT", *NAMED) == [
+        f"{base}/openai/v1",
+        "AZURE,LOCAL,OPENROUTER",
+        f"{base}/v1",
+        "https://openrouter.ai/api/v1",
+    ]
+
+
+async def test_a_real_model_leaves_out_the_providers_that_only_the_stand_in_serves(
+    start_stack: Callable[..., Stack],
+) -> None:
+    stack = start_stack(app=SAMPLE_APP, env=NAMED, model=NO_MODEL)
+    assert await environment_of(stack, "AZURE_AI_ENDPOINT", "CHAT_PROVIDERS") == [
+        NO_MODEL,
+        "AZURE,OPENROUTER",
+    ]
+
+
 @pytest.mark.usefixtures("alone")
 async def test_one_instance_may_die_and_the_others_go_on(start_stack: Callable[..., Stack]) -> None:
     stack = start_stack(2, app=SAMPLE_APP, model=NO_MODEL)

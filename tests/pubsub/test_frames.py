@@ -51,6 +51,7 @@ SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
     ("plan", {"message": " "}, "message", ValidationError),
     ("plan", {"text": "x"}, "message", ValidationError),
     ("plan", {"type": "cancel"}, "message", Cancel()),
+    ("plan", {"type": "cancel", "message": None, "turn_id": None}, "message", Cancel()),
     ("plan", {"type": "resume", "turn_id": "t", "after": 3}, "message", Resume("t", 3)),
     ("session", {"type": "resume", "turn_id": "t", "after": 41}, "message", Resume("t", 41)),
     ("session", {"type": "resume", "turn_id": "t", "after": "41"}, "message", Resume("t", 41)),

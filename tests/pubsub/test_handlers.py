@@ -78,7 +78,7 @@ async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
     offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
     accepted = await scene.connect(await scene.ticket(), offers=offers)
     assert accepted == Accepted(
-        "ann", (f"s.{SESSION}.session.room",), "json.reliable.webpubsub.azure.v1", signed(STATES)
+        "ann", ("all", f"s.{SESSION}.session.room"), "json.reliable.webpubsub.azure.v1", signed(STATES)
     )
     assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
     assert (await scene.connect(await scene.ticket())).subprotocol == ""

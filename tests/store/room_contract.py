@@ -330,6 +330,14 @@ class WaitingContract:
 
 
 class PresenceContract:
+    async def test_the_number_of_sockets_is_kept_with_its_age(self, store: Stores) -> None:
+        assert await store.presence.counted() is None
+        for sockets in (3, 0):
+            await store.presence.note_count(sockets)
+            counted = await store.presence.counted()
+            assert counted is not None
+            assert (counted.sockets, 0 <= counted.age < 5) == (sockets, True)
+
     async def test_of_several_who_show_a_socket_a_turn_one_may(self, store: Stores) -> None:
         session = await new_session(store)
         await store.presence.enter(Connection("c", session.id, "ann", "chat", NOW, NOW))

@@ -15,6 +15,7 @@ from chat.turns.base import TurnSource, TurnWatcher
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed
 from chat.turns.ports import TurnLimits, TurnPorts
+from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.window import ContextWindow
 from tests.support.faults import Faults, port
@@ -59,8 +60,9 @@ def make_engine(
     return TurnEngine(provider, window)
 
 
-def make_ports(store: Any, clock: Clock | None = None) -> TurnPorts:
-    return TurnPorts(store, store, store, store, clock or VirtualClock(), CountingIds())
+def make_ports(store: Any, clock: Clock | None = None, records: Records | None = None) -> TurnPorts:
+    time = clock or VirtualClock()
+    return TurnPorts(store, store, store, store, time, CountingIds(), records or Records())
 
 
 def make_runner(
@@ -71,10 +73,11 @@ def make_runner(
     clock: Clock | None = None,
     turn_limit: float = 300.0,
     watcher: TurnWatcher | None = None,
+    records: Records | None = None,
 ) -> TurnRunner:
     """One instance. Several over the same store are several instances."""
     return TurnRunner(
-        make_ports(store, clock),
+        make_ports(store, clock, records),
         sources or {"": make_engine(provider or ScriptedProvider(*scripts), store)},
         TurnLimits(duration=turn_limit, window=0.0, history=50),
         watcher,

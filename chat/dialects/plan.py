@@ -24,6 +24,7 @@ from chat.events import (
 )
 from chat.requests import TRIP, Action, Answered, Say, TurnRequest
 from chat.schemas.fields import Body, Content, Id, check_json_size, check_size, validate
+from chat.schemas.trip_state import Place, PlanOption, Requirement
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
 
@@ -71,7 +72,7 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
             yield from encoder.encode(numbered)
 
 
-LIST_BYTES = 64 * 1024  # of each list that a caller gives, as JSON
+LIST_BYTES = 128 * 1024  # of each list that a caller gives, as JSON
 WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the platform's front end gives up after 230
 GIVEN = ("pois", "requirements", "plan")
 STAGES = ("intents", *GIVEN)
@@ -82,16 +83,16 @@ def _small(value: object) -> object:
     return check_json_size(value, LIST_BYTES)
 
 
-type Objects = Annotated[list[JSONObject], Field(max_length=200), BeforeValidator(_small)]
+LIMITS = (Field(max_length=200), BeforeValidator(_small))
 
 
 class PlanBody(Body):
     """`POST /chat`, and a frame. The three lists are what the caller has from before."""
 
     message: Content
-    pois: Objects = Field(default_factory=list)
-    requirements: Objects = Field(default_factory=list)
-    plan: Objects = Field(default_factory=list)
+    pois: Annotated[list[Place], *LIMITS] = Field(default_factory=list)
+    requirements: Annotated[list[Requirement], *LIMITS] = Field(default_factory=list)
+    plan: Annotated[list[PlanOption], *LIMITS] = Field(default_factory=list)
     session_id: Id | None = None
 
 

@@ -72,7 +72,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/api/chat/stream", {"json": MANY, "headers": {"idempotency-key": LONG}}, "idempotency-key"),
     ("POST", "/api/chat/stream", {"json": MANY, "headers": {"x-dev-user": LONG}}, "x-dev-user"),
     ("POST", "/chat", {"json": {"message": "Hi", "session_id": LONG}}, "session_id"),
-    ("POST", "/chat", {"json": {"message": "Hi", "pois": [{"a": "x" * 70_000}]}}, "pois"),
+    ("POST", "/chat", {"json": {"message": "Hi", "pois": [{"a": "x" * 140_000}]}}, "pois"),
     ("POST", "/chat", {"json": {"message": "Hi", "plan": [{}] * 201}}, "plan"),
     ("POST", "/chat", {"json": {"message": "Hi"}, "headers": {"idempotency-key": LONG}}, "idempotency-key"),
     ("POST", "/api/v1/chat/sessions", {"json": {"title": "x" * 501}}, "title"),
@@ -151,7 +151,7 @@ FRAMES: list[tuple[str, Any, str]] = [
     ("plan", {"type": "cancel", "turn_id": LONG}, "turn_id"),
     ("plan", {"type": "resume", "turn_id": "t", "after": 2**31}, "after"),
     ("plan", {"message": "Hi", "session_id": LONG}, "session_id"),
-    ("plan", {"message": "Hi", "pois": [{"a": "x" * 70_000}]}, "pois"),
+    ("plan", {"message": "Hi", "pois": [{"a": "x" * 140_000}]}, "pois"),
     ("session", {"type": "send_message", "content": "x", "request_id": LONG}, "request_id"),
     (
         "session",

@@ -15,6 +15,7 @@ from chat.errors import PushError, StoreUnavailable
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, SocketEvent
+from chat.push.base import EVERYBODY
 from chat.rooms.attendance import Attendance
 from chat.rooms.evictions import Evictions
 from chat.rooms.flood import FloodGuard
@@ -285,4 +286,5 @@ async def test_a_socket_whose_row_was_taken_away_is_closed_and_not_let_in() -> N
         await sockets.attendance.left(row)
         await asyncio.sleep(10)
         assert here.push.closed == ["late"]
-        assert not any("late" in members for members in here.push.groups.values())
+        groups = {group for group, members in here.push.groups.items() if "late" in members}
+        assert groups == {EVERYBODY}  # from when it connected: nothing is sent there

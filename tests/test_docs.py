@@ -44,7 +44,7 @@ TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "running", "i",
 EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text())
 VALUES: dict[str, str] = EXAMPLE["Values"]
 NEEDED_BY_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
-SET_FOR_A_LAPTOP = {"AZURE_AI_ENDPOINT", "AZURE_AI_KEY"}
+SET_FOR_A_LAPTOP = {"AZURE_AI_ENDPOINT", "AZURE_AI_KEY", "CHAT_SOCKET_DIRECT"}
 
 
 def read(name: str) -> str:

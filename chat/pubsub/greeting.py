@@ -9,10 +9,11 @@ from chat.conversation import Session
 from chat.dialects.base import PIECE
 from chat.errors import NotFound, PushError, PushRefused, StoreError
 from chat.events import JSONObject
+from chat.pubsub.states import is_promised
 from chat.rooms.attendance import show_members
 from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets
-from chat.store.presence_store import Connection
+from chat.store.presence_store import Connection, Presence
 from chat.telemetry import record
 
 # After the end of a turn, in which its last frames may be on their way: a gate is that patient with the service.
@@ -48,10 +49,26 @@ async def _greet_again(
 
 
 async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
+    if is_promised(before):
+        await _welcome(app, sockets, connection, _promised(connection), Presence((connection,)))
+        return
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     present = await sockets.attendance.arrived(connection)
     if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
         app.tasks.spawn(app.runner.waiting.answer(session.id))
+    await _welcome(app, sockets, connection, session, present)
+    ran = session.running_turn or await _missed(app, connection, session, before)
+    just_ended = app.clock.now() - session.updated_at < RECENT
+    if not ran and just_ended:
+        newest = await _answer(app, connection, session, after=0)
+        sockets.rooms.let_in(connection, newest, whole=False)
+    else:
+        sockets.rooms.let_in(connection, ran)
+
+
+async def _welcome(
+    app: ChatApp, sockets: Sockets, connection: Connection, session: Session, present: Presence
+) -> None:
     welcome: JSONObject = {
         "session_id": session.id,
         "user_id": connection.user_id,
@@ -64,13 +81,11 @@ async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before:
             await sockets.push.send_to_connection(connection.id, frame)
     except PushRefused as error:
         record("welcome_lost", connection_id=connection.id, code=error.code)
-    ran = session.running_turn or await _missed(app, connection, session, before)
-    just_ended = app.clock.now() - session.updated_at < RECENT
-    if not ran and just_ended:
-        newest = await _answer(app, connection, session, after=0)
-        sockets.rooms.let_in(connection, newest, whole=False)
-    else:
-        sockets.rooms.let_in(connection, ran)
+
+
+def _promised(connection: Connection) -> Session:
+    """The session that a socket begins when it says something."""
+    return Session(connection.session_id, connection.user_id, "", connection.since, connection.since)
 
 
 async def _running(

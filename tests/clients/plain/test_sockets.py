@@ -42,12 +42,12 @@ def sockets_of(stack: Stack) -> str:
 
 @both_languages
 async def test_a_chat(stack: Stack, language: str) -> None:
-    assert is_answer(await run(f"chat{language}", f"{sockets_of(stack)}/ws", "Hello, AI!"))
+    assert is_answer(await run(f"socket_chat{language}", f"{sockets_of(stack)}/ws", "Hello, AI!"))
 
 
 @both_languages
 async def test_a_trip(stack: Stack, language: str) -> None:
-    said = await run(f"trip{language}", f"{sockets_of(stack)}/ws/chat", "plan a 3 day trip to Tokyo")
+    said = await run(f"socket_trip{language}", f"{sockets_of(stack)}/ws/chat", "plan a 3 day trip to Tokyo")
     planned = json.loads(said)
     assert {each["city"] for each in planned["pois"]} == {"Tokyo"}
     assert [each["day"] for each in planned["plan"][0]["days"]] == [1, 2, 3]
@@ -58,7 +58,7 @@ async def test_a_room(stack: Stack, language: str) -> None:
     async with connected(stack.url) as client:
         session_id = await client.new_session()
         path = f"/api/v1/chat/sessions/{session_id}/websocket"
-        said = await run(f"room{language}", sockets_of(stack) + path, "Hello, everybody!")
+        said = await run(f"socket_room{language}", sockets_of(stack) + path, "Hello, everybody!")
         assert is_answer(said)
         [question, answer] = await client.messages(session_id)
         assert (question["content"], answer["content"]) == ("Hello, everybody!", said.rstrip())
@@ -81,7 +81,7 @@ async def test_a_page_whose_origin_may_chats(
 ) -> None:
     browser = tool("chromium")
     stack = await asyncio.to_thread(start_stack, flags=["--cors", page_url])
-    async with opened_page(browser, f"{page_url}/chat.html?server={sockets_of(stack)}/ws") as page:
+    async with opened_page(browser, f"{page_url}/socket_chat.html?server={sockets_of(stack)}/ws") as page:
         await page.until("document.body.dataset.state === 'open'")
         await page.run("document.forms[0].requestSubmit()")
         await page.until("document.body.dataset.state === 'done'")
@@ -107,6 +107,8 @@ async def test_a_page_of_the_app_s_own_origin_chats(stack: Stack, tool: Callable
 async def test_a_page_on_another_port_is_refused(
     stack: Stack, page_url: str, tool: Callable[[str], str]
 ) -> None:
-    async with opened_page(tool("chromium"), f"{page_url}/chat.html?server={sockets_of(stack)}/ws") as page:
+    async with opened_page(
+        tool("chromium"), f"{page_url}/socket_chat.html?server={sockets_of(stack)}/ws"
+    ) as page:
         await page.until("document.body.dataset.state")
         assert await page.run("document.body.dataset.state") == "refused"

@@ -1,4 +1,4 @@
-"""python room.py ws://127.0.0.1:7071/api/v1/chat/sessions/<id>/websocket "Hello, everybody!" """
+"""python socket_room.py ws://127.0.0.1:7071/api/v1/chat/sessions/<id>/websocket "Hello, everybody!" """
 
 import json
 import sys

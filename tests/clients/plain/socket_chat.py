@@ -1,4 +1,4 @@
-"""python chat.py ws://127.0.0.1:7071/ws "Hello, AI!" """
+"""python socket_chat.py ws://127.0.0.1:7071/ws "Hello, AI!" """
 
 import asyncio
 import json

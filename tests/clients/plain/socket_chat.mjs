@@ -1,4 +1,4 @@
-// node chat.mjs ws://127.0.0.1:7071/ws "Hello, AI!"
+// node socket_chat.mjs ws://127.0.0.1:7071/ws "Hello, AI!"
 const [url, text] = process.argv.slice(2);
 const socket = new WebSocket(url);
 

@@ -1,4 +1,4 @@
-"""python trip.py ws://127.0.0.1:7071/ws/chat "plan a 3 day trip to Tokyo" """
+"""python socket_trip.py ws://127.0.0.1:7071/ws/chat "plan a 3 day trip to Tokyo" """
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-// node room.mjs ws://127.0.0.1:7071/api/v1/chat/sessions/<id>/websocket "Hello, everybody!"
+// node socket_room.mjs ws://127.0.0.1:7071/api/v1/chat/sessions/<id>/websocket "Hello, everybody!"
 const [url, content] = process.argv.slice(2);
 const socket = new WebSocket(url);
 

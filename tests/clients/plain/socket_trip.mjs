@@ -1,4 +1,4 @@
-// node trip.mjs ws://127.0.0.1:7071/ws/chat "plan a 3 day trip to Tokyo"
+// node socket_trip.mjs ws://127.0.0.1:7071/ws/chat "plan a 3 day trip to Tokyo"
 const [url, message] = process.argv.slice(2);
 const state = { pois: [], requirements: [], plan: [] };
 const socket = new WebSocket(url);

@@ -18,17 +18,15 @@ from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.dialects.base import Dialect
-from chat.dialects.chat import CHAT
-from chat.dialects.delta import DELTA
-from chat.dialects.plan import PLAN
-from chat.dialects.session import SESSION
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import Unauthenticated
-from chat.events import JSONObject
 from chat.messages import Message
+from chat.news import News
 from chat.providers.base import ModelProvider
 from chat.providers.breaker import Breaker
 from chat.providers.failover import Failover
 from chat.providers.retry import RetryPolicy
+from chat.requests import TRIP
 from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Sockets, StateKeys
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
@@ -50,8 +48,6 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 DRAINING = 3.0  # seconds that a shutdown may take
 YOUNG = 2_000  # objects from which on the newest are walked; all of them after twelve times as many
-DIALECTS = {dialect.name: dialect for dialect in (DELTA, CHAT, PLAN, SESSION)}
-TRIP = "trip"  # the pipeline of the trip planner
 
 
 @dataclass(slots=True)
@@ -84,15 +80,15 @@ class ChatApp:
                 return principal
         raise Unauthenticated
 
-    def tell(self, session_id: str, frame: JSONObject) -> None:
+    def tell(self, session_id: str, news: News) -> None:
         """Show the room of a session what changed in it."""
         if self.sockets is not None:
-            self.sockets.rooms.tell_later(session_id, frame)
+            self.sockets.rooms.news.tell_later(session_id, news)
 
     def tell_message(self, message: Message) -> None:
         """Show the room a message that was stored beside any turn."""
         if self.sockets is not None:
-            self.sockets.rooms.tell_message(message)
+            self.sockets.rooms.news.tell_message(message)
 
 
 def build_app(settings: Settings) -> ChatApp:

@@ -29,6 +29,7 @@ VALUES = (
     "chat.calls",
     "chat.requests",
     "chat.conversation",
+    "chat.news",
 )
 SIBLINGS = (
     "chat.providers",
@@ -78,7 +79,10 @@ CORE = (
 )
 
 # Modules that share a name on purpose: the messages of a conversation, and the routes that show them.
-NAMESAKES = {"messages.py": {"chat/messages.py", "chat/routes/messages.py"}}
+NAMESAKES = {
+    "messages.py": {"chat/messages.py", "chat/routes/messages.py"},
+    "requests.py": {"chat/requests.py", "chat/routes/requests.py"},
+}
 
 MAX_FUNCTION, MAX_FILE = 60, 350
 MEDIAN_FUNCTION, P90_FUNCTION = 8, 30
@@ -153,8 +157,49 @@ def test_to_import_every_module_opens_nothing_and_needs_no_setting() -> None:
 
 
 def test_only_dialects_ask_which_dialect_it_is() -> None:
-    outside = [module for module in APP if _unit(module.name) != "chat.dialects"]
-    assert not [module.path for module in outside if _compares_dialects(module)]
+    assert not [module.path for module in _beside_dialects() if _compares_dialects(module)]
+
+
+def test_nothing_but_the_catalogue_knows_a_dialect() -> None:
+    """A socket of one's own is documented to speak `chat`, so its module may know that one; the map of routes names
+    dialects, which it need not import."""
+    port = {"chat.dialects.base", "chat.dialects.catalogue", "chat.dialects.framing", "chat.dialects.shapes"}
+    known = {(each.name, whom) for each in _beside_dialects() for whom in _inner(each)}
+    strange = {(who, whom) for who, whom in known if _unit(whom) == "chat.dialects" and whom not in port}
+    assert strange == {("chat.direct", "chat.dialects.chat"), ("chat.routes.plans", "chat.dialects.plan")}
+
+
+def test_nothing_but_dialects_writes_frames() -> None:
+    written = {(each.path, kind) for each in _beside_dialects() for kind in _frames_written(each)}
+    assert not written
+
+
+def _beside_dialects() -> list[Module]:
+    return [module for module in APP if _unit(module.name) != "chat.dialects"]
+
+
+FRAMES = (
+    "chat_start",
+    "chat_chunk",
+    "chat_error",
+    "text.delta",
+    "tool.call",
+    "tool.output",
+    "poi",
+    "pong",
+    "ack",
+)
+ROOM_FRAMES = (
+    *("connection_established", "user_joined", "user_left", "message_update", "message_delta", "tool_update"),
+    *("stage_update", "typing_indicator", "notice", "session_update"),
+)
+
+
+def _frames_written(module: Module) -> Iterator[str]:
+    """The frames of dialects that a module names in a text of its own."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and node.value in (*FRAMES, *ROOM_FRAMES):
+            yield str(node.value)
 
 
 def test_modules_of_the_app_do_not_share_names() -> None:

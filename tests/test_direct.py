@@ -109,7 +109,8 @@ async def test_a_session_of_another_user_is_refused_on_the_socket(served: TestAp
 async def test_an_empty_text_is_a_chat_error_and_no_turn(served: TestApp, text: str) -> None:
     socket = JsonSocket()
     assert await handle_chat_message(text, socket) == ""
-    error = {"error": "Message content cannot be empty", "code": "INVALID_INPUT", "field": "text"}
+    error = {"error": "Message content cannot be empty", "code": "INVALID_INPUT", "retryable": False}
+    error["field"] = "text"
     assert socket.frames == [{"type": "chat_error", "payload": error}]
     assert not served.provider.requests
 

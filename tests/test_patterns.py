@@ -51,7 +51,7 @@ def checked(kind: Any) -> Callable[[str], object]:
     return lambda text: validate(text)
 
 
-ROUTES = (("chat/sessions/{session_id}/messages", ("GET",)), ("chat/{a}/{b}/{c}/{d}", ("POST",)))
+ROUTES = {"/chat/sessions/{session_id}/messages": ("GET",), "/chat/{a}/{b}/{c}/{d}": ("POST",)}
 
 # (module, the pattern as it is written there): how it is used.
 PATTERNS: Mapping[tuple[str, str], Use] = {
@@ -65,7 +65,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         lambda text: service_errors.error_in_stream({"code": text}), BODY, ("5", "4")
     ),
     ("chat/routes/fallback.py", r"\\\{\w+\\\}"): Use(
-        lambda text: fallback.no_such_route([("{a}" + text, ())], "/"), 2 * KIB, ("{", "{a")
+        lambda text: fallback.no_such_route({"{a}" + text: ()}, "/"), 2 * KIB, ("{", "{a")
     ),
     ("chat/routes/fallback.py", "pattern"): Use(
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")

@@ -1,10 +1,13 @@
 """Dialect `chat`: `chat_start`, `chat_chunk`, and `done` or `chat_error` (docs/protocol.md, section 3)."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, merged, wrong_field
-from chat.errors import ChatError
+from chat.dialects.base import Dialect, SocketFace, merged, wrong_field
+from chat.dialects.frames import read_cancel, read_frame, read_resume
+from chat.dialects.framing import sse
+from chat.errors import ChatError, ValidationError
 from chat.events import (
     JSONObject,
     NumberedEvent,
@@ -15,6 +18,8 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
+from chat.requests import Action, Answered, Say
+from chat.schemas.fields import EMPTY
 
 SHOWN = (TurnStarted, TextDelta, StageFinished, TurnFinished, TurnCancelled, TurnFailed)
 """Events that have a frame."""
@@ -71,4 +76,35 @@ def _error(error: ChatError) -> JSONObject:
     return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
 
 
-CHAT = Dialect("chat", _encoder, snapshot=_snapshot, error=_error)
+def _read(name: str, data: str) -> Action:
+    """Whatever is JSON and no message of this dialect is echoed; InvalidBody for what is no JSON."""
+    frame = read_frame(name, data)
+    if not isinstance(frame, dict):
+        return _echo(data)
+    fields = cast("dict[str, Any]", frame)
+    payload = fields.get("payload")
+    payload = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
+    match fields.get("type"):
+        case "chat":
+            text = payload.get("text")
+            if not isinstance(text, str) or not text.strip():
+                raise ValidationError("text", EMPTY)
+            return Say(text)
+        case "chat_cancel":
+            return read_cancel(payload)
+        case "chat_resume":
+            return read_resume(payload)
+        case _:
+            return _echo(data)
+
+
+def _echo(data: str) -> Answered:
+    return Answered(f"Echo: {data}")
+
+
+CHAT = Dialect(
+    "chat",
+    _encoder,
+    framing=sse(),
+    socket=SocketFace(_read, _snapshot, error=_error, names=("chat", "chat_cancel", "chat_resume")),
+)

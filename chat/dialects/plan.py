@@ -1,9 +1,16 @@
 """Dialect `plan`: the stages of the trip planner as they come, then `done` or `error` (docs/protocol.md, section 4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, BeforeValidator, Field
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect
+from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, SocketFace
+from chat.dialects.frames import read_cancel, read_object, read_resume
+from chat.dialects.framing import sse
+from chat.dialects.shapes import failure_headers, json_reply, show_failure, show_problem
+from chat.errors import Conflict, ValidationError
 from chat.events import (
     JSON,
     JSONObject,
@@ -15,6 +22,8 @@ from chat.events import (
     TurnFailed,
     TurnFinished,
 )
+from chat.requests import TRIP, Action, Answered, Say, TurnRequest
+from chat.schemas.fields import Content, Id, check_json_size, check_size, validate
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
 
@@ -64,4 +73,85 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
             yield from encoder.encode(numbered)
 
 
-PLAN = Dialect("plan", _encoder, snapshot=_snapshot)
+LIST_BYTES = 64 * 1024  # of each list that a caller gives, as JSON
+WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the platform's front end gives up after 230
+GIVEN = ("pois", "requirements", "plan")
+STAGES = ("intents", *GIVEN)
+
+
+def _small(value: object) -> object:
+    """They are stored with the turn. Asked before their types are checked, which takes far longer."""
+    return check_json_size(value, LIST_BYTES)
+
+
+type Objects = Annotated[list[JSONObject], Field(max_length=200), BeforeValidator(_small)]
+
+
+class PlanBody(BaseModel):
+    """`POST /chat`, and a frame. The three lists are what the caller has from before."""
+
+    message: Content
+    pois: Objects = Field(default_factory=list)
+    requirements: Objects = Field(default_factory=list)
+    plan: Objects = Field(default_factory=list)
+    session_id: Id | None = None
+
+
+def _given(body: PlanBody) -> JSONObject:
+    return {"given": cast("JSONObject", body.model_dump(include=set(GIVEN)))}
+
+
+def _read_body(body: Mapping[str, Any], asker: Asker) -> Asked:
+    read = validate(PlanBody, body)
+    check_size("message", read.message, limit=asker.message_bytes)
+    request = TurnRequest(
+        asker.user_id,
+        content=read.message,
+        session_id=read.session_id or "",
+        dialect=PLAN.name,
+        pipeline=TRIP,
+        input=_given(read),
+        nonce=asker.nonce,
+    )
+    return Asked(request, stream=False)
+
+
+def _read_frame(name: str, data: str) -> Action:
+    frame = read_object(name, data)
+    if "message" not in frame:
+        match frame.get("type"):
+            case "cancel":
+                return read_cancel(frame)
+            case "resume":
+                return read_resume(frame)
+            case "ping":
+                return Answered({"type": "pong"})
+            case _:
+                raise ValidationError("message", "The field message must be given")
+    body = validate(PlanBody, frame)
+    return Say(body.message, pipeline=TRIP, input=_given(body))
+
+
+def _whole(turn: Turn, events: Sequence[NumberedEvent]) -> Reply:
+    """All results in one. 202 with what is there so far while the turn goes on: its caller follows it by its id."""
+    last = events[-1].event if events else None
+    if isinstance(last, TurnFailed):
+        return json_reply(show_failure(last), last.status, failure_headers(turn, last))
+    if isinstance(last, TurnCancelled):
+        stopped = Conflict("The turn was stopped.", details={"turn_id": turn.id})
+        return json_reply(show_problem(stopped), stopped.status)
+    results: dict[str, JSON] = {name: [] for name in STAGES}
+    for _, event in events:
+        if isinstance(event, StageFinished) and event.result is not None:
+            results[event.stage] = event.result
+    ids: JSONObject = {"session_id": turn.session_id, "turn_id": turn.id}
+    return json_reply({**results, **ids}, 200 if isinstance(last, TurnFinished) else 202)
+
+
+PLAN = Dialect(
+    "plan",
+    _encoder,
+    framing=sse(),
+    door=Door(_read_body, whole=_whole, patience=WHOLE),
+    socket=SocketFace(_read_frame, _snapshot, names=("cancel", "resume", "ping")),
+)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import derived_id
+from chat.dialects.base import spoken
 from chat.errors import NotFound, TurnNotFound, Unauthenticated, ValidationError
-from chat.pubsub.frames import READERS
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Resume, Say, Typing
 from chat.rooms.sockets import Sockets
@@ -33,8 +33,9 @@ async def ask_who(app: ChatApp, event: SocketEvent) -> Ticket:
     _check_origin(app.settings.socket_origins, event)
     principal = await _who(app, event)
     name, session_id = event.asked("dialect"), event.asked("session_id")
-    if name not in READERS:
-        raise ValidationError("dialect", f"Not one of {', '.join(READERS)}")
+    known = spoken(app.dialects)
+    if name not in known:
+        raise ValidationError("dialect", f"Not one of {', '.join(known)}")
     if session_id:
         await app.conversations.get_session(principal.user_id, session_id)
     return Ticket("", session_id, principal.user_id, name, app.clock.now())

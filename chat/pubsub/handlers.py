@@ -2,6 +2,7 @@
 
 from chat.app import ChatApp
 from chat.conversation import Session
+from chat.dialects.base import spoken
 from chat.errors import (
     ChatError,
     Forbidden,
@@ -14,7 +15,6 @@ from chat.errors import (
 )
 from chat.pubsub.actions import act
 from chat.pubsub.direct_connect import ask_who, has_session, is_direct, promised_session
-from chat.pubsub.frames import READERS
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import is_promised, is_signed, sign
@@ -66,7 +66,7 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
 async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accepted:
     """Whoever has a ticket, is who it was given to, and is still a member; or who may come without."""
     ticket = await (ask_who(app, event) if is_direct(app, event) else _take(app, sockets, event))
-    session_id, running_turn, seq = ticket.session_id, "", ""
+    dialect, session_id, running_turn, seq = app.dialects[ticket.dialect], ticket.session_id, "", ""
     if session_id:
         session = await _enter(app, sockets, ticket, event.connection_id)
         running_turn, seq = session.running_turn, str(session.last_seq)
@@ -84,7 +84,7 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     )
     return Accepted(
         user_id=ticket.user_id,
-        groups=(room_of(session_id),) if app.dialects[ticket.dialect].room else (),
+        groups=(room_of(session_id, dialect.name),) if dialect.face.news is not None else (),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )
@@ -113,7 +113,7 @@ async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Con
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
     signed = is_signed(states, event.connection_id, await sockets.state_keys.key())
-    if not signed or states["dialect"] not in READERS or states["user"] != event.user_id:
+    if not signed or states["dialect"] not in spoken(app.dialects) or states["user"] != event.user_id:
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 
@@ -124,7 +124,7 @@ def _nonce(event: SocketEvent) -> str:
 
 
 async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: SocketEvent) -> Said:
-    dialect = app.dialects[connection.dialect]
+    face = app.dialects[connection.dialect].face
     left = sockets.flood.take(connection.id)
     if left < -ENDURED:
         record("flood", connection_id=connection.id, user_id=connection.user_id)
@@ -134,17 +134,17 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)
-        action = READERS[connection.dialect](event)
+        action = face.read(event.name, event.data)
         if is_promised(event.states) and not await has_session(app, sockets, connection, action):
             return Said()
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
     except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed
         app.evictions.expel(connection)
-        return Said(dialect.error(error))
+        return Said(face.error(error))
     except Forbidden:
-        return Said(dialect.error(Forbidden("You may read this session, not write in it.")))
+        return Said(face.error(Forbidden("You may read this session, not write in it.")))
     except ChatError as error:
-        return Said(dialect.error(error))
+        return Said(face.error(error))
     except Exception as error:
         record_error("socket_event_failed", error, connection_id=connection.id)
-        return Said(dialect.error(ChatError("Something went wrong on our side.")))
+        return Said(face.error(ChatError("Something went wrong on our side.")))

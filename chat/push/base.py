@@ -53,6 +53,6 @@ def group_of(session_id: str, dialect: str) -> str:
     return f"s.{session_id}.{dialect}"
 
 
-def room_of(session_id: str) -> str:
-    """The sockets that are told what else happens in a session, from the moment they open."""
-    return f"s.{session_id}"
+def room_of(session_id: str, dialect: str) -> str:
+    """Those of them that are told what else happens in the session, from the moment they open."""
+    return f"s.{session_id}.{dialect}.room"

@@ -5,11 +5,12 @@ survives a socket service that is away and the end of this process. The timer go
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from chat.dialects.base import Dialect, spoken
 from chat.errors import ChatError, NotFound
+from chat.news import Notice
 from chat.push.base import PushService, group_of, room_of
-from chat.rooms.attendance import Attendance
 from chat.rooms.sockets import Sockets
 from chat.store.conversation_store import ConversationStore
 from chat.store.errand_store import Errand, ErrandStore
@@ -20,8 +21,8 @@ from chat.turns.tasks import TaskSet
 AT_ONCE = 5.0  # seconds that the request which takes somebody out waits for their sockets to be closed
 AGAIN = (0.3, 1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before each further look: one may just be opening
 SETTLED = 60.0  # seconds after which nothing that began before the eviction is still on its way
-TAKEN_OUT = "You are no longer a member of this session."
-DELETED = "The session was deleted."
+TAKEN_OUT = Notice("warning", "You are no longer a member of this session.")
+DELETED = Notice("warning", "The session was deleted.")
 
 
 class Evictions:
@@ -32,10 +33,10 @@ class Evictions:
         conversations: ConversationStore,
         errands: ErrandStore,
         sockets: Sockets | None,
-        dialects: Iterable[str],
+        dialects: Mapping[str, Dialect],
     ) -> None:
         self._conversations, self._errands, self._sockets = conversations, errands, sockets
-        self._dialects = tuple(dialects)
+        self._dialects = tuple(spoken(dialects))
         self._tasks = TaskSet()
 
     async def during[T](self, session_id: str, user_id: str, change: Callable[[], Awaitable[T]]) -> T:
@@ -89,36 +90,32 @@ class Evictions:
         if self._sockets is None:
             return
         push, session_id, user_id = self._sockets.push, errand.session_id, errand.user_id
-        groups = [room_of(session_id), *(group_of(session_id, each) for each in self._dialects)]
+        groups = [each(session_id, name) for each in (room_of, group_of) for name in self._dialects]
         try:
             session = await self._conversations.load_session(session_id)
         except NotFound:  # whoever is left in a group is found by the group alone, since the rows are gone
+            await self._sockets.rooms.news.tell(session_id, DELETED)
             await _close_all(push, groups)
         else:  # they may have been let in again meanwhile, or were never taken out
             if not user_id or session.role_of(user_id) is not None:
                 return
             await self._evict_user(self._sockets, errand, groups)
         if connection_id:
-            await push.close(connection_id, TAKEN_OUT)
+            await push.close(connection_id, TAKEN_OUT.text)
 
     async def _evict_user(self, sockets: Sockets, errand: Errand, groups: Iterable[str]) -> None:
         """The list is read first: should the session be deleted meanwhile, those who are in no group any more are found
         by nothing else."""
-        push, attendance = sockets.push, sockets.attendance
+        push = sockets.push
         listed = await sockets.presence.connections(errand.session_id)
         await asyncio.gather(*(push.remove_user(errand.user_id, group) for group in groups))
         for each in listed:
             if each.user_id == errand.user_id:
-                await _close(attendance, push, each.id)
-                await attendance.left(each)
-
-
-async def _close(attendance: Attendance, push: PushService, connection_id: str) -> None:
-    await attendance.notice(connection_id, "warning", TAKEN_OUT)
-    await push.close(connection_id, TAKEN_OUT)
+                await sockets.rooms.news.notice(each, TAKEN_OUT)
+                await push.close(each.id, TAKEN_OUT.text)
+                await sockets.attendance.left(each)
 
 
 async def _close_all(push: PushService, groups: Iterable[str]) -> None:
     for group in groups:
-        await push.send_to_group(group, {"type": "notice", "level": "warning", "text": DELETED})
-        await push.close_group(group, DELETED)
+        await push.close_group(group, DELETED.text)

@@ -11,7 +11,7 @@ from chat.dialects.shapes import show_message
 from chat.errors import ValidationError
 from chat.messages import Message, MessageDraft, split_message_id
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body, read_query
+from chat.routes.requests import read_query
 from chat.routes.schemas import MessageBody, MessagesQuery
 from chat.schemas.fields import check_size
 from chat.turns.tool_history import RESERVED
@@ -20,9 +20,8 @@ AT_ONCE = 50  # messages that are read from the store at once
 PAGE_TEXT = 4 * 1024 * 1024  # characters from which on a page of messages ends, whatever its size
 
 
-async def post_message(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def post_message(app: ChatApp, principal: Principal, request: Request, body: MessageBody) -> Response:
     """`POST /api/v1/chat/sessions/{id}/messages`: stores a message, and shows it to the room."""
-    body = await read_body(request, MessageBody, limit=app.settings.max_body_bytes)
     check_size("content", body.content, limit=app.settings.max_message_bytes)
     if reserved := sorted(RESERVED & body.metadata.keys()):
         raise ValidationError(f"metadata.{reserved[0]}", "This key is the app's own")

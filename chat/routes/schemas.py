@@ -1,14 +1,12 @@
 """The request bodies and queries of the HTTP edge."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     StringConstraints,
 )
@@ -16,48 +14,17 @@ from pydantic import (
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Content, Id, validate
+from chat.schemas.fields import Content, Id, check_json_size, validate
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
 
 def _small(value: object) -> object:
-    """Deeper than 254 levels, or a whole number of more than 64 bits, could be stored but never shown again. Asked
-    before anything else: to check the types of a large object takes a hundred times as long as to measure it."""
-    try:
-        size = len(orjson.dumps(value))
-    except TypeError:
-        raise ValueError("Too deeply nested, or a number is too large") from None
-    if size > OBJECT_BYTES:
-        raise ValueError(f"Larger than {OBJECT_BYTES} bytes of JSON")
-    return value
+    return check_json_size(value, OBJECT_BYTES)
 
 
 type SmallObject = Annotated[JSONObject, BeforeValidator(_small)]
 type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
-
-
-class HistoryMessage(BaseModel):
-    """A message of a conversation that the caller already has."""
-
-    role: Literal["user", "assistant"]
-    content: Content
-    timestamp: Any = None
-
-
-def _ends_with_the_user(messages: list[HistoryMessage]) -> list[HistoryMessage]:
-    if messages[-1].role != "user":
-        raise ValueError("The last message must be the user's")
-    return messages
-
-
-class ChatStreamBody(BaseModel):
-    """`POST /api/chat/stream`"""
-
-    messages: Annotated[
-        list[HistoryMessage], FailFast(), Field(min_length=1), AfterValidator(_ends_with_the_user)
-    ]
-    session_id: Id | None = None
 
 
 class ChatSettings(BaseModel):
@@ -127,6 +94,12 @@ class RegenerateBody(BaseModel):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
     dialect: Id | None = None
+
+
+class RerunBody(BaseModel):
+    """`POST /api/v1/chat/turns/{id}/rerun`"""
+
+    from_stage: Literal["intents", "pois", "requirements", "plan"]
 
 
 class MessageBody(BaseModel):

@@ -12,15 +12,17 @@ from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Page
+from chat.news import SessionChanged
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body, read_query
+from chat.routes.requests import read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
 from chat.store.conversation_store import SessionChanges, SessionDraft
 
 
-async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def create_session(
+    app: ChatApp, principal: Principal, _request: Request, body: NewSessionBody
+) -> Response:
     """`POST /api/v1/chat/sessions`"""
-    body = await read_body(request, NewSessionBody, limit=app.settings.max_body_bytes)
     _check_provider(app, body.llm_provider)
     draft = SessionDraft(
         app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
@@ -59,9 +61,8 @@ async def get_session(app: ChatApp, principal: Principal, request: Request) -> R
     return json_reply(_show(app, session))
 
 
-async def update_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def update_session(app: ChatApp, principal: Principal, request: Request, body: SessionBody) -> Response:
     """`PUT /api/v1/chat/sessions/{id}`. What it says counts from the next turn on."""
-    body = await read_body(request, SessionBody, limit=app.settings.max_body_bytes)
     _check_provider(app, body.llm_provider)
     changes = SessionChanges(
         title=body.title,
@@ -73,9 +74,8 @@ async def update_session(app: ChatApp, principal: Principal, request: Request) -
     session = await app.conversations.update_session(
         principal.user_id, request.path_params["session_id"], changes
     )
-    shown = _show(app, session)
-    app.tell(session.id, {"type": "session_update", "action": "updated", "session": shown})
-    return json_reply(shown)
+    app.tell(session.id, SessionChanged(session, app.settings.providers[0]))
+    return json_reply(_show(app, session))
 
 
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:

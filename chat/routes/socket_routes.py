@@ -10,9 +10,9 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
 from chat.conversation import Session
+from chat.dialects.base import spoken
 from chat.errors import NotFound, PushError, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
-from chat.pubsub.frames import READERS
 from chat.pubsub.handlers import SUBPROTOCOLS, handle
 from chat.rooms.sockets import Sockets
 from chat.routes.replies import json_reply
@@ -24,33 +24,18 @@ from chat.store.presence_store import Ticket
 MAX_EVENT = 2 * 1024 * 1024  # bytes; a frame has at most 1 MiB
 
 
-async def negotiate_chat(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`GET /ws`"""
-    return await _negotiate(app, principal, request, "chat")
-
-
-async def negotiate_plan(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`GET /ws/chat`"""
-    return await _negotiate(app, principal, request, "plan")
-
-
-async def negotiate_session(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`GET /api/v1/chat/sessions/{id}/websocket`"""
-    return await _negotiate(app, principal, request, "session", request.path_params["session_id"])
-
-
-async def _negotiate(
-    app: ChatApp, principal: Principal, request: Request, dialect: str, session_id: str = ""
-) -> Response:
+async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
+    """`GET /ws` and its like: the address of a socket that speaks this dialect, unless the query names another."""
     if app.sockets is None:
         raise PushError("There are no sockets: the setting WebPubSubConnectionString is missing.")
     query = read_query(request, SocketQuery)
     name = query.dialect or dialect
-    if name not in READERS:
-        raise ValidationError("dialect", f"Not one of {', '.join(READERS)}")
+    if name not in (known := spoken(app.dialects)):
+        raise ValidationError("dialect", f"Not one of {', '.join(known)}")
     if query.protocol is not None and query.protocol not in SUBPROTOCOLS:
         raise ValidationError("protocol", f"Not one of {', '.join(SUBPROTOCOLS)}")
-    session = await _session(app, principal, session_id or query.session_id or "")
+    session_id = request.path_params.get("session_id") or query.session_id or ""
+    session = await _session(app, principal, session_id)
     minutes = app.settings.socket_minutes
     expires = app.clock.now() + timedelta(minutes=minutes)
     ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
@@ -73,7 +58,7 @@ async def _session(app: ChatApp, principal: Principal, session_id: str) -> Sessi
     return await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
 
 
-async def take_event(app: ChatApp, request: Request) -> Response:
+async def take_socket_event(app: ChatApp, request: Request) -> Response:
     """`POST` and `OPTIONS /api/webpubsub/events`"""
     if app.sockets is None:
         raise PushError

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from chat.calls import ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.schemas.fields import check_size
+from chat.schemas.fields import check_json_size, check_size
 from chat.turns.client_calls import FIELD, ClientOutput
 
 MAX_TOOLS = 64  # that one request may name
@@ -19,14 +18,7 @@ MAX_OUTPUTS = 128  # more than one answer can wait for
 
 
 def _small(value: object) -> object:
-    """Asked before its types are checked, which takes far longer."""
-    try:
-        size = len(orjson.dumps(value))
-    except TypeError:
-        raise ValueError("Too deeply nested, or a number is too large") from None
-    if size > SCHEMA_BYTES:
-        raise ValueError(f"Larger than {SCHEMA_BYTES} bytes of JSON")
-    return value
+    return check_json_size(value, SCHEMA_BYTES)
 
 
 def _schema(value: JSONObject) -> JSONObject:

@@ -10,6 +10,7 @@ import pydantic
 from chat.errors import InvalidBody, TooLarge, ValidationError
 
 MAX_ID = 255
+EMPTY = "Message content cannot be empty"
 UNWRITABLE = "Holds half of a surrogate pair, which cannot be written as UTF-8"
 
 SENTENCES: Mapping[str, str] = {
@@ -43,7 +44,7 @@ SENTENCES: Mapping[str, str] = {
 
 def _said(text: str) -> str:
     if not text.strip():
-        raise ValueError("Message content cannot be empty")
+        raise ValueError(EMPTY)
     return text
 
 
@@ -92,6 +93,18 @@ def check_size(field: str, text: str, *, limit: int) -> None:
     """TooLarge when the text has more than `limit` bytes as UTF-8."""
     if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
         raise TooLarge(f"{field} is larger than {limit} bytes", details={"field": field, "limit": limit})
+
+
+def check_json_size(value: object, limit: int) -> object:
+    """The value, for a validator that stands before its types. ValueError where it has more than `limit` bytes as JSON,
+    or cannot be written."""
+    try:
+        size = len(orjson.dumps(value))
+    except TypeError:
+        raise ValueError("Too deeply nested, or a number is too large") from None
+    if size > limit:
+        raise ValueError(f"Larger than {limit} bytes of JSON")
+    return value
 
 
 def _unwritable_field(text: bytes | str) -> str:

@@ -39,7 +39,7 @@ def test_who_comes_late_is_shown_the_text_of_stages_too() -> None:
     said = [STARTED, events.StageFinished("pois", []), events.StageFinished("plan", [], "Rome: two days")]
     numbered = [NumberedEvent(number, event) for number, event in enumerate(said, 1)]
     turn = Turn("t-1", "s", TurnRequest("ann"), "m", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
-    start, chunk = CHAT.snapshot(turn, numbered)
+    start, chunk = CHAT.face.snapshot(turn, numbered)
     assert (start["type"], chunk["seq"], chunk["payload"]) == (
         "chat_start",
         3,

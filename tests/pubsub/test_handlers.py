@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from chat.app import DIALECTS, ChatApp
+from chat.app import ChatApp
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import (
     PushError,
     SessionNotFound,
@@ -96,7 +97,9 @@ async def scene() -> AsyncGenerator[Scene]:
 async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
     offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
     accepted = await scene.connect(await scene.ticket(), offers=offers)
-    assert accepted == Accepted("ann", (f"s.{SESSION}",), "json.reliable.webpubsub.azure.v1", signed(STATES))
+    assert accepted == Accepted(
+        "ann", (f"s.{SESSION}.session.room",), "json.reliable.webpubsub.azure.v1", signed(STATES)
+    )
     assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
     assert (await scene.connect(await scene.ticket())).subprotocol == ""
 
@@ -180,7 +183,7 @@ async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: 
 
 async def test_a_viewer_does_not_type(scene: Scene) -> None:
     await scene.store.set_member("ann", SESSION, "vera", "viewer")
-    scene.push.groups[room_of(SESSION)].append("watcher")
+    scene.push.groups[room_of(SESSION, "session")].append("watcher")
     for kind in ("typing_start", "typing_stop"):
         assert (await scene.say({"type": kind}, user="vera"))["error_code"] == "FORBIDDEN"
         assert await scene.say({"type": kind}) is None

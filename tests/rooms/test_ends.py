@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from chat.app import DIALECTS
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import PushError, StoreUnavailable
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of

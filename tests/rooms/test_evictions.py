@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from chat.app import DIALECTS
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import Forbidden, PushError, StoreUnavailable
 from chat.push.base import group_of
 from chat.rooms.attendance import Attendance

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from chat.app import DIALECTS, ChatApp
+from chat.app import ChatApp
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import PushError, StoreUnavailable
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.pubsub.handlers import handle

@@ -3,15 +3,17 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from chat.app import DIALECTS
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
+from chat.news import Member
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import group_of, room_of
 from chat.requests import TurnRequest
-from chat.rooms.attendance import STALE, Attendance, show_members
+from chat.rooms.attendance import STALE, Attendance, members_of
 from chat.rooms.rooms import BEHIND, Rooms
 from chat.rooms.typists import TYPING
 from chat.store.conversation_store import SessionDraft, Waits
@@ -82,7 +84,7 @@ class World:
         if not late:
             self.push.groups[group_of(SESSION, dialect)].append(name)
         if dialect == "session":
-            self.push.groups[room_of(SESSION)].append(name)
+            self.push.groups[room_of(SESSION, "session")].append(name)
         self.push.users[name] = user
         return connection
 
@@ -105,12 +107,64 @@ async def test_every_watcher_sees_a_turn_in_its_own_dialect() -> None:
         await here.socket(name, dialect)
     await instance.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(5)
-    assert here.actions("s") == ["new_message", "new_message", "delta", "delta", "delta", "completed"]
+    deltas = ["message_delta"] * 3
+    assert here.actions("s") == ["new_message", "new_message", *deltas, "completed"]
     assert here.push.seen["s"][0]["message"]["content"] == "Hi"
     assert here.push.seen["s"][-1]["message"]["content"] == words(3)
     assert here.push.seen["s"][-1]["message"]["status"] == "complete"
     assert [each["type"] for each in here.push.seen["c"]] == ["chat_start", *["chat_chunk"] * 4]
     assert [each["type"] for each in here.push.seen["p"]] == ["done"]
+
+
+MESSAGE = {
+    *("id", "session_id", "role", "content", "created_at", "updated_at", "is_streaming", "llm_provider"),
+    *("llm_model", "response_time_ms", "tokens_used", "error_message", "metadata", "status", "author"),
+    *("parent_message_id", "thread_id", "reactions", "files"),
+}
+
+
+def messages(frames: list[Any]) -> list[Any]:
+    """The message of each update, all of whose keys are there."""
+    shown = [each["message"] for each in frames if each["type"] == "message_update"]
+    assert not [each for each in shown if each.keys() - {"truncated"} != MESSAGE]
+    return shown
+
+
+@virtual
+async def test_every_update_has_a_whole_message_whoever_sees_it() -> None:
+    here = await world()
+    maker, other = here.instance(lines(200, 0.02)), here.instance()
+    await here.socket("s")
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    await here.socket("late", late=True)
+    turn = await other.runner.look("ann", live.turn.id)
+    await other.rooms.show(turn, Join(turn.id, "late", "session"))
+    await asyncio.sleep(10)
+    [answer] = (await here.store.list_messages("ann", SESSION, limit=9))[1:]
+    for name in ("back", "again"):
+        after = None if name == "back" else 2
+        ended = await maker.runner.look("ann", turn.id)
+        await other.rooms.show(ended, Join(turn.id, name, "session", after))
+    for name, shown in (("s", 4), ("late", 3), ("back", 1), ("again", 1)):
+        *grows, last = [each for each in messages(here.push.seen[name]) if each["id"] == turn.id]
+        assert (last["content"], last["status"]) == (answer.content, "complete")
+        assert all(each["is_streaming"] for each in grows)
+        assert {each["parent_message_id"] for each in (*grows, last)} == {turn.user_message_id}
+        sizes = [len(each["content"]) for each in grows]
+        assert (len(sizes), sizes) == (shown, sorted(set(sizes))), name
+
+
+@virtual
+async def test_the_last_frame_has_a_whole_message_although_the_store_is_away() -> None:
+    here = await world()
+    instance = here.instance(lines(3, 0.1))
+    await here.socket("s")
+    await instance.runner.start(ask("Hi", session_id=SESSION))
+    here.store.fail_next("load_message", StoreUnavailable(), times=1)
+    await asyncio.sleep(5)
+    last = messages(here.push.seen["s"])[-1]
+    assert (last["content"], last["status"], last["is_streaming"]) == (words(3), "complete", False)
 
 
 @virtual
@@ -285,7 +339,7 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.content for each in said] == ["one", words(10), "two", "three", "second"]
     assert said[-1].parent_message_id == said[-2].id
-    assert (await here.store.get_turn("ann", said[-1].id)).dialect == "chat"
+    assert (await here.store.get_turn("ann", said[-1].id)).request.dialect == "chat"
     assert here.actions("s").count("completed") == 2
 
 
@@ -423,14 +477,10 @@ async def test_members_are_shown_with_their_presence() -> None:
     await instance.attendance.arrived(gone)
     await instance.attendance.left(gone)
     session, present = await here.store.load_session(SESSION), await here.store.present(SESSION)
-    ann, bob = show_members(session, present)
-    assert (ann["user_id"], ann["role"], ann["online"], ann["last_seen"]) == ("ann", "owner", True, None)
-    assert (bob["user_id"], bob["role"], bob["online"], bool(bob["last_seen"])) == (
-        "bob",
-        "viewer",
-        False,
-        True,
-    )
+    ann, bob = members_of(session, present)
+    assert ann == Member("ann", "owner", online=True, last_seen=None)
+    assert bob == Member("bob", "viewer", online=False, last_seen=bob.last_seen)
+    assert bob.last_seen is not None
 
 
 @virtual

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
-from chat.app import TRIP, ChatApp
+from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.errors import ProviderUnavailable
 from chat.events import StageFinished, StageStarted, TurnEvent
-from chat.routes.plans import plan_whole
+from chat.requests import TRIP
+from chat.routes import doors
 from chat.turns.base import TurnContext
 from chat.turns.runner import TurnRunner
 from tests.support.apps import make_app
@@ -60,7 +61,7 @@ async def plan(app: ChatApp) -> tuple[Response, Any]:
         return {"type": "http.request", "body": b'{"message":"plan it"}', "more_body": False}
 
     request = Request({"type": "http", "method": "POST", "path": "/chat", "headers": []}, receive)
-    reply = await plan_whole(app, Principal("ann"), request)
+    reply = await doors.enter(app, Principal("ann"), request, dialect="plan")
     return reply, json.loads(bytes(reply.body))
 
 

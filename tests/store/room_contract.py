@@ -430,7 +430,7 @@ class PresenceContract:
         assert (await store.presence.present(session.id)).connections == ()
 
     async def test_a_socket_that_wants_to_see_a_turn_is_mail(self, store: Stores) -> None:
-        joins = [Join("s-00000002", "c/1", "chat"), Join("s-00000002", "c2", "plan", 7)]
+        joins = [Join("s-00000002", "c/1", "chat"), Join("s-00000002", "c2", "plan", 7, 2)]
         lease = await store.instances.register("i1")
         for join in joins:
             await store.instances.post_join(lease.instance_id, join)
@@ -441,7 +441,7 @@ class PresenceContract:
     async def test_an_absurd_number_costs_nobody_their_mail(self, store: Stores) -> None:
         await store.instances.register("i1")
         for number, after in enumerate((2**31, 2**70, -(2**70))):
-            await store.instances.post_join("i1", Join("s-00000002", f"c{number}", "chat", after))
+            await store.instances.post_join("i1", Join("s-00000002", f"c{number}", "chat", after, after))
         await store.instances.post_cancel("i1", "s-00000004")
         mail = await store.instances.take_mail("i1")
         assert mail.cancels == {"s-00000004"}

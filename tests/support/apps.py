@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chat.app import DIALECTS, ChatApp, authenticators
+from chat.app import ChatApp, authenticators
 from chat.clock import SystemClock
+from chat.dialects.catalogue import DIALECTS
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.rooms.evictions import Evictions
 from chat.turns.readers import Readers

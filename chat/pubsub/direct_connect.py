@@ -46,7 +46,7 @@ def promised_session(app: ChatApp, sockets: Sockets, connection_id: str) -> str:
     return sockets.newcomers.get(connection_id, derived_id(app.clock.now(), connection_id)).session_id
 
 
-async def has_session(app: ChatApp, sockets: Sockets, connection: Connection, action: Action) -> bool:
+async def ensure_session(app: ChatApp, sockets: Sockets, connection: Connection, action: Action) -> bool:
     """Make the session of a socket that was promised one, if this is what begins it. False where there is nothing to
     do, since nothing was said yet. TooLarge, TurnNotFound, StoreUnavailable; SessionNotFound when it was deleted."""
     newcomer = sockets.newcomers.get(connection.id, connection.session_id)
@@ -75,10 +75,9 @@ async def _make_session(app: ChatApp, sockets: Sockets, connection: Connection) 
     ticket = Ticket("", connection.session_id, connection.user_id, connection.dialect, now)
     await sockets.attendance.admit(ticket, connection.id)
     await sockets.attendance.arrived(connection)
-    promised_at = datetime.fromtimestamp(milliseconds_of(connection.session_id) / 1000, UTC)
-    draft = SessionDraft(
-        connection.session_id, created_at=promised_at
-    )  # the list of sessions is in that order
+    # Since it was promised: lists of sessions are in the order of their ids.
+    since = datetime.fromtimestamp(milliseconds_of(connection.session_id) / 1000, UTC)
+    draft = SessionDraft(connection.session_id, created_at=since)
     await app.conversations.create_session(connection.user_id, draft)
     record("session_created", session_id=connection.session_id, user_id=connection.user_id)
 

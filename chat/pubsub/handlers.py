@@ -14,7 +14,7 @@ from chat.errors import (
     Unauthenticated,
 )
 from chat.pubsub.actions import act
-from chat.pubsub.direct_connect import ask_who, has_session, is_direct, promised_session
+from chat.pubsub.direct_connect import ask_who, ensure_session, is_direct, promised_session
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import is_promised, is_signed, sign
@@ -135,7 +135,7 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
             raise RateLimited
         sockets.attendance.heard(connection)
         action = face.read(event.name, event.data)
-        if is_promised(event.states) and not await has_session(app, sockets, connection, action):
+        if is_promised(event.states) and not await ensure_session(app, sockets, connection, action):
             return Said()
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
     except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed

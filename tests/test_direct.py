@@ -62,7 +62,7 @@ async def test_a_socket_gets_the_frames_of_the_chat_dialect(served: TestApp) -> 
     session_id = await handle_chat_message("Hi", socket)
     turn_id = f"{session_id}-00000002"
     assert socket.frames == [
-        {"type": "chat_start", "payload": {}, "turn_id": turn_id, "seq": 1},
+        {"type": "chat_start", "payload": {}, "turn_id": turn_id, "seq": 1, "session_id": session_id},
         {"type": "chat_chunk", "payload": {"text": "Hel", "done": False}, "turn_id": turn_id, "seq": 4},
         {"type": "chat_chunk", "payload": {"text": "lo", "done": False}, "turn_id": turn_id, "seq": 5},
         {"type": "chat_chunk", "payload": {"text": "", "done": True}, "turn_id": turn_id, "seq": 99_999_999},
@@ -73,7 +73,7 @@ async def test_a_socket_without_send_json_gets_the_same_frames_as_text(served: T
     spoken, written = JsonSocket(), TextSocket()
     session_id = await handle_chat_message("Hi", spoken)
     other_id = await handle_chat_message("Hi", written)
-    expected = [{**each, "turn_id": each["turn_id"].replace(session_id, other_id)} for each in spoken.frames]
+    expected = [json.loads(json.dumps(each).replace(session_id, other_id)) for each in spoken.frames]
     assert [json.loads(text) for text in written.sent] == expected
 
 

@@ -42,7 +42,7 @@ EXAMPLE = json.loads((ROOT / "local.settings.json.example").read_text())
 VALUES: dict[str, str] = EXAMPLE["Values"]
 NEEDED_BY_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
 SET_FOR_A_LAPTOP = {
-    *("CHAT_PROVIDERS", "AZURE_AI_ENDPOINT", "AZURE_AI_KEY"),
+    *("CHAT_SOCKET_DIRECT", "CHAT_PROVIDERS", "AZURE_AI_ENDPOINT", "AZURE_AI_KEY"),
     *("LOCAL_AI_ENDPOINT", "LOCAL_AI_KEY", "LOCAL_AI_MODEL", "OPENROUTER_AI_ENDPOINT", "OPENROUTER_AI_KEY"),
     "CHAT_RETRY_WAIT_S",  # three services that are one stand-in fail alike: one sees so within 10 s
 }

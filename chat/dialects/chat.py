@@ -26,10 +26,11 @@ SHOWN = (TurnStarted, TextDelta, StageFinished, TurnFinished, TurnCancelled, Tur
 
 
 class ChatChunkEncoder:
-    """Every frame names its turn and the number of its event, by which a client resumes."""
+    """Every frame names its turn and the number of its event, by which a client resumes; the first one its session, for
+    who came without."""
 
-    def __init__(self, turn_id: str) -> None:
-        self._turn_id = turn_id
+    def __init__(self, turn_id: str, session_id: str) -> None:
+        self._turn_id, self._session_id = turn_id, session_id
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         match numbered.event:
@@ -38,7 +39,7 @@ class ChatChunkEncoder:
             case StageFinished(_, _, text) if text:
                 return (self._frame(numbered, "chat_chunk", {"text": text, "done": False}),)
             case TurnStarted():
-                return (self._frame(numbered, "chat_start", {}),)
+                return ({**self._frame(numbered, "chat_start", {}), "session_id": self._session_id},)
             case TurnFinished() | TurnCancelled():
                 return (self._frame(numbered, "chat_chunk", {"text": "", "done": True}),)
             case TurnFailed(code, message, retryable):
@@ -52,12 +53,12 @@ class ChatChunkEncoder:
 
 
 def _encoder(turn: Turn) -> ChatChunkEncoder:
-    return ChatChunkEncoder(turn.id)
+    return ChatChunkEncoder(turn.id, turn.session_id)
 
 
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """`chat_start`, and the text so far in as few chunks as there can be: who had a part of it begins anew."""
-    encoder = ChatChunkEncoder(turn.id)
+    encoder = ChatChunkEncoder(turn.id, turn.session_id)
     shown = (_as_text(each) for each in events if isinstance(each.event, SHOWN))
     for numbered in merged(shown):
         yield from encoder.encode(numbered)

@@ -30,10 +30,11 @@ ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
 
 
 class PlanEncoder:
-    """Every frame names its turn and the number of its event."""
+    """Every frame names its turn and the number of its event; the first one its session, for who came without."""
 
-    def __init__(self, turn_id: str) -> None:
+    def __init__(self, turn_id: str, session_id: str) -> None:
         self._turn_id = turn_id
+        self._first: JSONObject = {"session_id": session_id}  # until it was shown
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         match numbered.event:
@@ -53,18 +54,19 @@ class PlanEncoder:
                 return ()
 
     def _frame(self, numbered: NumberedEvent, kind: str, **more: JSON) -> JSONObject:
-        return {"type": kind, **more, "turn_id": self._turn_id, "seq": numbered.number}
+        first, self._first = self._first, {}
+        return {"type": kind, **more, "turn_id": self._turn_id, "seq": numbered.number, **first}
 
 
 def _encoder(turn: Turn) -> PlanEncoder:
-    return PlanEncoder(turn.id)
+    return PlanEncoder(turn.id, turn.session_id)
 
 
 def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """The stages so far: of one that is finished the whole list, and the newest progress."""
     finished = {each.event.stage for each in events if isinstance(each.event, StageFinished)}
     progress = [each for each in events if isinstance(each.event, Progress)]
-    encoder = PlanEncoder(turn.id)
+    encoder = PlanEncoder(turn.id, turn.session_id)
     for numbered in events:
         event = numbered.event
         old = isinstance(event, Progress) and numbered is not progress[-1]

@@ -7,11 +7,12 @@ from datetime import timedelta
 from chat.app import ChatApp
 from chat.conversation import Session
 from chat.errors import NotFound, PushError, PushRefused, StoreError
-from chat.news import Running, Welcome
+from chat.news import Member, Running, Welcome
+from chat.pubsub.states import is_promised
 from chat.rooms.attendance import members_of
 from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets
-from chat.store.presence_store import Connection
+from chat.store.presence_store import Connection, Presence
 from chat.telemetry import record
 
 # After the end of a turn, in which its last frames may be on their way: a gate is that patient with the service.
@@ -47,18 +48,17 @@ async def _greet_again(
 
 
 async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
+    if is_promised(before):
+        alone = members_of(_promised(connection), Presence((connection,)))
+        await _welcome(app, sockets, connection, alone)
+        return
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     present = await sockets.attendance.arrived(connection)
     app.answer_left(session)
     face = app.dialects[connection.dialect].face
     if face.welcome is not None:
-        members, running = members_of(session, present), await _running(app, sockets, connection, session)
-        welcome = Welcome(session.id, connection.user_id, connection.id, members, running)
-        try:
-            for frame in face.welcome(welcome):
-                await sockets.push.send_to_connection(connection.id, frame)
-        except PushRefused as error:
-            record("welcome_lost", connection_id=connection.id, code=error.code)
+        running = await _running(app, sockets, connection, session)
+        await _welcome(app, sockets, connection, members_of(session, present), running)
     elif session.running_turn:
         await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
     ran = session.running_turn or await _missed(app, connection, session, before)
@@ -68,6 +68,29 @@ async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before:
         sockets.rooms.let_in(connection, newest, whole=False)
     else:
         sockets.rooms.let_in(connection, ran)
+
+
+async def _welcome(
+    app: ChatApp,
+    sockets: Sockets,
+    connection: Connection,
+    members: tuple[Member, ...],
+    running: Running | None = None,
+) -> None:
+    welcome = app.dialects[connection.dialect].face.welcome
+    if welcome is None:
+        return
+    facts = Welcome(connection.session_id, connection.user_id, connection.id, members, running)
+    try:
+        for frame in welcome(facts):
+            await sockets.push.send_to_connection(connection.id, frame)
+    except PushRefused as error:
+        record("welcome_lost", connection_id=connection.id, code=error.code)
+
+
+def _promised(connection: Connection) -> Session:
+    """The session that a socket begins when it says something."""
+    return Session(connection.session_id, connection.user_id, "", connection.since, connection.since)
 
 
 async def _running(

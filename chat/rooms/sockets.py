@@ -16,6 +16,7 @@ from chat.rooms.attendance import Attendance
 from chat.rooms.census import Census
 from chat.rooms.evictions import Evictor, SocketEvictor
 from chat.rooms.flood import FloodGuard
+from chat.rooms.newcomers import Newcomers
 from chat.rooms.recent import Recent
 from chat.rooms.rooms import Rooms
 from chat.store.errand_store import Errand, ErrandStore
@@ -129,6 +130,7 @@ class Sockets(Audience):
     host: str = ""  # of the service, in lower case
     keys: tuple[str, ...] = ()  # by which it signs its events; none where an identity is used
     closing: bool = False  # events that still come are for another process
+    newcomers: Newcomers = field(default_factory=Newcomers)
     texts: Recent[str] = field(default_factory=Recent[str])  # by turn, what it said so far
     census: Census = field(init=False)
 

@@ -20,9 +20,11 @@ from chat.settings.values import (
     read_line,
     read_milliseconds,
     read_names,
+    read_origins,
     read_output_size,
     read_positive,
     read_providers,
+    read_switch,
     read_tools,
 )
 
@@ -223,6 +225,20 @@ class Settings:
     )
     socket_minutes: int = setting(
         "CHAT_SOCKET_URL_MINUTES", "5", "Minutes for which a URL to connect to is good.", read_count
+    )
+    socket_direct: bool = setting(
+        "CHAT_SOCKET_DIRECT",
+        "false",
+        "Whether a socket may open without negotiation: `true` or `false`. The hub must let clients in without a token "
+        "(`anonymousConnectPolicy: allow`); the app asks who it is when it connects.",
+        read_switch,
+    )
+    socket_origins: frozenset[str] = setting(
+        "CHAT_SOCKET_ORIGINS",
+        "",
+        "The origins of the web pages that may open a socket so, such as `https://chat.example.com`, or "
+        "`http://localhost:*` for every port. Clients that are no web page name none. `make run` adds its own.",
+        read_origins,
     )
     session_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_SESSION", "1000", "Sockets that one session may have.", read_count

@@ -39,6 +39,7 @@ class SessionDraft:
     llm_provider: str = ""
     llm_model: str = ""
     settings: JSONObject = field(default_factory=empty_object)
+    created_at: datetime | None = None  # when its id was given away; None is now
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import KEY
-from local.stack import FolderTaken, PortTaken, bind_run, lock_folder
+from local.stack import FolderTaken, PortTaken, bind_run, lock_folder, page_origins
 from tests.local.host import client
 from tests.support.clients import connected
 from tests.support.processes import ROOT, SAMPLE_APP, Command, children_of, is_alive, wait_until
@@ -232,6 +232,26 @@ def test_outside_its_environment_it_says_what_to_do(module: str) -> None:
 
 
 @pytest.mark.usefixtures("alone")
+async def test_sockets_may_open_without_negotiation_from_the_pages_of_every_instance(pair: Stack) -> None:
+    assert await get_json(f"{pair.url}/environment/CHAT_SOCKET_DIRECT") == "true"
+    origins = await get_json(f"{pair.url}/environment/CHAT_SOCKET_ORIGINS")
+    assert set(pair.urls) < set(origins.split(","))
+
+
+@pytest.mark.parametrize(
+    ("cors", "added"),
+    [
+        ("", ""),
+        ("null, localhost:3000", ""),
+        ("http://localhost:3000, https://x.example/", ",http://localhost:3000,https://x.example/"),
+        ("*", ",http://127.0.0.1:*,http://localhost:*"),
+    ],
+)
+def test_pages_that_may_read_answers_may_open_sockets(cors: str, added: str) -> None:
+    own = "http://127.0.0.1:7071,http://localhost:7071"
+    assert page_origins([7071], cors) == own + added
+
+
 def test_an_app_that_does_not_load_ends_it_and_shows_why(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text("raise RuntimeError('broken on purpose')")
     errors = failure("--app", str(tmp_path), "--port", "0")

@@ -219,10 +219,11 @@ def test_cloud_events_say_the_same_as_the_trigger() -> None:
         "roles": [],
         "subprotocol": "json.webpubsub.azure.v1",
     }
-    connect = read_event(
-        headers("sys", "connect"), orjson.dumps({"query": {"ticket": ["t"]}, "subprotocols": ["p"]})
-    )
-    assert connect == read_trigger(request("System", "connect", query={"ticket": ["t"]}, subprotocols=["p"]))
+    asked = {"query": {"ticket": ["t", "u"]}, "subprotocols": ["p"], "headers": {"Origin": ["o"]}}
+    connect = read_event(headers("sys", "connect"), orjson.dumps(asked))
+    assert connect == read_trigger(request("System", "connect", **asked))
+    assert (connect.asked("ticket"), connect.asked("other")) == ("t", "")
+    assert connect.headers == {"origin": ["o"]}
     later = read_event(headers("sys", "disconnected", **{"ce-connectionstate": state}), b'{"reason":"gone"}')
     assert later == read_trigger(request("System", "disconnected", reason="gone"))
     said = read_event(headers("user", "message", **{"ce-connectionstate": state}), b"hi")

@@ -84,8 +84,8 @@ NAMESAKES = {
     "requests.py": {"chat/requests.py", "chat/routes/requests.py"},
 }
 
-MAX_FUNCTION, MAX_FILE = 60, 350
-MEDIAN_FUNCTION, P90_FUNCTION = 8, 30
+MAX_FUNCTION, MAX_FILE = 50, 300
+MEDIAN_FUNCTION, P90_FUNCTION = 8, 20
 
 CHAT = modules("chat")
 APP = [*CHAT, *modules("function_app.py")]

@@ -30,7 +30,7 @@ async def read_payload(request: web.Request) -> Payload:
             raw = orjson.dumps(orjson.loads(raw))
         except orjson.JSONDecodeError as error:
             raise Wrong(400, f"The body is not JSON: {error}") from None
-    lifetime = _number(request, "messageTtlSeconds", 0)
+    lifetime = read_number(request, "messageTtlSeconds", 0)
     if lifetime > 300:
         raise Wrong(400, "messageTtlSeconds is at most 300.")
     metadata = {

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import jwt
 
+from benchmarks.lateness import Frame, asked_nothing, shares, ways
 from benchmarks.measure import cpu_seconds, percentile, resident_kb
 from benchmarks.report import Metric, shown, table, verdict
 from benchmarks.scenarios import Figures
@@ -30,8 +31,18 @@ METRICS = (
     Metric("lost", "1,000 idle and 100 active: answers with a hole", 0, limit=0),
     Metric("first_p50_ms", "the same: message to first word, p50 ms"),
     Metric("first_p99_ms", "the same: message to first word, p99 ms"),
+    Metric("asked_p50_ms", "of that until the model wrote it, p50 ms"),
+    Metric("asked_p99_ms", "of that until the model wrote it, p99 ms"),
     Metric("late_p50_ms", "the same: model's write to the socket, p50 ms"),
-    Metric("late_p99_ms", "the same: model's write to the socket, p99 ms"),
+    Metric("late_p99_ms", "the same: model's write to the socket, p99 ms", limit=100),
+    Metric("window_p50_ms", "of that the window after the frame before, p50 ms"),
+    Metric("window_p99_ms", "of that the window after the frame before, p99 ms"),
+    Metric("app_p50_ms", "of that the app, p50 ms", 2),
+    Metric("app_p99_ms", "of that the app, p99 ms"),
+    Metric("service_p50_ms", "of that the stand-in and the client, p50 ms", 2),
+    Metric("service_p99_ms", "of that the stand-in and the client, p99 ms"),
+    Metric("nothing_p50_ms", "the same: a request that does nothing, p50 ms", 2),
+    Metric("nothing_p99_ms", "the same: a request that does nothing, p99 ms"),
     Metric("sends", "the same: most sends a second to a group", 0, limit=25),
     Metric("frames_a_second", "the same: frames a second, all sockets", 0),
     Metric("app_kb", "an idle socket in the app: KB", 2),
@@ -132,22 +143,30 @@ class _Active:
     socket: aiohttp.ClientWebSocketResponse
     asked: float = 0.0
     first: float = 0.0
+    written: float = 0.0  # when the model wrote its first word
     frames: int = 0
-    late: list[float] = field(default_factory=list[float])
+    shown: list[Frame] = field(default_factory=list[Frame])
     said: list[str] = field(default_factory=list[str])
 
     async def listen(self) -> None:
         async for message in self.socket:
             frame = json.loads(message.data)
             self.frames += 1
-            if frame["type"] != "chat_chunk":
+            if "turn_id" not in frame:
                 continue
-            now = time.monotonic()
-            self.first = self.first or now
-            self.said.append(frame["payload"]["text"])
-            self.late += [now - int(each) / 1e6 for each in frame["payload"]["text"].split() if len(each) > 8]
-            if frame["payload"]["done"]:
+            now, text = time.monotonic(), str(frame["payload"].get("text", ""))
+            group = f"s.{frame['turn_id'].rpartition('-')[0]}.chat"
+            stamps = tuple(int(each) / 1e6 for each in text.split() if len(each) > 8)
+            self.shown.append(Frame(group, now, stamps))
+            self.said.append(text)
+            if stamps and not self.first:
+                self.first, self.written = now, stamps[0]
+            if frame["payload"].get("done"):
                 return
+
+    @property
+    def late(self) -> list[float]:
+        return [each.at - written for each in self.shown for written in each.written]
 
     def whole(self, deltas: int) -> bool:
         """Whether every delta of the model came, and in order."""
@@ -176,20 +195,25 @@ async def _crowd(crowd: Crowd) -> Figures:
             full = {name: resident_kb(pid) for name, pid in pids.items()}
             resting = await _cpu(pids, 5.0)
             before, began = _used(pids), time.monotonic()
-            await asyncio.gather(*(_ask(each, crowd, number) for number, each in enumerate(actives)))
-            async with asyncio.timeout(120):
+            async with asked_nothing(http, app) as nothing, asyncio.timeout(120):
+                await asyncio.gather(*(_ask(each, crowd, number) for number, each in enumerate(actives)))
                 await asyncio.gather(*listening)
             seconds = time.monotonic() - began
             used = {name: (_used(pids)[name] - before[name]) / seconds for name in pids}
             sends = await (await http.get(f"{service}/_pubsub/sends")).json()
         late = [each for active in actives for each in active.late]
         firsts = [(each.first - each.asked) * 1000 for each in actives]
-        return {
+        waited = [(each.written - each.asked) * 1000 for each in actives]
+        return shares([*ways((each for active in actives for each in active.shown), sends)]) | {
             "lost": sum(not each.whole(crowd.deltas) for each in actives),
             "first_p50_ms": percentile(firsts, 50),
             "first_p99_ms": percentile(firsts, 99),
+            "asked_p50_ms": percentile(waited, 50),
+            "asked_p99_ms": percentile(waited, 99),
             "late_p50_ms": percentile(late, 50) * 1000,
             "late_p99_ms": percentile(late, 99) * 1000,
+            "nothing_p50_ms": percentile(nothing, 50) * 1000,
+            "nothing_p99_ms": percentile(nothing, 99) * 1000,
             "sends": busiest(sends),
             "frames_a_second": sum(each.frames for each in actives) / seconds,
             "app_kb": (full["functions"] - empty["functions"]) / crowd.idle,

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from chat import errors
 from chat.errors import ChatError
-from chat.pipelines import trip_stages
-from chat.routes import replies
 from chat.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,7 +105,7 @@ def _section_of(name: str, sections: list[str]) -> str:
 
 
 def _error_classes() -> list[type[ChatError]]:
-    known = (*vars(errors).values(), *vars(trip_stages).values(), *vars(replies).values())
+    known = vars(errors).values()
     found = (each for each in known if isinstance(each, type) and issubclass(each, ChatError))
     return list(dict.fromkeys(found))
 

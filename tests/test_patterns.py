@@ -22,7 +22,7 @@ from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import NAME
+from chat.settings import NAME, values
 from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
@@ -78,6 +78,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
     ),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
+    ("chat/settings/values.py", "ORIGIN"): Use(
+        values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")
+    ),
     ("chat/store/tables/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
     ("chat/store/tables/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
     ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),

@@ -7,7 +7,7 @@ changes; the rest is kept here.
 from collections.abc import Mapping
 from typing import Any, cast
 
-from chat.errors import NotFound
+from chat.errors import NoPlaces
 from chat.events import JSON, JSONObject
 from chat.pipelines.base import Stage, StageInput, StageInvalid
 from chat.pipelines.trip_answers import (
@@ -44,12 +44,6 @@ CITIES = 8
 ACTIONS = {"add": "add", "remove": "remove", "set": "set", "change": "set", "other": "none"}
 OPPOSITES = {"add_poi": "remove_poi", "add_requirement": "remove_requirement"}
 NEED_PLACES = ("set_city", "set_days", "add_poi", "change_plan")
-
-
-class NoPlaces(NotFound):
-    """No places are known there."""
-
-    code = "NO_PLACES"
 
 
 class Intents(Stage):

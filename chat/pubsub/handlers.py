@@ -145,4 +145,4 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         return Said(face.error(error))
     except Exception as error:
         record_error("socket_event_failed", error, connection_id=connection.id)
-        return Said(face.error(ChatError("Something went wrong on our side.")))
+        return Said(face.error(ChatError()))

@@ -7,7 +7,7 @@ KNOWN = 90.0  # seconds for which a count is good: the timer takes one every min
 
 
 class Census:
-    """Each socket is in one group beside those of its session (docs/decisions/0021)."""
+    """Each socket is in one group beside those of its session (docs/decisions/0022)."""
 
     def __init__(self, push: PushService, presence: PresenceStore) -> None:
         self._push, self._presence = push, presence

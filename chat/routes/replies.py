@@ -10,7 +10,7 @@ from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.conversation import Turn
 from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
-from chat.errors import ChatError, EncodedBody, MethodNotAllowed
+from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
 from chat.events import JSON, TurnFailed
 from chat.routes.requests import check_path, read_body
 from chat.settings import SettingsError
@@ -19,13 +19,6 @@ from chat.telemetry import record_error
 type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
 type BodyHandler[Body] = Callable[[ChatApp, Principal, Request, Body], Awaitable[Response]]
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
-
-
-class Misconfigured(ChatError):
-    """A setting of the app is missing or wrong."""
-
-    status = 503
-    code = "MISCONFIGURED"
 
 
 async def answer(request: Request, handler: Handler) -> Response:
@@ -62,7 +55,7 @@ async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
         return problem(Misconfigured(details={"settings": list(error.wrong)}))
     except Exception as error:
         record_error("request_failed", error, path=request.url.path)
-        return problem(ChatError("Something went wrong on our side."))
+        return problem(ChatError())
 
 
 def json_reply(value: JSON, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

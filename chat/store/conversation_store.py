@@ -24,7 +24,7 @@ ASKED = 64
 """Requests of a session that are remembered, beside those that wait."""
 
 COUNTED = 10_000
-"""Sessions of a user up to which they are counted: a thousand take one request (docs/decisions/0021)."""
+"""Sessions of a user up to which they are counted: a thousand take one request (docs/decisions/0022)."""
 
 MEMBERS_SIZE = 30_000
 """Characters of the members of a session, as JSON: a property of the store holds 32,768."""

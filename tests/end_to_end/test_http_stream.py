@@ -47,7 +47,7 @@ def post(client: ChatClient, *texts: str, session_id: str = "") -> Any:
 async def test_a_reply_streams_as_text_deltas_and_done(client: ChatClient) -> None:
     heard = await client.hear("Hello")
     *deltas, done = heard.frames
-    assert all(frame.payload.keys() == {"type", "delta"} for frame in deltas)
+    assert all(frame.payload.keys() == {"type", "delta", "seq"} for frame in deltas)
     assert {frame.payload["type"] for frame in deltas} == {"text.delta"}
     assert (heard.text, done.data) == (GREETING, DONE)
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from chat.errors import BadProviderReply
+from chat.errors import BadProviderReply, NoPlaces
 from chat.events import JSON
-from chat.pipelines.trip_stages import NoPlaces
 from chat.tools.places import place_id, plain
 from tests.support.trips import change, intent
 from tests.support.virtual_time import virtual

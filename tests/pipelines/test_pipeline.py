@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from chat.errors import BadProviderReply
+from chat.errors import BadProviderReply, NoPlaces
 from chat.events import StageFinished, StageItem, StageStarted, TextDelta, TurnEvent
-from chat.pipelines.trip_stages import NoPlaces
 from chat.providers.scripted import Line
 from tests.support.trips import answer, option, results, run, visit
 from tests.support.virtual_time import virtual

@@ -213,7 +213,7 @@ def test_a_slow_service_is_never_further_behind_than_its_round_trip_and_the_wind
             for frame in here.push.seen["first"][shown:]:
                 late += [loop.time() - float(each) for each in frame["payload"].get("text", "").split()]
             shown = len(here.push.seen["first"])
-            assert here.push.sends <= 3 + number * 0.005 / WINDOW  # never more than 20 a second
+            assert here.push.sends <= 3 + number * 0.005 / WINDOW  # never more than 22 a second
         assert len(late) > 850
         # The window, what is left of the send in flight, and the send itself; a tick of this test. What came before
         # the gate knew how slow the service is takes a while to work off.
@@ -221,6 +221,29 @@ def test_a_slow_service_is_never_further_behind_than_its_round_trip_and_the_wind
         assert max(late) <= 0.8
 
     run()
+
+
+@virtual
+@pytest.mark.parametrize("late", [0.0, 0.01, 0.04, 0.13])
+async def test_after_a_late_word_those_that_are_on_time_soon_go_out_at_once(late: float) -> None:
+    log, time = TurnLog(EventFeed(), window=WINDOW), asyncio.get_running_loop().time
+    for event in (TurnStarted(TURN.id, "s", "", "t"), StepStarted(0, "P", "m"), TextStarted("t0")):
+        log.append(event)
+    shown: list[float] = []
+    log.feed.listen(lambda: shown.extend([time()] * (words_of(log) - len(shown))))
+    began = time()
+    for number in range(40):
+        due = began + number * 0.05
+        await asyncio.sleep(max(0.0, due + (late if number == 10 else 0.0) - time()))
+        log.append(TextDelta("t0", "word "))
+    await asyncio.sleep(1)
+    waits = [each - began - number * 0.05 for number, each in enumerate(shown)]
+    assert max(waits[:10]) < 0.001
+    assert max(waits[20:]) < 0.001
+
+
+def words_of(log: TurnLog) -> int:
+    return sum(each.event.text.count(" ") for each in log.feed.events if isinstance(each.event, TextDelta))
 
 
 @virtual

@@ -23,6 +23,7 @@ from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import NAME
+from chat.settings.values import ORIGIN
 from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
@@ -76,6 +77,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/settings/values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
+    ),
+    ("chat/settings/values.py", "ORIGIN"): Use(
+        ORIGIN.fullmatch, LINE, ("a", "a+", "a://", "a://[", "a://[a", "a://a", "a://a:", "://")
     ),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
     ("chat/store/tables/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),

@@ -148,7 +148,7 @@ async def test_without_the_setting_nobody_is_let_in(settings: dict[str, str]) ->
 
 async def test_a_member_is_let_into_a_session_as_with_a_ticket(scene: SocketApp) -> None:
     accepted = await connect(scene, session_id=SESSION, user_id="ann")
-    assert accepted.groups == (room_of(SESSION, "session"),)
+    assert room_of(SESSION, "session") in accepted.groups
     assert (accepted.states["session"], accepted.states["seq"]) == (SESSION, "0")
     assert [each.id for each in await scene.store.connections(SESSION)] == ["c1"]
 
@@ -164,7 +164,7 @@ async def test_connecting_four_times_makes_one_session_and_it_makes_it_with_the_
     for number, each in enumerate(tries):
         assert (await say(scene, each, f"Hi {number}", request_id="r", reply=False))["type"] == "ack"
     [made] = await sessions(scene)
-    assert tries[0].groups == (room_of(made, "session"),)
+    assert all(room_of(made, "session") in each.groups for each in tries)
     messages = await scene.store.list_messages("dev", made, limit=9)
     assert [each.content for each in messages] == ["Hi 0", "Hi 1", "Hi 2", "Hi 3"]
     assert scene.store.calls["create_session"] == 2  # with the one of the fixture

@@ -1,16 +1,12 @@
-"""An app with sockets, all of it in memory."""
+"""An app with sockets, all of it in memory, from its start to its end."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chat.app import DIALECTS, ChatApp
-from chat.rooms.attendance import Attendance
-from chat.rooms.evictions import Evictions
-from chat.rooms.flood import FloodGuard
-from chat.rooms.rooms import Rooms
-from chat.rooms.sockets import Sockets, StateKeys
-from tests.support.apps import TestApp, make_app
+from chat.app import ChatApp
+from chat.rooms.sockets import Sockets
+from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
 
@@ -30,28 +26,8 @@ async def socket_app(
     *scripts: list[str], settings: Mapping[str, str] | None = None
 ) -> AsyncGenerator[SocketApp]:
     """`settings` are rows of the settings' table."""
-    made = make_app(*scripts, settings=settings)
-    app, push = made.app, FakePush()
-    app.sockets = sockets = open_sockets(made, push)
-    app.evictions = Evictions(made.store, made.store, sockets, DIALECTS)
-    yield SocketApp(app, made.store, push, sockets)
+    push = FakePush()
+    made = make_app(*scripts, settings=settings, push=push, per_session=5, per_user=2)
+    yield SocketApp(made.app, made.store, push, made.app.sockets.require())
     await made.wait_for_turns()
-    await app.tasks.close()
-    await sockets.aclose()
-    await app.close()
-
-
-def open_sockets(made: TestApp, push: FakePush) -> Sockets:
-    """As another process over the same store and service would have them."""
-    app, store = made.app, made.store
-    rooms = Rooms(
-        push=push,
-        presence=store,
-        conversations=store,
-        turns=store,
-        instances=store,
-        errands=store,
-        dialects=DIALECTS,
-    )
-    attendance = Attendance(store, rooms, push, app.clock, per_session=5, per_user=2)
-    return Sockets(push, store, rooms, attendance, FloodGuard(app.clock.monotonic), StateKeys((), store))
+    await made.app.close()

@@ -164,7 +164,7 @@ def growth(apply: Callable[[str], object], beginning: str, end: str, largest: in
         took = seconds(apply, text, times=1)
         power = math.log(took / first) / longer
         if took > TOO_SHORT and power >= MOST:
-            took = seconds(apply, text, times=3)
+            took, first = seconds(apply, text, times=9), seconds(apply, texts[0], times=9)
             power = math.log(took / first) / longer
             if power >= MOST:
                 return power

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field
 
+from chat.calls import CallReader
 from chat.conversation import Turn
 from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, read_arguments
 from chat.dialects.framing import sse
@@ -18,9 +19,6 @@ from chat.events import (
     NumberedEvent,
     StageFinished,
     TextDelta,
-    ToolCallDelta,
-    ToolCallFinished,
-    ToolCallStarted,
     ToolOutput,
     TurnFailed,
 )
@@ -33,8 +31,7 @@ class TextDeltaEncoder:
     """Keeps the arguments of the open tool call, since `tool.call` shows them whole."""
 
     def __init__(self) -> None:
-        self._name = ""
-        self._arguments: list[str] = []
+        self._calls = CallReader()
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         seq = numbered.number
@@ -43,31 +40,26 @@ class TextDeltaEncoder:
                 return ({"type": "text.delta", "delta": text, "seq": seq},)
             case StageFinished(_, _, text) if text:
                 return ({"type": "text.delta", "delta": text, "seq": seq},)
-            case ToolCallStarted(_, name):
-                self._name, self._arguments = name, []
-            case ToolCallDelta(_, arguments):
-                self._arguments.append(arguments)
-            case ToolCallFinished(call_id):
-                called: JSONObject = {"name": self._name, **self._read_arguments(), "id": call_id}
-                return ({"type": "tool.call", **called, "seq": seq},)
             case ToolOutput(call_id, name, output):
                 said: JSONObject = {"name": name, "output": output, "id": call_id}
                 return ({"type": "tool.output", **said, "seq": seq},)
             case TurnFailed(code, message, retryable):
                 error: JSONObject = {"message": message, "code": code, "retryable": retryable}
                 return ({"type": "error", **error, **({"seq": seq} if seq else {})},)
-            case _:
-                pass
+            case event:
+                if (call := self._calls.take(event)) is not None:
+                    called: JSONObject = {"name": call.name, **_arguments(call.arguments), "id": call.id}
+                    return ({"type": "tool.call", **called, "seq": seq},)
         return ()
 
-    def _read_arguments(self) -> JSONObject:
-        """`args` is always an object; what a model wrote that is none is shown beside it."""
-        text = "".join(self._arguments)
-        try:
-            arguments = read_arguments(text)
-        except ValueError:
-            return {"args": {}, "arguments_text": text}
-        return {"args": arguments} if isinstance(arguments, dict) else {"args": {}, "arguments_text": text}
+
+def _arguments(text: str) -> JSONObject:
+    """`args` is always an object; what a model wrote that is none is shown beside it."""
+    try:
+        arguments = read_arguments(text)
+    except ValueError:
+        return {"args": {}, "arguments_text": text}
+    return {"args": arguments} if isinstance(arguments, dict) else {"args": {}, "arguments_text": text}
 
 
 class HistoryMessage(Body):

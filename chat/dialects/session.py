@@ -6,6 +6,7 @@ A frame about a message holds what the turn tells of it: the room fills in the o
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from chat.calls import CallReader
 from chat.conversation import Turn
 from chat.dialects.base import PIECE, Dialect, SocketFace, merged, read_arguments
 from chat.dialects.session_frames import read_session, show_ack, show_briefly, show_news, show_welcome
@@ -20,9 +21,6 @@ from chat.events import (
     StageItem,
     StageStarted,
     TextDelta,
-    ToolCallDelta,
-    ToolCallFinished,
-    ToolCallStarted,
     ToolOutput,
     TurnCancelled,
     TurnEvent,
@@ -46,8 +44,7 @@ class MessageUpdateEncoder:
         self._length = 0  # characters so far
         self._shown = 0  # of them, when all were last shown
         self._said: list[str] = []  # as much of the text as a frame holds, or a little more
-        self._name = ""
-        self._arguments: list[str] = []
+        self._calls = CallReader()
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         number = numbered.number
@@ -90,18 +87,13 @@ class MessageUpdateEncoder:
 
     def _tool(self, event: TurnEvent) -> Iterable[JSONObject]:
         match event:
-            case ToolCallStarted(_, name):
-                self._name, self._arguments = name, []
-            case ToolCallDelta(_, arguments):
-                self._arguments.append(arguments)
-            case ToolCallFinished(call_id):
-                args = _read("".join(self._arguments))
-                yield self._update("tool_update", name=self._name, args=args, id=call_id, action="call")
             case ToolOutput(call_id, name, output, is_error):
                 said: JSONObject = {"name": name, "output": output, "is_error": is_error, "id": call_id}
                 yield self._update("tool_update", **said, action="output")
             case _:
-                pass
+                if (call := self._calls.take(event)) is not None:
+                    args = _read(call.arguments)
+                    yield self._update("tool_update", name=call.name, args=args, id=call.id, action="call")
 
     def _text(self, text: str) -> Iterable[JSONObject]:
         """What was said, and after it the whole message, when that is due: so it is the last payload of its event."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from chat.calls import ToolDefinition
 from chat.events import JSONObject, empty_object
@@ -10,6 +10,10 @@ from chat.messages import MessageDraft
 
 TRIP = "trip"
 """The pipeline of the trip planner."""
+
+type TripStage = Literal["intents", "pois", "requirements", "plan"]
+TRIP_STAGES: tuple[TripStage, ...] = get_args(TripStage.__value__)
+"""In the order in which they are made."""
 
 type OnBusy = Literal["reject", "queue", "interrupt"]
 """What becomes of a message to a session whose turn runs still."""

@@ -175,7 +175,7 @@ def test_nothing_but_the_catalogue_knows_a_dialect() -> None:
     port = {"chat.dialects.base", "chat.dialects.catalogue", "chat.dialects.framing", "chat.dialects.shapes"}
     known = {(each.name, whom) for each in _beside_dialects() for whom in _inner(each)}
     strange = {(who, whom) for who, whom in known if _unit(whom) == "chat.dialects" and whom not in port}
-    assert strange == {("chat.direct", "chat.dialects.chat"), ("chat.routes.plans", "chat.dialects.plan")}
+    assert strange == {("chat.direct", "chat.dialects.chat")}
 
 
 def test_nothing_but_dialects_writes_frames() -> None:

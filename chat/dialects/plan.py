@@ -22,7 +22,7 @@ from chat.events import (
     TurnFailed,
     TurnFinished,
 )
-from chat.requests import TRIP, Action, Answered, Say, TurnRequest
+from chat.requests import TRIP, TRIP_STAGES, Action, Answered, Say, TurnRequest
 from chat.schemas.fields import Body, Content, Id, check_json_size, check_size, validate
 from chat.schemas.trip_state import Place, PlanOption, Requirement
 
@@ -77,7 +77,6 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
 LIST_BYTES = 128 * 1024  # of each list that a caller gives, as JSON
 WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the platform's front end gives up after 230
 GIVEN = ("pois", "requirements", "plan")
-STAGES = ("intents", *GIVEN)
 
 
 def _small(value: object) -> object:
@@ -141,7 +140,7 @@ def _whole(turn: Turn, events: Sequence[NumberedEvent]) -> Reply:
     if isinstance(last, TurnCancelled):
         stopped = Conflict("The turn was stopped.", details={"turn_id": turn.id})
         return json_reply(show_problem(stopped), stopped.status)
-    results: dict[str, JSON] = {name: [] for name in STAGES}
+    results: dict[str, JSON] = {name: [] for name in TRIP_STAGES}
     for _, event in events:
         if isinstance(event, StageFinished) and event.result is not None:
             results[event.stage] = event.result

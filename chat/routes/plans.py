@@ -6,10 +6,9 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
-from chat.dialects.plan import STAGES
 from chat.errors import Conflict, ValidationError
 from chat.events import JSON, JSONObject, StageFinished
-from chat.requests import TRIP, TurnRequest
+from chat.requests import TRIP, TRIP_STAGES, TurnRequest
 from chat.routes.requests import nonce_of
 from chat.routes.schemas import RerunBody
 from chat.routes.streams import find_dialect, start_and_stream
@@ -28,7 +27,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request, body: Reru
     live = await app.runner.open(principal.user_id, turn.id)
     done: dict[str, JSON] = {}
     await _collect(app, principal, live, done)
-    before = STAGES[: STAGES.index(body.from_stage)]
+    before = TRIP_STAGES[: TRIP_STAGES.index(body.from_stage)]
     if missing := [name for name in before if name not in done]:
         raise ValidationError("from_stage", f"The stage {missing[0]} has no result yet")
     taken: JSONObject = {**turn.request.input, "done": {name: done[name] for name in before}}

@@ -13,6 +13,7 @@ from pydantic import (
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
+from chat.requests import TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
 from chat.schemas.fields import Body, Content, Id, check_json_size, validate
 
@@ -99,7 +100,7 @@ class RegenerateBody(Body):
 class RerunBody(Body):
     """`POST /api/v1/chat/turns/{id}/rerun`"""
 
-    from_stage: Literal["intents", "pois", "requirements", "plan"]
+    from_stage: TripStage
 
 
 class MessageBody(Body):

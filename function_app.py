@@ -1,184 +1,98 @@
-"""Every trigger and route of Parley, a few lines each: the map of the app.
+"""The map of the app: every route, then the triggers and the timer.
 
-A handler is imported on first use, so that a cold start pays only for what its first request needs. A function under
-the FastAPI extension takes its `Request` and is annotated with one plain class.
+A row names its handler, and the model of its body, as `module:name` under `chat/routes`. They are imported with the
+first request for it, so that a cold start pays only for what its first request needs.
 """
-
-from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from chat.routes.route_table import Route, Routes, functions
 from chat.routes.worker import mend_worker
 from chat.settings import read_setting
+
+ROUTES: Routes = {
+    "/api/chat/stream": {
+        "POST": Route("doors:enter", "ask, and stream the answer", dialect="delta", name="chat_stream"),
+    },
+    "/api/v1/chat/sessions": {
+        "POST": Route("sessions:create_session", "make a session", body="schemas:NewSessionBody"),
+        "GET": Route("sessions:list_sessions", "list one's own sessions"),
+    },
+    "/api/v1/chat/sessions/{session_id}": {
+        "GET": Route("sessions:get_session", "one session"),
+        "PUT": Route("sessions:update_session", "change title, model, settings", body="schemas:SessionBody"),
+        "DELETE": Route("sessions:delete_session", "delete it, with everything in it"),
+    },
+    "/api/v1/chat/sessions/{session_id}/messages": {
+        "GET": Route("messages:list_messages", "its messages"),
+        "POST": Route("messages:post_message", "store one; no model is asked", body="schemas:MessageBody"),
+    },
+    "/api/v1/chat/sessions/{session_id}/members": {
+        "GET": Route("members:list_members", "who may read it, and who is there"),
+    },
+    "/api/v1/chat/sessions/{session_id}/members/{user_id}": {
+        "PUT": Route("members:put_member", "let somebody in", body="schemas:MemberBody"),
+        "DELETE": Route("members:delete_member", "take somebody out, or leave"),
+    },
+    "/api/v1/chat/sessions/{session_id}/turns": {
+        "POST": Route("turns:start_turn", "ask in it, and stream the answer", body="schemas:TurnBody"),
+    },
+    "/api/v1/chat/turns/{turn_id}": {
+        "GET": Route("turns:get_turn", "how a turn stands"),
+    },
+    "/api/v1/chat/turns/{turn_id}/events": {
+        "GET": Route("turns:follow_turn", "follow it, from the start or from any event"),
+    },
+    "/api/v1/chat/turns/{turn_id}/cancel": {
+        "POST": Route("turns:cancel_turn", "stop it"),
+    },
+    "/api/v1/chat/turns/{turn_id}/rerun": {
+        "POST": Route("plans:rerun", "run a plan again from a stage", body="schemas:RerunBody"),
+    },
+    "/api/v1/chat/messages/{message_id}/regenerate": {
+        "POST": Route("turns:regenerate", "answer it anew", body="schemas:RegenerateBody", needs_body=False),
+    },
+    "/chat": {
+        "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
+    },
+    "/ws": {
+        "GET": Route("socket_routes:negotiate", "the way to a socket", dialect="chat", name="negotiate_chat"),
+    },
+    "/ws/chat": {
+        "GET": Route("socket_routes:negotiate", "the way to a socket", dialect="plan", name="negotiate_plan"),
+    },
+    "/api/v1/chat/sessions/{session_id}/websocket": {
+        "GET": Route(
+            "socket_routes:negotiate",
+            "the way to a session's room",
+            dialect="session",
+            name="negotiate_session",
+        ),
+    },
+    "/api/webpubsub/events": {
+        "POST": Route("socket_routes:take_socket_event", "what happens to sockets", who="anyone"),
+        "OPTIONS": Route("socket_routes:take_socket_event", "whether that is wanted", who="anyone"),
+    },
+    "/api/v1/chat/health": {
+        "GET": Route("health:health", "how the service is", who="anyone"),
+        "HEAD": Route("health:health", "the same in its status alone", who="anyone"),
+    },
+}
 
 mend_worker()
 app = func.FunctionApp(http_auth_level=func.AuthLevel[read_setting("CHAT_HTTP_AUTH_LEVEL")])
 
-CHAT = "api/v1/chat"
-ROUTES: list[tuple[str, tuple[str, ...]]] = []
+for path, methods, function in functions(ROUTES):
+    app.route(route=path, methods=methods)(function)
 
-type HttpFunction = Callable[[Request], Awaitable[Response]]
 
+@app.route(route="{*path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def fallback(req: Request) -> Response:
+    from chat.routes import replies
+    from chat.routes.fallback import no_such_route
 
-def route(path: str, *methods: str) -> Callable[[HttpFunction], HttpFunction]:
-    """An HTTP trigger, noted so that a wrong method can be told from a wrong path."""
-    ROUTES.append((path, methods))
-    return app.route(route=path, methods=list(methods))
-
-
-@route("api/chat/stream", "POST")
-async def chat_stream(req: Request) -> Response:
-    from chat.routes import replies, turns
-
-    return await replies.answer(req, turns.chat_stream)
-
-
-@route(f"{CHAT}/sessions", "POST")
-async def create_session(req: Request) -> Response:
-    from chat.routes import replies, sessions
-
-    return await replies.answer(req, sessions.create_session)
-
-
-@route(f"{CHAT}/sessions", "GET")
-async def list_sessions(req: Request) -> Response:
-    from chat.routes import replies, sessions
-
-    return await replies.answer(req, sessions.list_sessions)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}", "GET")
-async def get_session(req: Request) -> Response:
-    from chat.routes import replies, sessions
-
-    return await replies.answer(req, sessions.get_session)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}", "PUT")
-async def update_session(req: Request) -> Response:
-    from chat.routes import replies, sessions
-
-    return await replies.answer(req, sessions.update_session)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}", "DELETE")
-async def delete_session(req: Request) -> Response:
-    from chat.routes import replies, sessions
-
-    return await replies.answer(req, sessions.delete_session)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/messages", "GET")
-async def list_messages(req: Request) -> Response:
-    from chat.routes import messages, replies
-
-    return await replies.answer(req, messages.list_messages)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/messages", "POST")
-async def post_message(req: Request) -> Response:
-    from chat.routes import messages, replies
-
-    return await replies.answer(req, messages.post_message)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/members", "GET")
-async def list_members(req: Request) -> Response:
-    from chat.routes import members, replies
-
-    return await replies.answer(req, members.list_members)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/members/{{user_id}}", "PUT")
-async def put_member(req: Request) -> Response:
-    from chat.routes import members, replies
-
-    return await replies.answer(req, members.put_member)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/members/{{user_id}}", "DELETE")
-async def delete_member(req: Request) -> Response:
-    from chat.routes import members, replies
-
-    return await replies.answer(req, members.delete_member)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/turns", "POST")
-async def start_turn(req: Request) -> Response:
-    from chat.routes import replies, turns
-
-    return await replies.answer(req, turns.start_turn)
-
-
-@route(f"{CHAT}/turns/{{turn_id}}/rerun", "POST")
-async def rerun(req: Request) -> Response:
-    from chat.routes import plans, replies
-
-    return await replies.answer(req, plans.rerun)
-
-
-@route("chat", "POST")
-async def plan_whole(req: Request) -> Response:
-    from chat.routes import plans, replies
-
-    return await replies.answer(req, plans.plan_whole)
-
-
-@route(f"{CHAT}/messages/{{message_id}}/regenerate", "POST")
-async def regenerate(req: Request) -> Response:
-    from chat.routes import replies, turns
-
-    return await replies.answer(req, turns.regenerate)
-
-
-@route(f"{CHAT}/turns/{{turn_id}}", "GET")
-async def get_turn(req: Request) -> Response:
-    from chat.routes import replies, turns
-
-    return await replies.answer(req, turns.get_turn)
-
-
-@route(f"{CHAT}/turns/{{turn_id}}/events", "GET")
-async def follow_turn(req: Request) -> Response:
-    from chat.routes import replies, turns
-
-    return await replies.answer(req, turns.follow_turn)
-
-
-@route(f"{CHAT}/turns/{{turn_id}}/cancel", "POST")
-async def cancel_turn(req: Request) -> Response:
-    from chat.routes import replies, turns
-
-    return await replies.answer(req, turns.cancel_turn)
-
-
-@route("ws", "GET")
-async def negotiate_chat(req: Request) -> Response:
-    from chat.routes import replies, socket_routes
-
-    return await replies.answer(req, socket_routes.negotiate_chat)
-
-
-@route("ws/chat", "GET")
-async def negotiate_plan(req: Request) -> Response:
-    from chat.routes import replies, socket_routes
-
-    return await replies.answer(req, socket_routes.negotiate_plan)
-
-
-@route(f"{CHAT}/sessions/{{session_id}}/websocket", "GET")
-async def negotiate_session(req: Request) -> Response:
-    from chat.routes import replies, socket_routes
-
-    return await replies.answer(req, socket_routes.negotiate_session)
-
-
-@route("api/webpubsub/events", "POST", "OPTIONS")
-async def take_socket_event(req: Request) -> Response:
-    from chat.routes import replies, socket_routes
-
-    return await replies.answer_anyone(req, socket_routes.take_event)
+    return replies.problem(no_such_route(ROUTES, req.scope["raw_path"].decode("latin-1")))
 
 
 def socket_trigger(event_type: str, event_name: str) -> None:
@@ -207,21 +121,6 @@ if has_sockets and read_setting("CHAT_WEBPUBSUB_EVENTS") == "trigger":
         socket_trigger("system", name)
     for name in EVENTS:
         socket_trigger("user", name)
-
-
-@route(f"{CHAT}/health", "GET", "HEAD")
-async def health(req: Request) -> Response:
-    from chat.routes import health, replies
-
-    return await replies.answer_anyone(req, health.health)
-
-
-@app.route(route="{*path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-async def fallback(req: Request) -> Response:
-    from chat.routes import replies
-    from chat.routes.fallback import no_such_route
-
-    return replies.problem(no_such_route(ROUTES, req.scope["raw_path"].decode("latin-1")))
 
 
 @app.timer_trigger(schedule="0 * * * * *", arg_name="timer", run_on_startup=False, use_monitor=False)

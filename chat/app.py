@@ -4,54 +4,47 @@ Nothing is built at import time. The first request builds the app inside the run
 imported then.
 """
 
-import asyncio
-import contextlib
-import gc
-import signal
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from types import FrameType
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Protocol
 
 from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
+from chat.conversation import Session
 from chat.dialects.base import Dialect
-from chat.dialects.chat import CHAT
-from chat.dialects.delta import DELTA
-from chat.dialects.plan import PLAN
-from chat.dialects.session import SESSION
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import Unauthenticated
-from chat.events import JSONObject
 from chat.messages import Message
+from chat.news import News
+from chat.process import close_on_sigterm, settle_heap
 from chat.providers.base import ModelProvider
 from chat.providers.breaker import Breaker
 from chat.providers.failover import Failover
 from chat.providers.retry import RetryPolicy
+from chat.requests import TRIP, OnBusy, TurnRequest
 from chat.rooms.evictions import Evictions
-from chat.rooms.sockets import Sockets, StateKeys
+from chat.rooms.sockets import Audience, NoSockets, build_sockets
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
-from chat.store.conversation_store import ConversationStore
+from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record_warning
-from chat.tools.base import NoTools, ToolBox
+from chat.tools.base import ToolBox
 from chat.tools.places import PlaceFinder
 from chat.turns.base import TurnSource
 from chat.turns.engine import ToolLimits, TurnEngine
+from chat.turns.feed import LiveTurn
+from chat.turns.ports import TurnLimits, TurnPorts
 from chat.turns.readers import Readers
+from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.tasks import TaskSet
+from chat.turns.waiting import WaitingMessages
 from chat.turns.window import ContextWindow
 
-if TYPE_CHECKING:
-    from chat.store.tables.table_storage import TableStorage
-
 VERSION = "0.1.0"
-DRAINING = 3.0  # seconds that a shutdown may take
-YOUNG = 2_000  # objects from which on the newest are walked; all of them after twelve times as many
-DIALECTS = {dialect.name: dialect for dialect in (DELTA, CHAT, PLAN, SESSION)}
-TRIP = "trip"  # the pipeline of the trip planner
 
 
 @dataclass(slots=True)
@@ -64,16 +57,18 @@ class ChatApp:
     conversations: ConversationStore
     turns: TurnStore
     runner: TurnRunner
+    waiting: WaitingMessages
     readers: Readers
     evictions: Evictions
+    sockets: Audience
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
+    tools: ToolBox
+    records: Records  # what is logged of sessions that are made
+    tasks: TaskSet  # what goes on when its request has its reply
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
     model_states: Callable[[], Mapping[str, str]]  # each provider's breaker
     close: Callable[[], Awaitable[None]]
-    tools: ToolBox = field(default_factory=NoTools)
-    sockets: Sockets | None = None  # without a service that holds them
-    tasks: TaskSet = field(default_factory=TaskSet)
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
@@ -84,82 +79,125 @@ class ChatApp:
                 return principal
         raise Unauthenticated
 
-    def tell(self, session_id: str, frame: JSONObject) -> None:
+    async def ask(
+        self, request: TurnRequest, on_busy: OnBusy | None = None, *, usual: OnBusy
+    ) -> LiveTurn | Waits:
+        """The turn that began, or the message that waits for one: as the caller says, else as CHAT_BUSY says, else as
+        is `usual`. Raises as `WaitingMessages.ask`."""
+        asked = await self.waiting.ask(request, on_busy or self.settings.busy or usual)
+        if isinstance(asked, Waits) and asked.new:
+            self.tell_message(asked.message)
+        return asked
+
+    async def answer_to(self, user_id: str, message: Message, *, patience: float) -> LiveTurn:
+        """The turn that answers a message that waited. StillWaiting after `patience` seconds."""
+        return await self.waiting.answer_to(user_id, message, patience=patience)
+
+    def answer_left(self, session: Session) -> None:
+        """Have what waits in a session answered, should nobody do so."""
+        self.waiting.answer_left(session)
+
+    def tell(self, session_id: str, news: News) -> None:
         """Show the room of a session what changed in it."""
-        if self.sockets is not None:
-            self.sockets.rooms.tell_later(session_id, frame)
+        self.sockets.tell(session_id, news)
 
     def tell_message(self, message: Message) -> None:
         """Show the room a message that was stored beside any turn."""
-        if self.sockets is not None:
-            self.sockets.rooms.tell_message(message)
+        self.sockets.tell_message(message)
+
+
+class Closable(Protocol):
+    """A part of the app that has to be closed."""
+
+    async def aclose(self) -> None: ...
+
+
+class Closing(AsyncExitStack):
+    """The parts that have to be closed: what was made last is closed first, and one that fails keeps none open."""
+
+    def add[Part: Closable](self, part: Part) -> Part:
+        self.push_async_callback(part.aclose)
+        return part
 
 
 def build_app(settings: Settings) -> ChatApp:
-    """Put an app together. Must run inside the event loop that will serve it."""
-    from chat.providers.build import build_providers
+    """Put an app together, from below. Must run inside the event loop that will serve it."""
+    from chat.providers.build import build_providers, service_hosts
     from chat.store.tables.table_storage import TableStorage
     from chat.tools.builtin import build_tools, place_finder
 
-    clock = SystemClock()
-    ids = UlidIds(clock)
-    storage = TableStorage.open(settings)
-    models = failover(settings, build_providers(settings), clock)
-    window = context_window(settings, models, storage.conversations)
+    closing, clock = Closing(), SystemClock()
+    storage = closing.add(TableStorage.open(settings))
+    conversations = storage.conversations
+    ports = TurnPorts(
+        conversations,
+        storage.turns,
+        storage.instances,
+        storage.errands,
+        clock,
+        UlidIds(clock),
+        Records(service_hosts(settings)),
+    )
     places = place_finder(settings)
-    tools = build_tools(settings, clock, places=places)
-    sockets = open_sockets(settings, clock, storage)
-    runner = TurnRunner(
-        sources=turn_sources(settings, models, window, tools, places),
-        conversations=storage.conversations,
-        turns=storage.turns,
-        instances=storage.instances,
-        errands=storage.errands,
-        clock=clock,
-        ids=ids,
-        window=settings.coalesce,
-        turn_limit=settings.turn_max,
-        history=settings.history_messages,
-        watcher=sockets.rooms if sockets is not None else None,
-    )
-    tasks = TaskSet()
-    readers = Readers(storage.conversations, storage.errands)
-    evictions = Evictions(storage.conversations, storage.errands, sockets, DIALECTS)
-    closing = (
-        runner.drain,
-        tasks.close,
-        readers.aclose,
-        evictions.aclose,
-        *([sockets.aclose] if sockets is not None else []),
-    )
-    return ChatApp(
-        settings=settings,
-        clock=clock,
-        ids=ids,
-        conversations=storage.conversations,
-        turns=storage.turns,
-        runner=runner,
-        readers=readers,
-        evictions=evictions,
-        dialects=DIALECTS,
-        authenticators=authenticators(settings),
+    tools = closing.add(build_tools(settings, clock, places=places))
+    models = closing.add(failover(settings, build_providers(settings), clock))
+    window = closing.add(context_window(settings, models, conversations))
+    sockets = closing.add(open_sockets(settings, ports, storage.presence))
+    sources = turn_sources(settings, models, window, tools, places)
+    return assemble_app(
+        settings,
+        ports,
+        TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
+        sockets=sockets,
+        tools=tools,
         check_store=storage.ping,
         model_states=lambda: models.states,
-        tools=tools,
-        sockets=sockets,
-        tasks=tasks,
-        close=in_turn(*closing, window.aclose, models.aclose, tools.aclose, storage.aclose),
+        closing=closing,
     )
 
 
-def in_turn(*closing: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """One after the other, as one."""
+def assemble_app(
+    settings: Settings,
+    ports: TurnPorts,
+    runner: TurnRunner,
+    *,
+    sockets: Audience,
+    tools: ToolBox,
+    check_store: Callable[[], Awaitable[None]],
+    model_states: Callable[[], Mapping[str, str]],
+    closing: Closing,
+) -> ChatApp:
+    """What is the same over every store, model and socket service. `closing` holds these already."""
+    evictions = closing.add(Evictions(ports.errands, sockets))
+    readers = closing.add(Readers(ports.conversations, ports.errands))
+    waiting = closing.add(WaitingMessages(ports, runner))
+    tasks = TaskSet()
+    closing.push_async_callback(tasks.close)
+    closing.push_async_callback(runner.drain)
+    return ChatApp(
+        settings=settings,
+        clock=ports.clock,
+        ids=ports.ids,
+        conversations=ports.conversations,
+        turns=ports.turns,
+        runner=runner,
+        waiting=waiting,
+        readers=readers,
+        evictions=evictions,
+        sockets=sockets,
+        dialects=DIALECTS,
+        authenticators=authenticators(settings),
+        tools=tools,
+        records=ports.records,
+        tasks=tasks,
+        check_store=check_store,
+        model_states=model_states,
+        close=closing.aclose,
+    )
 
-    async def close() -> None:
-        for each in closing:
-            await each()
 
-    return close
+def turn_limits(settings: Settings) -> TurnLimits:
+    return TurnLimits(duration=settings.turn_max, window=settings.coalesce, history=settings.history_messages)
 
 
 def context_window(
@@ -188,42 +226,22 @@ def turn_sources(
     }
 
 
-def open_sockets(settings: Settings, clock: Clock, storage: "TableStorage") -> Sockets | None:
-    """What shows turns to sockets; None without a service that holds them."""
+def open_sockets(settings: Settings, ports: TurnPorts, presence: PresenceStore) -> Audience:
+    """What shows turns to sockets, where there is a service that holds them."""
     if not (settings.web_pubsub or settings.web_pubsub_endpoint):
-        return None
+        return NoSockets()
     from chat.push.web_pubsub import WebPubSub
-    from chat.rooms.attendance import Attendance
-    from chat.rooms.flood import FloodGuard
-    from chat.rooms.rooms import Rooms
 
     push = WebPubSub(settings)
-    rooms = Rooms(
-        push=push,
-        presence=storage.presence,
-        conversations=storage.conversations,
-        turns=storage.turns,
-        instances=storage.instances,
-        errands=storage.errands,
-        dialects=DIALECTS,
-    )
-    attendance = Attendance(
-        storage.presence,
-        rooms,
+    return build_sockets(
         push,
-        clock,
+        presence,
+        ports,
+        DIALECTS,
         per_session=settings.session_connections,
         per_user=settings.user_connections,
-    )
-    return Sockets(
-        push,
-        storage.presence,
-        rooms,
-        attendance,
-        FloodGuard(clock.monotonic),
-        StateKeys(push.keys, storage.errands),
-        push.host,
-        push.keys,
+        host=push.host,
+        keys=push.keys,
     )
 
 
@@ -258,42 +276,6 @@ async def current_app() -> ChatApp:
     global _current
     if _current is None:
         _current = build_app(load_settings())
-        _drain_on_sigterm(_current)
-        _settle_heap()
+        close_on_sigterm(_current.close)
+        settle_heap()
     return _current
-
-
-def _settle_heap() -> None:
-    """What is loaded by now stays: collections need not walk it again (a tenth of a busy turn). What is made from now
-    on is little, so all of it can be walked often: a failed call leaves a ring of frames, in which its error holds
-    what was being read, and a process of few objects would keep those for five minutes and more."""
-    gc.freeze()
-    gc.set_threshold(YOUNG, 5, 1)
-
-
-def _drain_on_sigterm(app: ChatApp) -> None:
-    """End this process's turns properly when the platform stops it.
-
-    The platform offers no hook. The handler that was there (the worker's web server has one, which ends the process as
-    soon as no request is open) is called when our own end is done.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGTERM)
-    closing: list[asyncio.Task[None]] = []
-
-    async def drain() -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAINING):
-                await app.close()
-        if callable(before):
-            before(signal.SIGTERM, None)
-        else:  # nobody else would end the process
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGTERM)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(lambda: closing.append(loop.create_task(drain())))
-
-    signal.signal(signal.SIGTERM, handle)

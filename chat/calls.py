@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chat.events import JSONObject
+from chat.events import JSONObject, ToolCallDelta, ToolCallFinished, ToolCallStarted, TurnEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,24 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+
+class CallReader:
+    """Puts together the calls that a turn's events tell of: it writes one at a time."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._pieces: list[str] = []
+
+    def take(self, event: TurnEvent) -> ToolCall | None:
+        """The call, once the event is its last one."""
+        match event:
+            case ToolCallStarted(_, name):
+                self._name, self._pieces = name, []
+            case ToolCallDelta(_, arguments):
+                self._pieces.append(arguments)
+            case ToolCallFinished(call_id):
+                return ToolCall(call_id, self._name, "".join(self._pieces))
+            case _:
+                pass
+        return None

@@ -5,6 +5,7 @@ Times are aware UTC datetimes inside and ISO 8601 with `Z` and milliseconds outs
 so that ids made later sort later.
 """
 
+import hashlib
 import os
 import time
 from datetime import UTC, datetime
@@ -50,9 +51,18 @@ class UlidIds:
         self._clock = clock
 
     def new(self) -> str:
-        milliseconds = int(self._clock.now().timestamp() * 1000)
-        number = (milliseconds << 80) | int.from_bytes(os.urandom(10))
-        return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
+        return _ulid(self._clock.now(), os.urandom(10))
+
+
+def derived_id(moment: datetime, name: str) -> str:
+    """The id that a name has which is unique and cannot be guessed: where an id of that time is made twice, it is the
+    same one."""
+    return _ulid(moment, hashlib.sha256(name.encode()).digest()[:10])
+
+
+def _ulid(moment: datetime, random: bytes) -> str:
+    number = (int(moment.timestamp() * 1000) << 80) | int.from_bytes(random)
+    return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
 
 
 def iso(moment: datetime) -> str:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from chat.app import current_app
-from chat.dialects.base import Dialect, wrong_field
+from chat.dialects.chat import CHAT
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject, NumberedEvent
 from chat.requests import TurnRequest
@@ -37,14 +37,14 @@ async def handle_chat_message(
         request = _request(text, read_user_id(user_id), session_id, limit=app.settings.max_message_bytes)
         live = await app.runner.start(request)
     except ChatError as error:
-        await send(_error_frame(error))
+        await send(CHAT.face.error(error))
         return session_id
     with suppress(TypeError):  # a socket that cannot be a key is not remembered
         _sessions[websocket] = live.turn.session_id
     try:
-        await _send_turn(app.readers.follow(live, user_id), live, app.dialects["chat"], send)
+        await _send_turn(app.readers.follow(live, user_id), live, send)
     except ChatError as error:
-        await send(_error_frame(error))
+        await send(CHAT.face.error(error))
     return live.turn.session_id
 
 
@@ -55,23 +55,16 @@ def _request(text: str, user_id: str, session_id: str, *, limit: int) -> TurnReq
     check_writable("text", text)
     check_size("text", text, limit=limit)
     check_id("session_id", session_id)
-    return TurnRequest(user_id, content=text, session_id=session_id, dialect="chat")
+    return TurnRequest(user_id, content=text, session_id=session_id, dialect=CHAT.name)
 
 
-async def _send_turn(
-    batches: AsyncGenerator[Sequence[NumberedEvent]], live: LiveTurn, dialect: Dialect, send: Send
-) -> None:
-    encoder = dialect.encoder(live.turn)
+async def _send_turn(batches: AsyncGenerator[Sequence[NumberedEvent]], live: LiveTurn, send: Send) -> None:
+    encoder = CHAT.encoder(live.turn)
     async with aclosing(batches):
         async for batch in batches:
             for numbered in batch:
                 for payload in encoder.encode(numbered):
                     await send(payload)
-
-
-def _error_frame(error: ChatError) -> JSONObject:
-    said: JSONObject = {"error": error.message, "code": error.code}
-    return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
 
 
 def _remembered(websocket: Any) -> str:

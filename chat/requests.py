@@ -2,10 +2,21 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from chat.calls import ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.messages import MessageDraft
+
+TRIP = "trip"
+"""The pipeline of the trip planner."""
+
+type TripStage = Literal["intents", "pois", "requirements", "plan"]
+TRIP_STAGES: tuple[TripStage, ...] = get_args(TripStage.__value__)
+"""In the order in which they are made."""
+
+type OnBusy = Literal["reject", "queue", "interrupt"]
+"""What becomes of a message to a session whose turn runs still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,44 +74,44 @@ class TurnRequest:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """A message; with `reply` the model answers it."""
+    """A message on a socket; with `reply` it is answered, by the pipeline that is named."""
 
     text: str
-    request_id: str = ""
+    request_id: str = ""  # by which its sender wants to hear what became of it
     reply: bool = True
     parent_message_id: str = ""
-    planned: bool = False  # by the trip planner
-    given: JSONObject = field(default_factory=empty_object)  # what the planner has from before
+    pipeline: str = ""
+    input: JSONObject = field(default_factory=empty_object)
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
+    """Stop a turn of the session."""
+
     turn_id: str = ""  # "" is the one that runs
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Show a turn from after an event on."""
+    """Show a turn from after an event on: from after its first payload, and so many `further` ones."""
 
     turn_id: str
     after: int
+    further: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Typing:
+    """Its sender types, or does no more."""
+
     is_typing: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    pass
+class Answered:
+    """What the dialect answers by itself, to its sender alone."""
+
+    frame: JSONObject | str
 
 
-@dataclass(frozen=True, slots=True)
-class Echo:
-    """What nobody understands comes back."""
-
-    text: str
-
-
-type Action = Say | Cancel | Resume | Typing | Ping | Echo
+type Action = Say | Cancel | Resume | Typing | Answered

@@ -2,21 +2,30 @@
 
 from datetime import timedelta
 
-from chat.app import current_app
-from chat.errors import StoreError
-from chat.telemetry import record
+from chat.app import ChatApp, current_app
+from chat.errors import ChatError, StoreError
+from chat.telemetry import record, record_error
 
 
 async def sweep() -> None:
-    """End the turns of dead instances, go on with what processes that ended left, and purge old events. A store that is
-    away is asked again next time."""
+    """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and purge old
+    events. A store that is away is asked again next time."""
     app = await current_app()
+    counting = app.tasks.spawn(_count_sockets(app))  # beside the rest: the service may be slow
     try:
-        await app.runner.waiting.work_off()
+        await app.waiting.work_off()
         await app.evictions.work_off()
-        await app.runner.sweeper.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
-        if app.sockets is not None:
-            await app.sockets.rooms.work_off()
-            await app.sockets.presence.purge_tickets(expired_before=app.clock.now())
+        await app.runner.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
+        await app.sockets.work_off(now=app.clock.now())
     except StoreError as error:
         record("sweep_failed", code=error.code)
+    await counting
+
+
+async def _count_sockets(app: ChatApp) -> None:
+    try:
+        await app.sockets.count(anew=True)
+    except ChatError as error:
+        record("sockets_not_counted", code=error.code)
+    except Exception as error:
+        record_error("sockets_not_counted", error)

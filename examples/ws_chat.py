@@ -43,7 +43,7 @@ async def chat(url: str, dialect: str, text: str) -> None:
 
 def show(frame: dict[str, Any]) -> None:
     match frame:
-        case {"type": "chat_chunk", "payload": {"text": text}} | {"action": "delta", "delta": text}:
+        case {"type": "chat_chunk", "payload": {"text": text}} | {"type": "message_delta", "delta": text}:
             print(text, end="", flush=True)
         case {"type": "intents" | "poi" | "requirements" | "plan", "data": data}:
             print(f"{frame['type']}: {json.dumps(data, ensure_ascii=False)}")

@@ -16,8 +16,9 @@ Runs the app with everything it needs: storage (Azurite), a model and Web PubSub
 host, each on a loopback port. Prints a table of URLs, then `ready URL`. Ctrl-C or SIGTERM stops all of it."""
 EPILOG = """\
 Settings come from local.settings.json (or its .example) as with `func start`: variables of the environment win over the
-file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY (use --model for another model), and
-WebPubSubConnectionString unless it is set."""
+file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY (use --model for another model),
+LOCAL_AI_ENDPOINT and OPENROUTER_AI_ENDPOINT where they name the stand-in's usual port (8089), and
+WebPubSubConnectionString, CHAT_SOCKET_DIRECT and CHAT_SOCKET_ORIGINS unless they are set."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -81,6 +82,7 @@ def _count(text: str) -> int:
 def read_options(given: argparse.Namespace) -> StackOptions:
     """What the flags mean, with the settings file's port when no port is given."""
     app: Path = given.app.resolve()
+    settings = read_local_settings(app)
     flags = [
         f"--{name.replace('_', '-')}" for name in ("enable_auth", "direct", "verbose") if getattr(given, name)
     ]
@@ -88,12 +90,13 @@ def read_options(given: argparse.Namespace) -> StackOptions:
         flags += ["--cors", given.cors]
     return StackOptions(
         app=app,
-        port=read_local_settings(app).port if given.port is None else given.port,
+        port=settings.port if given.port is None else given.port,
         instances=given.instances,
         data=None if given.memory else given.data.resolve(),
         model_url=given.model.rstrip("/"),
         model_key=given.model_key or (os.environ.get("AZURE_AI_KEY", "") if given.model else ""),
         host_flags=tuple(flags),
+        cors=settings.cors if given.cors is None else given.cors,
         verbose=given.verbose,
     )
 

@@ -20,10 +20,15 @@ from local.pubsub_service.options import HANDLER_SETTING, KEY_SETTING
 from local.settings import read_local_settings
 
 HOST = "127.0.0.1"
+LOOPBACK = (HOST, "localhost")
 # The whole stop takes less than 5 s: the hosts first, since they still write to the storage.
 HOSTS_STOP, SERVICES_STOP = 4.3, 0.5
 # Where the app takes the events of sockets, by the setting CHAT_WEBPUBSUB_EVENTS.
 EVENT_PATHS = {"trigger": "/runtime/webhooks/webpubsub", "http": "/api/webpubsub/events"}
+# The stand-in for the models, as settings files name it (`func start` finds it there), and where each provider asks it.
+# Here it has another port.
+STAND_IN = "http://127.0.0.1:8089"
+SERVED = {"AZURE": "/openai/v1", "LOCAL": "/v1", "OPENROUTER": "/api/v1"}
 # What a host prints about itself that belongs in the table: `function NAME: METHODS URL`, `worker URL`, ...
 _ANNOUNCED = re.compile(r"(function|worker|key|ready) (.*)")
 
@@ -47,6 +52,7 @@ class StackOptions:
     model_url: str = ""
     model_key: str = ""
     host_flags: tuple[str, ...] = ()
+    cors: str = ""  # origins of web pages, with commas between
     verbose: bool = False
 
 
@@ -78,7 +84,8 @@ class Stack:
                 self._start_model(),
                 self._start_sockets(listeners, keys[HOST_KEY_SETTING]),
             )
-            environment = self._environment(azurite, model_url, sockets) | keys
+            origins = page_origins((each.getsockname()[1] for each in listeners), self.options.cors)
+            environment = self._environment(azurite, model_url, sockets, origins) | keys
             announced = await asyncio.gather(*(self._start_host(each, environment) for each in listeners))
         for child, rows in announced:
             self._add_host(child, rows)
@@ -101,7 +108,7 @@ class Stack:
         child = await start_child("model", command, shown=self.options.verbose)
         self.services.append(child)
         lines = await child.lines_until(_is_ready)
-        url = lines[-1].removeprefix("ready ") + "/openai/v1"
+        url = lines[-1].removeprefix("ready ") + SERVED["AZURE"]
         self._add_row("model", url, child)
         return url
 
@@ -115,7 +122,7 @@ class Stack:
         path = EVENT_PATHS.get(self._setting("CHAT_WEBPUBSUB_EVENTS", "trigger"), "")
         urls = " ".join(f"http://{HOST}:{each.getsockname()[1]}{path}?code={key}" for each in hosts)
         hub = self._setting("WebPubSubHub", "chat")
-        command = [sys.executable, "-m", "local.pubsub_service", "--port", "0"]
+        command = [sys.executable, "-m", "local.pubsub_service", "--port", "0", "--anonymous", hub]
         secret = os.environ.get(KEY_SETTING) or secrets.token_urlsafe(32)
         environment = {HANDLER_SETTING: f"{hub}={urls}", KEY_SETTING: secret}
         child = await start_child("sockets", command, shown=self.options.verbose, environment=environment)
@@ -128,20 +135,36 @@ class Stack:
         """As the app will see it."""
         return os.environ.get(name) or read_local_settings(self.options.app).values.get(name) or default
 
-    def _environment(self, azurite: Azurite, model_url: str, sockets: str) -> dict[str, str]:
+    def _environment(self, azurite: Azurite, model_url: str, sockets: str, origins: str) -> dict[str, str]:
         return {
             "AzureWebJobsStorage": azurite.connection_string,
-            "AZURE_AI_ENDPOINT": model_url,
+            **self._models(model_url),
             "AZURE_AI_KEY": self.options.model_key or "local",
             "WebPubSubConnectionString": sockets,
+            "CHAT_SOCKET_DIRECT": self._setting("CHAT_SOCKET_DIRECT", "true"),
+            "CHAT_SOCKET_ORIGINS": self._setting("CHAT_SOCKET_ORIGINS", origins),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _models(self, azure: str) -> dict[str, str]:
+        """Where AZURE is, and whoever else the settings have at the stand-in. Where a real model takes its place these
+        are left out."""
+        others = [
+            name for name in SERVED if self._setting(f"{name}_AI_ENDPOINT", "").startswith(f"{STAND_IN}/")
+        ]
+        models = {"AZURE_AI_ENDPOINT": azure}
+        if self.options.model_url:
+            named = self._setting("CHAT_PROVIDERS", "").split(",")
+            left = [name for name in named if name.strip() == "AZURE" or name.strip() not in others]
+            return models | {"CHAT_PROVIDERS": ",".join(left)}
+        base = azure.removesuffix(SERVED["AZURE"])
+        return {f"{name}_AI_ENDPOINT": base + SERVED[name] for name in others} | models
 
     async def _start_host(
         self, listener: socket.socket, environment: dict[str, str]
     ) -> tuple[Child, list[tuple[str, str]]]:
         command = [sys.executable, "-m", "local.functions_host", "--app", str(self.options.app)]
-        command += ["--fd", str(listener.fileno()), *self.options.host_flags]
+        command += ["--fd", str(listener.fileno()), "--gateway", *self.options.host_flags]
         child = await start_child(
             f"functions host {listener.getsockname()[1]}",
             command,
@@ -159,6 +182,7 @@ class Stack:
         facts = dict(announced)
         self.urls.append(facts["ready"])
         self._add_row("functions", facts["ready"], child)
+        self.rows.append(f"{'websocket':<10} ws{facts['ready'].removeprefix('http')}/ws")
         if "worker" in facts:
             self._add_row("worker", facts["worker"], child)
 
@@ -202,6 +226,15 @@ def _announcements(lines: list[str]) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
         else:
             print(line, file=sys.stderr)
+
+
+def page_origins(ports: Iterable[int], cors: str) -> str:
+    """The origins of the web pages that may open a socket: those of the hosts themselves, and those that may read
+    answers over HTTP; where these are all (`*`), every page of this machine."""
+    named = [each.strip() for each in cors.split(",")]
+    own = [*map(str, ports), *(each for each in named if each == "*")]
+    pages = [f"http://{name}:{port}" for port in own for name in LOOPBACK]
+    return ",".join([*pages, *(each for each in named if "://" in each)])
 
 
 def lock_folder(folder: Path) -> TextIO:

@@ -4,21 +4,31 @@ A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything
 `tests/test_docs.py` fails when a table is not what this would write.
 """
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from chat import errors
 from chat.errors import ChatError
-from chat.pipelines import trip_stages
-from chat.routes import replies
 from chat.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md")
+PROTOCOL = "docs/protocol.md"
+PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md", PROTOCOL)
 TIMED = ("chat/turns", "chat/rooms", "chat/routes")  # where the numbers of a turn's life are
 NUMBER = re.compile(r"^([A-Z_]+) = ([0-9(][0-9. *_,()]*)  # (.+)$", re.MULTILINE)
+
+SECTION = re.compile(r"^## (\d+)\. ", re.MULTILINE)
+SHOW_ROUTES = """
+import json, function_app
+rows = [(method, path, row) for path, rows in function_app.ROUTES.items() for method, row in rows.items()]
+print(json.dumps([(method, path, row.summary, row.who) for method, path, row in rows]))
+"""
 
 
 def settings_table() -> str:
@@ -42,6 +52,23 @@ def numbers_table() -> str:
     return table(head, (row for file in files for row in _number_rows(file)))
 
 
+def routes_table() -> str:
+    """Every row of the table in `function_app.py`, with the first section of the protocol that names it."""
+    _, *sections = SECTION.split((ROOT / PROTOCOL).read_text())
+    head = ("method and path", "what", "who may ask", "section")
+    rows = ((f"`{method} {path}`", what, who) for method, path, what, who in read_routes())
+    return table(head, ((name, what, who, _section_of(name, sections)) for name, what, who in rows))
+
+
+@cache
+def read_routes() -> list[tuple[str, str, str, str]]:
+    """`(method, path, summary, who may ask)` of every route. Asked in a process of its own: `function_app.py` mends the
+    worker when it is imported."""
+    command = [sys.executable, "-c", SHOW_ROUTES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    return [(method, path, summary, who) for method, path, summary, who in json.loads(done.stdout)]
+
+
 # What the docstring of the root says is meant for those who raise it.
 FOR_CALLERS: Mapping[type[ChatError], str] = {ChatError: "Something that nobody foresaw."}
 
@@ -49,6 +76,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "errors": errors_table,
     "numbers": numbers_table,
+    "routes": routes_table,
 }
 
 
@@ -69,8 +97,15 @@ def _setting_row(row: Setting) -> tuple[str, str, str]:
     return f"`{row.name}`", default, row.help + (" A secret: never logged or shown." if row.secret else "")
 
 
+def _section_of(name: str, sections: list[str]) -> str:
+    """The number of the first section that has this name; "" when none has it. Numbers and texts take turns."""
+    return next(
+        (number for number, text in zip(sections[::2], sections[1::2], strict=True) if name in text), ""
+    )
+
+
 def _error_classes() -> list[type[ChatError]]:
-    known = (*vars(errors).values(), *vars(trip_stages).values(), *vars(replies).values())
+    known = vars(errors).values()
     found = (each for each in known if isinstance(each, type) and issubclass(each, ChatError))
     return list(dict.fromkeys(found))
 

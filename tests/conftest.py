@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -22,6 +23,10 @@ from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 become_laptop(os.environ)  # for apps that tests make in this process
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # Optional tools, and where some distributions hide them from PATH.
 TOOLS = ("nginx", "faketime", "chromium")

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
-from chat.app import ChatApp, authenticators
+from chat.app import ChatApp, Closing, authenticators
 from chat.auth.base import Principal
-from chat.errors import Unauthenticated
+from chat.errors import ChatError, PushError, Unauthenticated
+from chat.push.base import EVERYBODY
 from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone
 from chat.settings import SettingsError
+from chat.store.presence_store import Presence
 from tests.support.apps import make_app
+from tests.support.fake_push import FakePush
 from tests.support.processes import ROOT
 from tests.support.provider_settings import STORAGE, settings_for
 
@@ -34,6 +37,38 @@ async def hello(_app: ChatApp, principal: Principal, _request: Request) -> Respo
 async def test_on_a_laptop_a_caller_is_who_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chat.app._current", make_app().app)
     assert (await answer(request(x_dev_user="ann"), hello)).body == b"ann"
+
+
+async def test_parts_are_closed_from_the_last_to_the_first_and_one_that_fails_keeps_none_open() -> None:
+    closed: list[str] = []
+
+    class Part:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def aclose(self) -> None:
+            closed.append(self.name)
+            if self.name == "sockets":
+                raise PushError
+
+    closing = Closing()
+    for name in ("storage", "models", "sockets", "runner"):
+        closing.add(Part(name))
+    with pytest.raises(PushError):
+        await closing.aclose()
+    assert closed == ["runner", "sockets", "models", "storage"]
+
+
+async def test_without_a_socket_service_nobody_watches_and_nobody_can() -> None:
+    made = make_app(["Hello"])
+    with pytest.raises(PushError, match="the setting is missing"):
+        made.app.sockets.require("the setting is missing")
+    with pytest.raises(PushError, match="The socket service cannot be reached"):
+        made.app.sockets.require()
+    made.app.tell("session", {"type": "x"})
+    await made.app.sockets.work_off(now=made.app.clock.now())
+    assert await made.app.sockets.present("session") == Presence()
+    assert made.store.calls == {}
 
 
 PLATFORMS = {
@@ -110,6 +145,24 @@ async def test_an_app_that_nobody_can_sign_in_to_says_so(
 async def test_an_app_that_people_can_sign_in_to_is_healthy() -> None:
     reply = body(await health(make_app().app, request()))
     assert (reply["status"], reply["dependencies"]["auth"]) == ("healthy", {"status": "healthy"})
+
+
+async def test_without_a_socket_service_the_streams_alone_are_open() -> None:
+    app = make_app().app
+    app.connections = 2
+    assert body(await health(app, request()))["active_connections"] == 2
+
+
+@pytest.mark.parametrize("call", ["count", "counted", "note_count"])
+async def test_a_number_of_sockets_that_nobody_knows_is_null(call: str) -> None:
+    push = FakePush()
+    made = make_app(push=push)
+    made.app.connections = 2
+    push.groups[EVERYBODY] = ["c1"]
+    (push if call == "count" else made.store).fail_next(call, ChatError())
+    replies = [body(await health(made.app, request())) for _ in range(2)]
+    assert [each["active_connections"] for each in replies] == [None, 3]
+    assert [each["status"] for each in replies] == ["healthy", "healthy"]
 
 
 @pytest.mark.parametrize(("auth", "named"), [("devv", "devv"), ("dev,easyauth,jwt", "easyauth, jwt")])

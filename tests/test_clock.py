@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.clock import ALPHABET, SystemClock, UlidIds, from_iso, iso
+from chat.clock import ALPHABET, SystemClock, UlidIds, derived_id, from_iso, iso
 
 MOMENT = datetime(2026, 11, 20, 8, 15, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
@@ -44,6 +44,13 @@ def test_the_time_in_an_id_is_that_of_the_specification() -> None:
 def test_ids_of_one_millisecond_differ() -> None:
     ids = UlidIds(SetClock(MOMENT))
     assert len({ids.new() for _ in range(1000)}) == 1000
+
+
+def test_an_id_that_is_derived_is_the_same_again_and_another_for_another_name() -> None:
+    derived = derived_id(MOMENT, "one")
+    assert derived == derived_id(MOMENT, "one") != derived_id(MOMENT, "two")
+    assert derived[:10] == UlidIds(SetClock(MOMENT)).new()[:10]
+    assert derived_id(MOMENT + timedelta(hours=1), "one")[10:] == derived[10:]
 
 
 @given(moments, st.integers(1, 10**9))

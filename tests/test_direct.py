@@ -62,7 +62,7 @@ async def test_a_socket_gets_the_frames_of_the_chat_dialect(served: TestApp) -> 
     session_id = await handle_chat_message("Hi", socket)
     turn_id = f"{session_id}-00000002"
     assert socket.frames == [
-        {"type": "chat_start", "payload": {}, "turn_id": turn_id, "seq": 1},
+        {"type": "chat_start", "payload": {}, "turn_id": turn_id, "seq": 1, "session_id": session_id},
         {"type": "chat_chunk", "payload": {"text": "Hel", "done": False}, "turn_id": turn_id, "seq": 4},
         {"type": "chat_chunk", "payload": {"text": "lo", "done": False}, "turn_id": turn_id, "seq": 5},
         {"type": "chat_chunk", "payload": {"text": "", "done": True}, "turn_id": turn_id, "seq": 99_999_999},
@@ -73,7 +73,7 @@ async def test_a_socket_without_send_json_gets_the_same_frames_as_text(served: T
     spoken, written = JsonSocket(), TextSocket()
     session_id = await handle_chat_message("Hi", spoken)
     other_id = await handle_chat_message("Hi", written)
-    expected = [{**each, "turn_id": each["turn_id"].replace(session_id, other_id)} for each in spoken.frames]
+    expected = [json.loads(json.dumps(each).replace(session_id, other_id)) for each in spoken.frames]
     assert [json.loads(text) for text in written.sent] == expected
 
 
@@ -109,7 +109,8 @@ async def test_a_session_of_another_user_is_refused_on_the_socket(served: TestAp
 async def test_an_empty_text_is_a_chat_error_and_no_turn(served: TestApp, text: str) -> None:
     socket = JsonSocket()
     assert await handle_chat_message(text, socket) == ""
-    error = {"error": "Message content cannot be empty", "code": "INVALID_INPUT", "field": "text"}
+    error = {"error": "Message content cannot be empty", "code": "INVALID_INPUT", "retryable": False}
+    error["field"] = "text"
     assert socket.frames == [{"type": "chat_error", "payload": error}]
     assert not served.provider.requests
 

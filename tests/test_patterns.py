@@ -18,11 +18,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from chat import user_ids
-from chat.pipelines import trip_stages
+from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import NAME
+from chat.settings import NAME, values
 from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
@@ -51,11 +51,11 @@ def checked(kind: Any) -> Callable[[str], object]:
     return lambda text: validate(text)
 
 
-ROUTES = (("chat/sessions/{session_id}/messages", ("GET",)), ("chat/{a}/{b}/{c}/{d}", ("POST",)))
+ROUTES = {"/chat/sessions/{session_id}/messages": ("GET",), "/chat/{a}/{b}/{c}/{d}": ("POST",)}
 
 # (module, the pattern as it is written there): how it is used.
 PATTERNS: Mapping[tuple[str, str], Use] = {
-    ("chat/pipelines/trip_stages.py", "TIME"): Use(trip_stages.TIME.fullmatch, BODY, ("12:3",)),
+    ("chat/pipelines/trip_plan.py", "TIME"): Use(trip_plan.TIME.fullmatch, BODY, ("12:3",)),
     ("chat/providers/service_errors.py", "SECRET"): Use(
         lambda text: service_errors.SECRET.sub("***", text),
         LINE,  # it is cut to far less before
@@ -65,7 +65,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         lambda text: service_errors.error_in_stream({"code": text}), BODY, ("5", "4")
     ),
     ("chat/routes/fallback.py", r"\\\{\w+\\\}"): Use(
-        lambda text: fallback.no_such_route([("{a}" + text, ())], "/"), 2 * KIB, ("{", "{a")
+        lambda text: fallback.no_such_route({"{a}" + text: ()}, "/"), 2 * KIB, ("{", "{a")
     ),
     ("chat/routes/fallback.py", "pattern"): Use(
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")
@@ -74,10 +74,13 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/routes/tool_schemas.py", r"^[A-Za-z0-9_-]{1,64}$"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),
-    ("chat/setting_values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
+    ("chat/settings/values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
     ),
-    ("chat/settings.py", "NAME"): Use(NAME.fullmatch, LINE),
+    ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
+    ("chat/settings/values.py", "ORIGIN"): Use(
+        values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")
+    ),
     ("chat/store/tables/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
     ("chat/store/tables/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
     ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
@@ -97,9 +100,6 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/tools/genie.py", r"^[A-Za-z0-9-]{1,64}$"): Use(checked(genie.SpaceId), BODY),
     ("chat/tools/overpass.py", r'["\\\n]'): Use(lambda text: re.sub(r'["\\\n]', "", text), BODY, ('"', "\\")),
-    ("chat/tools/place_file.py", r"[^a-z0-9]+"): Use(
-        lambda text: re.sub(r"[^a-z0-9]+", "-", text), BODY, ("!", "a!")
-    ),
     ("chat/user_ids.py", "EXTENDED"): Use(user_ids.EXTENDED.fullmatch, LINE, ("utf-8'", "'", "utf-8''a")),
     ("chat/user_ids.py", "SLASH"): Use(lambda text: user_ids.SLASH.sub("/", text), LINE, ("%2f", "%2")),
 }
@@ -164,7 +164,7 @@ def growth(apply: Callable[[str], object], beginning: str, end: str, largest: in
         took = seconds(apply, text, times=1)
         power = math.log(took / first) / longer
         if took > TOO_SHORT and power >= MOST:
-            took = seconds(apply, text, times=3)
+            took, first = seconds(apply, text, times=9), seconds(apply, texts[0], times=9)
             power = math.log(took / first) / longer
             if power >= MOST:
                 return power

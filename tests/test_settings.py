@@ -5,7 +5,6 @@ from dataclasses import fields
 
 import pytest
 
-from chat.model_services import SERVICES, ServiceSettings
 from chat.settings import (
     DEPLOYED,
     SETTINGS,
@@ -16,6 +15,7 @@ from chat.settings import (
     read_setting,
     storage_values,
 )
+from chat.settings.model_services import SERVICES, ServiceSettings
 
 LAPTOP = {"AZURE_FUNCTIONS_ENVIRONMENT": "Development"}
 LEAST = {"AZURE_AI_ENDPOINT": "https://x.services.ai.azure.com/openai/v1", "AzureWebJobsStorage": "a=b"}
@@ -76,6 +76,19 @@ def test_what_is_wrong_and_what_is_missing_come_together() -> None:
         ("CHAT_TOOL_ROUNDS", "0"),
         ("CHAT_TOOL_TIMEOUT_S", "0"),
         ("CHAT_TOOL_OUTPUT_CHARS", "100001"),
+        ("CHAT_SOCKET_DIRECT", "yes"),
+        *(
+            ("CHAT_SOCKET_ORIGINS", each)
+            for each in (
+                "null",
+                "*",
+                "localhost:3000",
+                "http://x,null",
+                "https://x/page",
+                "https://*.x",
+                "http://x:",
+            )
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -> None:
@@ -94,6 +107,13 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
         ("CHAT_TABLE_PREFIX", " parley ", "parley"),
         ("CHAT_TOOLS", "query_data, current_time", ("query_data", "current_time")),
         ("CHAT_TOOLS", "none", ()),
+        ("CHAT_SOCKET_DIRECT", "True", True),
+        (
+            "CHAT_SOCKET_ORIGINS",
+            "https://X.example/, http://localhost:*",
+            {"https://x.example", "http://localhost:*"},
+        ),
+        ("CHAT_SOCKET_ORIGINS", "http://[::1]:3000", {"http://[::1]:3000"}),
     ],
 )
 def test_a_setting_is_read(name: str, text: str, value: object) -> None:

@@ -1,6 +1,5 @@
 """What the timer does in one round."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,30 +7,19 @@ import pytest
 
 from chat import timers
 from chat.app import ChatApp
-from chat.errors import StoreUnavailable
+from chat.errors import PushError, StoreUnavailable
+from chat.push.base import EVERYBODY
 from chat.store.presence_store import Ticket
 from tests.support.apps import TestApp, make_app
-
-
-class Room:
-    """Of the sockets of an app, the part that the timer knows."""
-
-    def __init__(self, store: Any) -> None:
-        self.presence = store
-        self.rooms = self
-        self._store = store
-
-    async def work_off(self) -> None:
-        await self._store.list_errands("tell")
+from tests.support.fake_push import FakePush
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> TestApp:
-    made = make_app()
-    sockets: Any = Room(made.store)
+    made = make_app(push=FakePush())
 
     async def current_app() -> ChatApp:
-        return replace(made.app, sockets=sockets)
+        return made.app
 
     monkeypatch.setattr("chat.timers.current_app", current_app)
     monkeypatch.setattr("chat.turns.sweep.BEAT", 0.0)
@@ -52,7 +40,23 @@ async def test_a_round_removes_what_came_to_nothing(made: TestApp) -> None:
     assert store.calls["list_errands"] == 3  # of each kind
 
 
-@pytest.mark.parametrize("call", ["list_leases", "list_errands", "purge_events", "purge_tickets"])
+@pytest.mark.parametrize("error", [PushError(), ValueError("what is that?")])
+async def test_a_round_counts_the_sockets_and_goes_on_where_it_cannot(
+    made: TestApp, error: Exception
+) -> None:
+    push: Any = made.app.sockets.require().push
+    push.groups[EVERYBODY] = ["c1", "c2"]
+    await timers.sweep()
+    counted = await made.store.counted()
+    assert counted is not None and counted.sockets == 2
+    push.fail_next("count", error)
+    await timers.sweep()
+    assert made.store.calls["purge_events"] == 2
+
+
+@pytest.mark.parametrize(
+    "call", ["note_count", "list_leases", "list_errands", "purge_events", "purge_tickets"]
+)
 async def test_a_store_that_is_away_is_asked_again_with_the_next_round(made: TestApp, call: str) -> None:
     made.store.fail_next(call, StoreUnavailable())
     await timers.sweep()

@@ -54,6 +54,8 @@ def see_session(frame: Any) -> Seen | None:
                 "delta",
                 frame.get("turn_id", ""),
                 frame.get("message_id", ""),
+                snapshot=bool(frame.get("snapshot")),
+                seq=frame.get("seq"),
                 text=frame["delta"],
                 offset=frame["offset"],
             )
@@ -75,9 +77,8 @@ def _update(frame: Mapping[str, Any]) -> Seen | None:
     if action == "new_message":
         # The placeholder of an answer: its turn has begun, and has the message's id.
         return Seen("message", identifier if role == "assistant" else "", identifier, role, *where)
-    if action == "delta":
-        text, offset = frame["delta"], frame["offset"]
-        return Seen("delta", identifier, identifier, role, *where, text=text, offset=offset)
+    if action == "updated" and "turn_id" in frame:  # the whole message so far stands for all deltas before it
+        return Seen("delta", identifier, identifier, role, *where, text=message["content"], offset=0)
     if action in ENDED:
         whole = None if message.get("truncated") else message.get("content")
         return Seen("end", identifier, identifier, role, *where, code=error.get("code", action), whole=whole)

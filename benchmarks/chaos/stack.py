@@ -16,6 +16,9 @@ from benchmarks.servers import ROOT, ROW, START_SECONDS, STOP_SECONDS, Skipped, 
 
 VICTIM, SURVIVOR = 0, 1
 SETTINGS = {
+    # One service, so that each failure that was ordered is seen.
+    "CHAT_PROVIDERS": "AZURE",
+    "CHAT_RETRY_WAIT_S": "1",
     # The mix makes the model fail on purpose: a breaker that opens for it would fail the others' turns as well.
     "CHAT_BREAKER_FAILURES": "1000000",
     # Sessions soon are as long as they may get for the model, so that what a turn takes is the same all the time.

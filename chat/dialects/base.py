@@ -1,12 +1,13 @@
-"""What a dialect is: the payloads of one wire protocol, made from events and from nothing else.
+"""What a dialect is: what one wire protocol reads and what it says.
 
-Encoders are pure. They read no clock, no random number and no setting, so "go on after payload N" is "encode again and
-skip N", on any instance and at any time.
+What it says of a turn is made from events and from nothing else. Encoders are pure. They read no
+clock, no random number and no setting, so "go on after payload N" is "encode again and skip N", on any instance and at
+any time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -26,9 +27,12 @@ from chat.events import (
     TextDelta,
     TextFinished,
     TextStarted,
+    TurnFailed,
     UsageReported,
 )
 from chat.messages import Message
+from chat.news import News, Welcome
+from chat.requests import Action, Say, TurnRequest
 
 
 class Encoder(Protocol):
@@ -91,11 +95,6 @@ def read_arguments(text: str) -> JSON:
     return arguments
 
 
-def no_snapshot(_turn: Turn, _events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
-    """Of a dialect that no socket speaks."""
-    return ()
-
-
 def plain_error(error: ChatError) -> JSONObject:
     """As `TurnFailed` looks in most dialects."""
     said: JSONObject = {"message": error.message, "code": error.code, "retryable": error.retryable}
@@ -108,31 +107,96 @@ def wrong_field(error: ChatError) -> JSONObject:
     return {"field": str(field)} if field else {}
 
 
-def no_welcome(_facts: JSONObject) -> Iterable[JSONObject]:
-    """Of a dialect that begins with what its client says."""
-    return ()
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply over HTTP."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def no_message(_message: Message, _action: str) -> Iterable[JSONObject]:
-    """Of a dialect that shows nothing but answers."""
-    return ()
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How payloads are written into the body of a stream."""
+
+    content_type: str
+    frame: Callable[
+        [JSONObject, str], bytes
+    ]  # of a payload and its id: the number of its event, or "N.k"; "" has none
+    heartbeat: bytes  # what shows that the connection lives, and says nothing
+    done: bytes = b""  # what stands at the end of every stream
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks at a door, and what they may."""
+
+    user_id: str
+    nonce: str  # their Idempotency-Key, or ""
+    message_bytes: int  # that a message may have
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was read at a door: a turn, and whether its answer comes as a stream or whole."""
+
+    request: TurnRequest
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A route of the dialect's own. What is None is done as everywhere else: a refusal is a problem."""
+
+    read: Callable[[Mapping[str, Any], Asker], Asked]
+    """The JSON object of a body. ValidationError, TooLarge."""
+    framing: Framing | None = None  # of its stream; None: the dialect's
+    failed: Callable[[Turn, TurnFailed], Reply] | None = None  # a turn that failed before it said anything
+    refusal: Callable[[ChatError], Reply] | None = None  # what is refused without a turn
+    whole: Callable[[Turn, Sequence[NumberedEvent]], Reply] | None = (
+        None  # of a turn, be it that it still runs
+    )
+    patience: float = 0.0  # seconds that a caller waits for a whole reply
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFace:
+    """What is said on sockets. What is None the dialect does not have."""
+
+    read: Callable[[str, str], Action]
+    """What a client said, by the name and the data of the service's event. InvalidBody, ValidationError."""
+    snapshot: Callable[[Turn, Sequence[NumberedEvent]], Iterable[JSONObject]]
+    """What somebody who comes late is shown of a turn so far."""
+    error: Callable[[ChatError], JSONObject] = plain_error  # what goes wrong outside a turn
+    names: tuple[str, ...] = ()  # by which clients of a JSON subprotocol may call their frames
+    ack: Callable[[Say, str, str], JSONObject] | None = None
+    """To whoever asked for it: the ids of the message and of the turn, "" where it waits or is only stored."""
+    welcome: Callable[[Welcome], Iterable[JSONObject]] | None = None
+    news: Callable[[str, News], Iterable[JSONObject]] | None = None
+    """What else happens in a session, by its id. A dialect that has this is one of rooms."""
+    lacks: Callable[[JSONObject], str] | None = None
+    """The id of the message whose other keys a payload is to be given, since no event has them; "" for none."""
+    filled: Callable[[JSONObject, Message], JSONObject] | None = None  # a payload with that message
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One wire protocol. `done_marker` is the last frame of its SSE form, if it has one.
-
-    For sockets: `welcome` is what a new one is told of its session, `snapshot` what somebody who comes late is shown of
-    a turn so far, `message` a message that is no answer, and `error` what goes wrong outside a turn.
-    """
+    """One wire protocol, by its faces: None is one that it does not have."""
 
     name: str
     encoder: Callable[[Turn], Encoder]
-    done_marker: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    snapshot: Callable[[Turn, Sequence[NumberedEvent]], Iterable[JSONObject]] = no_snapshot
-    welcome: Callable[[JSONObject], Iterable[JSONObject]] = no_welcome
-    message: Callable[[Message, str], Iterable[JSONObject]] = no_message
-    error: Callable[[ChatError], JSONObject] = plain_error
-    over_http: bool = True
-    room: bool = False  # its sockets are told what else happens in the session
+    framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
+    door: Door | None = None
+    socket: SocketFace | None = None
+
+    @property
+    def face(self) -> SocketFace:
+        """Of a dialect that sockets speak."""
+        assert self.socket is not None, self.name
+        return self.socket
+
+
+def spoken(dialects: Mapping[str, Dialect]) -> Mapping[str, Dialect]:
+    """Those that sockets speak."""
+    return {name: each for name, each in dialects.items() if each.socket is not None}

@@ -3,62 +3,120 @@
 A turn that was stopped ends without an error: the caller asked for it, and `[DONE]` says that no more comes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
+from pydantic import FailFast, Field
+
+from chat.calls import CallReader
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, read_arguments
+from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, read_arguments
+from chat.dialects.framing import sse
+from chat.dialects.shapes import failure_headers, show_failure
+from chat.errors import ValidationError
 from chat.events import (
     JSONObject,
     NumberedEvent,
     StageFinished,
     TextDelta,
-    ToolCallDelta,
-    ToolCallFinished,
-    ToolCallStarted,
     ToolOutput,
     TurnFailed,
 )
+from chat.messages import MessageDraft
+from chat.requests import TurnRequest
+from chat.schemas.fields import EMPTY, Body, Id, check_size, validate
 
 
 class TextDeltaEncoder:
     """Keeps the arguments of the open tool call, since `tool.call` shows them whole."""
 
     def __init__(self) -> None:
-        self._name = ""
-        self._arguments: list[str] = []
+        self._calls = CallReader()
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        seq = numbered.number
         match numbered.event:
             case TextDelta(_, text):
-                return ({"type": "text.delta", "delta": text},)
+                return ({"type": "text.delta", "delta": text, "seq": seq},)
             case StageFinished(_, _, text) if text:
-                return ({"type": "text.delta", "delta": text},)
-            case ToolCallStarted(_, name):
-                self._name, self._arguments = name, []
-            case ToolCallDelta(_, arguments):
-                self._arguments.append(arguments)
-            case ToolCallFinished(call_id):
-                return ({"type": "tool.call", "name": self._name, **self._read_arguments(), "id": call_id},)
+                return ({"type": "text.delta", "delta": text, "seq": seq},)
             case ToolOutput(call_id, name, output):
-                return ({"type": "tool.output", "name": name, "output": output, "id": call_id},)
+                said: JSONObject = {"name": name, "output": output, "id": call_id}
+                return ({"type": "tool.output", **said, "seq": seq},)
             case TurnFailed(code, message, retryable):
-                return ({"type": "error", "message": message, "code": code, "retryable": retryable},)
-            case _:
-                pass
+                error: JSONObject = {"message": message, "code": code, "retryable": retryable}
+                return ({"type": "error", **error, **({"seq": seq} if seq else {})},)
+            case event:
+                if (call := self._calls.take(event)) is not None:
+                    called: JSONObject = {"name": call.name, **_arguments(call.arguments), "id": call.id}
+                    return ({"type": "tool.call", **called, "seq": seq},)
         return ()
 
-    def _read_arguments(self) -> JSONObject:
-        """`args` is always an object; what a model wrote that is none is shown beside it."""
-        text = "".join(self._arguments)
-        try:
-            arguments = read_arguments(text)
-        except ValueError:
-            return {"args": {}, "arguments_text": text}
-        return {"args": arguments} if isinstance(arguments, dict) else {"args": {}, "arguments_text": text}
+
+def _arguments(text: str) -> JSONObject:
+    """`args` is always an object; what a model wrote that is none is shown beside it."""
+    try:
+        arguments = read_arguments(text)
+    except ValueError:
+        return {"args": {}, "arguments_text": text}
+    return {"args": arguments} if isinstance(arguments, dict) else {"args": {}, "arguments_text": text}
 
 
-def _encoder(_turn: Turn) -> TextDeltaEncoder:
-    return TextDeltaEncoder()
+class HistoryMessage(Body):
+    """One message of those that the caller has on the screen."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str
+    timestamp: Any = None
 
 
-DELTA = Dialect("delta", _encoder, done_marker="[DONE]")
+class StreamBody(Body):
+    """`POST /api/chat/stream`"""
+
+    messages: Annotated[list[HistoryMessage], FailFast(), Field(min_length=1)]
+    session_id: Id | None = None
+
+
+def _read(body: Mapping[str, Any], asker: Asker) -> Asked:
+    """In a known session the stored history counts, and only the last message is new. Clients send again what is on
+    their screen: an empty answer in it, of a turn that failed, is passed over."""
+    read = validate(StreamBody, body)
+    last = len(read.messages) - 1
+    for index, each in enumerate(read.messages):
+        check_size(f"messages.{index}.content", each.content, limit=asker.message_bytes)
+    if read.messages[last].role != "user":
+        raise ValidationError("messages", "The last message must be the user's")
+    if not read.messages[last].content.strip():
+        raise ValidationError(f"messages.{last}.content", EMPTY)
+    before = () if read.session_id else read.messages[:last]
+    history = tuple(_draft(each, asker.user_id) for each in before if each.content.strip())
+    said = read.messages[last].content
+    request = TurnRequest(
+        asker.user_id,
+        content=said,
+        session_id=read.session_id or "",
+        history=history,
+        nonce=asker.nonce,
+        dialect=DELTA.name,
+    )
+    return Asked(request)
+
+
+def _draft(message: HistoryMessage, user_id: str) -> MessageDraft:
+    return MessageDraft(message.role, message.content, author=user_id if message.role == "user" else "")
+
+
+def _failed(turn: Turn, failed: TurnFailed) -> Reply:
+    """The status tells of it, and so does a frame, for clients that read nothing else."""
+    error: JSONObject = {"type": "error", "message": failed.message, "code": failed.code}
+    body = BARE.frame({**error, "retryable": failed.retryable, **show_failure(failed)}, "") + BARE.done
+    return Reply(failed.status, body, {**failure_headers(turn, failed), "content-type": BARE.content_type})
+
+
+BARE = sse(done="[DONE]", with_ids=False)
+DELTA = Dialect(
+    "delta",
+    lambda _: TextDeltaEncoder(),
+    framing=sse(done="[DONE]"),
+    door=Door(_read, framing=BARE, failed=_failed),
+)

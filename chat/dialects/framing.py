@@ -1,27 +1,20 @@
-"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""How payloads become the body of a stream, and where in it a reader was.
 
-LF only: some clients split frames on two line feeds and read nothing else.
+Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html. LF only: some clients split frames
+on two line feeds and read nothing else.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import orjson
 
-from chat.conversation import Turn
-from chat.dialects.base import Dialect, Encoder
+from chat.dialects.base import Encoder, Framing
 from chat.errors import ChatError
-from chat.events import JSONObject, NumberedEvent, TurnFailed
+from chat.events import JSONObject, NumberedEvent, TurnEvent
 
-HEADERS = {
-    "content-type": "text/event-stream",
-    "cache-control": "no-cache",
-    "connection": "keep-alive",
-    "x-accel-buffering": "no",
-    "access-control-expose-headers": "x-session-id, x-turn-id",
-}
 HEARTBEAT = b": keep-alive\n\n"
 
 
@@ -58,38 +51,59 @@ def format_sse(payload: JSONObject, event_id: str = "") -> bytes:
     return head + orjson.dumps(payload) + b"\n\n"
 
 
-async def sse_stream(
+def sse(*, done: str = "", with_ids: bool = True) -> Framing:
+    """Server-sent events that end with `data: {done}`, if that is given. Without ids a frame is that one line: some
+    clients look for `data: ` at its beginning."""
+    return Framing(
+        content_type="text/event-stream",
+        frame=format_sse if with_ids else lambda payload, _: format_sse(payload),
+        heartbeat=HEARTBEAT,
+        done=b"data: %s\n\n" % done.encode() if done else b"",
+    )
+
+
+NDJSON = Framing("application/x-ndjson", lambda payload, _: orjson.dumps(payload) + b"\n", b"\n")
+"""A line for each payload (https://github.com/ndjson/ndjson-spec, 1.0.0); an empty one is silence."""
+
+
+async def written(
     batches: AsyncGenerator[Sequence[NumberedEvent]],
-    dialect: Dialect,
-    turn: Turn,
+    encoder: Encoder,
+    framing: Framing,
     *,
     after: Cursor,
     idle: float | None = None,
+    broken: Callable[[int, ChatError], Iterable[TurnEvent]],
 ) -> AsyncGenerator[bytes]:
-    """A turn as an SSE body. `batches` begins with the turn's first event, so that the encoder knows what went
-    before; payloads up to `after` are not sent again. An empty batch is silence, and so are events that this dialect
-    does not show for `idle` seconds."""
-    encoder = dialect.encoder(turn)
+    """A turn as the body of a stream. `batches` begins with the turn's first event, so that the encoder knows what
+    went before; payloads up to `after` are not sent again. An empty batch is silence, and so are events that the
+    dialect does not show for `idle` seconds. `broken` are the events with which a stream ends that cannot go on, by
+    the number of the last one that was seen: they have no id, so the reader may come back with the one it has."""
     clock = asyncio.get_running_loop().time
-    sent = clock()
+    sent, last = clock(), 0
     try:
         async with aclosing(batches):
             async for batch in batches:
-                frames = b"".join(_frames(batch, encoder, after)) if batch else HEARTBEAT
+                frames = framing.heartbeat
+                if batch:
+                    last = batch[-1].number
+                    frames = b"".join(_frames(batch, encoder, framing, after))
                 if not frames and idle is not None and clock() - sent >= idle:
-                    frames = HEARTBEAT
+                    frames = framing.heartbeat
                 if frames:
                     sent = clock()
                     yield frames
-    except ChatError as error:  # the store is away: the reader may come back with the id it has
-        failed = TurnFailed(error.code, error.message, error.retryable)
-        yield b"".join(format_sse(each) for each in encoder.encode(NumberedEvent(0, failed)))
-    if dialect.done_marker is not None:
-        yield b"data: %s\n\n" % dialect.done_marker.encode()
+    except ChatError as error:
+        ending = [NumberedEvent(0, each) for each in broken(last, error)]
+        yield b"".join(framing.frame(each, "") for event in ending for each in encoder.encode(event))
+    if framing.done:
+        yield framing.done
 
 
-def _frames(batch: Iterable[NumberedEvent], encoder: Encoder, after: Cursor) -> Iterator[bytes]:
+def _frames(
+    batch: Iterable[NumberedEvent], encoder: Encoder, framing: Framing, after: Cursor
+) -> Iterator[bytes]:
     for numbered in batch:
         for index, payload in enumerate(encoder.encode(numbered)):
             if not after.covers(numbered.number, index):
-                yield format_sse(payload, f"{numbered.number}.{index}" if index else str(numbered.number))
+                yield framing.frame(payload, f"{numbered.number}.{index}" if index else str(numbered.number))

@@ -1,17 +1,26 @@
-"""Sessions, messages and turns as REST shows them (docs/protocol.md, section 7)."""
+"""Sessions, messages, turns and problems as REST shows them (docs/protocol.md, sections 1 and 7)."""
 
+import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from chat.clock import iso
+import orjson
+
+from chat.clock import SystemClock, iso
 from chat.conversation import Session, Turn, TurnError
-from chat.events import JSON, JSONObject
+from chat.dialects.base import Reply
+from chat.errors import ChatError, ProviderRateLimited, error_name
+from chat.events import JSON, JSONObject, TurnFailed
 from chat.messages import Message, Usage
+from chat.news import Member
+
+SOON = 1.0  # seconds after which a caller may ask again, where the model service names a limit but no time
 
 
 def show_session(session: Session, *, default_provider: str = "") -> JSONObject:
     return {
         "id": session.id,
-        "title": session.title,
+        "title": session.title or None,
         "user_id": session.user_id,
         "llm_provider": session.llm_provider or default_provider,
         "llm_model": session.llm_model,
@@ -83,3 +92,50 @@ def _show_usage(usage: Usage | None) -> JSON:
         "total_tokens": usage.total_tokens,
         "estimated": usage.estimated,
     }
+
+
+def show_members(members: Iterable[Member]) -> list[JSON]:
+    """`[{"user_id", "role", "online", "last_seen"}]`"""
+    return [
+        {
+            "user_id": each.user_id,
+            "role": each.role,
+            "online": each.online,
+            "last_seen": each.last_seen and iso(each.last_seen),
+        }
+        for each in members
+    ]
+
+
+def show_problem(error: ChatError) -> JSONObject:
+    """What is refused."""
+    return _problem(type(error).__name__, error.code, {"message": error.message, **error.details})  # type: ignore[dict-item]
+
+
+def show_failure(failed: TurnFailed) -> JSONObject:
+    """A turn that failed before it said anything."""
+    details: JSONObject = {"message": failed.message, "retryable": failed.retryable}
+    return _problem(error_name(failed.code), failed.code, details)
+
+
+def failure_headers(turn: Turn, failed: TurnFailed) -> dict[str, str]:
+    """The user's message is kept: they say where."""
+    places = {"x-session-id": turn.session_id, "x-turn-id": turn.id}
+    return places | retry_after(failed.status, failed.retry_after)
+
+
+def retry_after(status: int, seconds: float | None) -> dict[str, str]:
+    """Whole seconds, rounded up (RFC 9110, section 10.2.3). A 429 always says when to come back."""
+    if seconds is None and status == ProviderRateLimited.status:
+        seconds = SOON
+    return {} if seconds is None else {"retry-after": str(math.ceil(seconds))}
+
+
+def json_reply(value: JSON, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """A JSON body."""
+    return Reply(status, orjson.dumps(value), {"content-type": "application/json", **(headers or {})})
+
+
+def _problem(name: str, code: str, details: Mapping[str, JSON]) -> JSONObject:
+    now = iso(SystemClock().now())
+    return {"error": name, "error_code": code, "details": dict(details), "timestamp": now}

@@ -4,14 +4,16 @@ ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
                             MethodNotAllowed 405
   AuthError (401)           Unauthenticated 401, Forbidden 403
-  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound; EventsGone 410
+  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, NoPlaces; EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, VersionConflict
+  LimitReached (429)        TooManyConnections, RateLimited
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
                             ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504 (ProviderSilent),
                             ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503, StoreRefused 500
-  PushError (503)           PushRefused, TooManyConnections 429, RateLimited 429
+  PushError (503)           PushRefused
+  Misconfigured (503)
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
 One object has three faces: before the first event an HTTP problem (protocol section 1), after it a `TurnFailed`,
@@ -26,15 +28,19 @@ from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
 from chat.errors.callers import InvalidBody as InvalidBody
+from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
 from chat.errors.callers import MethodNotAllowed as MethodNotAllowed
+from chat.errors.callers import NoPlaces as NoPlaces
 from chat.errors.callers import NotFound as NotFound
 from chat.errors.callers import QueueFull as QueueFull
+from chat.errors.callers import RateLimited as RateLimited
 from chat.errors.callers import RequestError as RequestError
 from chat.errors.callers import SessionInactive as SessionInactive
 from chat.errors.callers import SessionNotFound as SessionNotFound
 from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge
+from chat.errors.callers import TooManyConnections as TooManyConnections
 from chat.errors.callers import TurnInProgress as TurnInProgress
 from chat.errors.callers import TurnNotFound as TurnNotFound
 from chat.errors.callers import Unauthenticated as Unauthenticated
@@ -44,6 +50,7 @@ from chat.errors.services import AnswerTooLarge as AnswerTooLarge
 from chat.errors.services import BadProviderReply as BadProviderReply
 from chat.errors.services import ContentFiltered as ContentFiltered
 from chat.errors.services import Interrupted as Interrupted
+from chat.errors.services import Misconfigured as Misconfigured
 from chat.errors.services import ModelNotFound as ModelNotFound
 from chat.errors.services import NoAnswer as NoAnswer
 from chat.errors.services import ProviderAuthFailed as ProviderAuthFailed
@@ -55,12 +62,10 @@ from chat.errors.services import ProviderTimeout as ProviderTimeout
 from chat.errors.services import ProviderUnavailable as ProviderUnavailable
 from chat.errors.services import PushError as PushError
 from chat.errors.services import PushRefused as PushRefused
-from chat.errors.services import RateLimited as RateLimited
 from chat.errors.services import ShuttingDown as ShuttingDown
 from chat.errors.services import StoreConflict as StoreConflict
 from chat.errors.services import StoreError as StoreError
 from chat.errors.services import StoreRefused as StoreRefused
 from chat.errors.services import StoreUnavailable as StoreUnavailable
 from chat.errors.services import ToolLimitReached as ToolLimitReached
-from chat.errors.services import TooManyConnections as TooManyConnections
 from chat.errors.services import TurnTimedOut as TurnTimedOut

@@ -6,7 +6,11 @@ from typing import ClassVar
 
 
 class ChatError(Exception):
-    """The root. `message` may be shown to the caller; it never holds a secret or another user's data."""
+    """Something went wrong on our side.
+
+    The root of all errors. The first line of a class is its `message`, where none is given. It may be shown to the
+    caller, and never holds a secret or another user's data.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL"

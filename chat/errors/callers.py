@@ -148,3 +148,31 @@ class VersionConflict(Conflict):
     """The session changed in the meantime."""
 
     code = "VERSION_CONFLICT"
+
+
+class NoPlaces(NotFound):
+    """No places are known there."""
+
+    code = "NO_PLACES"
+
+
+class LimitReached(ChatError):
+    """More than one may have."""
+
+    status = 429
+    code = "LIMIT_REACHED"
+    retryable = True
+
+
+class TooManyConnections(LimitReached):
+    """There are as many sockets as there may be."""
+
+    status = 429
+    code = "TOO_MANY_CONNECTIONS"
+
+
+class RateLimited(LimitReached):
+    """Too many messages at once: slow down."""
+
+    status = 429
+    code = "RATE_LIMITED"

@@ -147,18 +147,11 @@ class PushRefused(PushError):
     retryable = False
 
 
-class TooManyConnections(PushError):
-    """There are as many sockets as there may be."""
+class Misconfigured(ChatError):
+    """A setting of the app is missing or wrong."""
 
-    status = 429
-    code = "TOO_MANY_CONNECTIONS"
-
-
-class RateLimited(PushError):
-    """Too many messages at once: slow down."""
-
-    status = 429
-    code = "RATE_LIMITED"
+    status = 503
+    code = "MISCONFIGURED"
 
 
 class ShuttingDown(ChatError):

@@ -28,8 +28,8 @@ class Stage(ABC):
 
     name: ClassVar[str]
     percent: ClassVar[int]  # how far the turn is when the stage is done
-    task: ClassVar[str]  # what the model is told to do
-    answer: ClassVar[type[BaseModel]]  # the schema of its answer: one list
+    task: str  # what the model is told to do; with `answer`, what is asked once the stage has prepared
+    answer: type[BaseModel]  # the schema of its answer: one list
     longest: ClassVar[int] = 256 * 1024  # characters of an answer
     shows_items: ClassVar[bool] = False  # whether each item is shown as it comes
 

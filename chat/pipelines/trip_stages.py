@@ -1,108 +1,84 @@
-"""The stages of the trip planner: intents -> pois -> requirements -> plan (docs/protocol.md, section 4)."""
+"""The stages of the trip planner: intents -> pois -> requirements -> plan (docs/protocol.md, section 4).
 
-import re
+What the caller gives is the state of the trip, and each stage changes what the message asks for. The model says what
+changes; the rest is kept here.
+"""
+
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from chat.errors import NotFound
+from chat.errors import NoPlaces
 from chat.events import JSON, JSONObject
 from chat.pipelines.base import Stage, StageInput, StageInvalid
+from chat.pipelines.trip_answers import (
+    MOST_TEXT,
+    ChangesAnswer,
+    IntentsAnswer,
+    PlanAnswer,
+    PoisAnswer,
+    RequirementsAnswer,
+)
+from chat.pipelines.trip_candidates import find_candidates, narrowed
+from chat.pipelines.trip_given import (
+    cities_given,
+    days_given,
+    days_said,
+    days_shown,
+    days_wanted,
+    find_meant,
+    is_new,
+    is_wanted,
+    names,
+    objects,
+    places_given,
+    requirements_given,
+    text_of,
+    wanted,
+    with_new,
+    words,
+)
+from chat.pipelines.trip_plan import Bounds, Places, changed_options, check_option, given_options
 from chat.tools.places import PlaceFinder
 
-CANDIDATES = 10  # places a city that the model may choose among
 CITIES = 8
-MAX_DAYS = 30  # that are planned, however many are asked for
-TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-MOST_TEXT = 500  # characters that a model may write into one field
-type Text = Annotated[str, Field(max_length=MOST_TEXT)]
-
-
-class NoPlaces(NotFound):
-    """No places are known there."""
-
-    code = "NO_PLACES"
-
-
-class Strict(BaseModel):
-    """As services want schemas: every field is there, and no other."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Intent(Strict):
-    intent: Literal["set_city", "set_days", "add_poi", "remove_poi", "add_requirement", "other"]
-    action: Literal["add", "remove", "set", "none"]
-    value: Text
-
-
-class IntentsAnswer(Strict):
-    items: Annotated[list[Intent], Field(max_length=30)]
-
-
-class Choice(Strict):
-    id: Text
-    why: Text
-
-
-class PoisAnswer(Strict):
-    items: Annotated[list[Choice], Field(max_length=60)]
-
-
-class Requirement(Strict):
-    description: Text
-    priority: Literal["high", "medium", "low"]
-
-
-class RequirementsAnswer(Strict):
-    items: Annotated[list[Requirement], Field(max_length=30)]
-
-
-class Visit(Strict):
-    start: Text
-    end: Text
-    poi_id: Text
-    name: Text
-    note: Text
-
-
-class Day(Strict):
-    day: int
-    city: Text
-    items: Annotated[list[Visit], Field(max_length=20)]
-
-
-class Option(Strict):
-    title: Text
-    summary: Text
-    days: Annotated[list[Day], Field(min_length=1, max_length=MAX_DAYS)]
-
-
-class PlanAnswer(Strict):
-    items: Annotated[list[Option], Field(min_length=1, max_length=3)]
+ACTIONS = {"add": "add", "remove": "remove", "set": "set", "change": "set", "other": "none"}
+OPPOSITES = {"add_poi": "remove_poi", "add_requirement": "remove_requirement"}
+NEED_PLACES = ("set_city", "set_days", "add_poi", "change_plan")
 
 
 class Intents(Stage):
     name = "intents"
     percent = 25
     task = (
-        "Say what the user wants of the trip planner: each city (set_city), the number of days (set_days), places to "
-        "add or remove by name, and requirements. Anything that is not about planning a trip is one intent `other`."
+        "Say what the user wants of the trip planner: each city (set_city; with the action remove, one that the trip "
+        "leaves out), the number of days of the whole trip (set_days), places to add (add_poi: the name or the kind), "
+        "given places to remove (remove_poi: the exact name), requirements to add (add_requirement) or to change "
+        "(add_requirement: the given description), given ones to remove (remove_requirement: the exact description), "
+        "and any other change of the plan (change_plan: what to change). Anything that is not about planning a trip is "
+        "one intent `other`."
     )
     answer = IntentsAnswer
 
     async def prepare(self, given: StageInput) -> JSONObject:
-        return {"message": given.message, "pois": _names(given.given.get("pois"))}
+        return {
+            "message": given.message,
+            "days": days_given(given),
+            "cities": cast("list[JSON]", cities_given(given)),
+            "pois": names(places_given(given), "name", "kind", "city"),
+            "requirements": names(requirements_given(given), "description"),
+        }
 
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
-        return items
+        return [_agreeing(each) for each in items]
 
 
 class Pois(Stage):
     name = "pois"
     percent = 50
-    task = "Choose the places that suit the user best, three or four a day, by their ids, and say why in a few words."
+    task = (
+        "Choose the places that suit the user best, by their ids, and say why in a few words: three or four a day for "
+        "a new trip or city. The places in `pois` are chosen already; to those choose only what the message adds."
+    )
     answer = PoisAnswer
     shows_items = True
     longest = 64 * 1024
@@ -112,55 +88,85 @@ class Pois(Stage):
         self._candidates: dict[str, JSONObject] = {}
 
     async def prepare(self, given: StageInput) -> JSONObject | None:
-        cities = wanted(given, "set_city")[:CITIES]
-        for city in cities:
-            for place in await self._finder.find(city, "", CANDIDATES):
-                self._candidates.setdefault(str(place["id"]), place)
-        if not self._candidates and not given.given.get("pois"):
+        before = places_given(given)
+        called = {words(text_of(each, "name")) for each in before}
+        additions = [each for each in wanted(given, "add_poi") if words(each) not in called]
+        cities = [each for each in wanted(given, "set_city") if each not in _cities_out(given)][:CITIES]
+        if cities or additions:
+            there = cities or cities_given(given)[:CITIES]
+            found = await find_candidates(self._finder, there, before)
+            self._candidates = narrowed(found, additions, whole=bool(cities))
+        if not self._candidates and not before and is_wanted(given, *NEED_PLACES):
             raise NoPlaces(
                 f"No places are known in {', '.join(cities)}." if cities else "The trip needs a city."
             )
         if not self._candidates:
             return None
-        shown: list[JSON] = [
-            {key: place[key] for key in ("id", "name", "kind", "city", "hours")}
-            for place in self._candidates.values()
-        ]
-        return {"message": given.message, "days": _days_shown(given), "candidates": shown}
+        return {
+            "message": given.message,
+            "days": days_shown(given),
+            "intents": given.results["intents"],
+            "pois": names(before, "name", "kind", "city"),
+            "candidates": [
+                {key: place[key] for key in ("id", "name", "kind", "city", "hours")}
+                for place in self._candidates.values()
+            ],
+        }
 
     def item(self, value: Mapping[str, Any]) -> JSONObject | None:
         place = self._candidates.get(str(value.get("id")))
         return {**place, "why": str(value.get("why", ""))[:MOST_TEXT]} if place else None
 
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
-        unwanted = {name.casefold() for name in wanted(given, "remove_poi")}
-        chosen = {str(each["id"]): each for each in _objects(given.given.get("pois")) if each.get("id")}
+        """Given places stay, unless an intent takes them out."""
+        before = places_given(given)
+        known = {text_of(each, "id") for each in before}
+        unwanted = {words(each) for each in wanted(given, "remove_poi")}
+        chosen: dict[str, JSONObject] = {}
         for value in items:
             place = self.item(value)
-            if place is None:
+            if place is None and value["id"] not in known:
                 raise StageInvalid(f"{value['id']!r} is not the id of a candidate.")
-            chosen.setdefault(str(place["id"]), place)
-        return [each for each in chosen.values() if str(each.get("name", "")).casefold() not in unwanted]
+            if place is not None and words(text_of(place, "name")) not in unwanted:
+                chosen.setdefault(str(place["id"]), place)
+        return with_new(_staying(before, given), list(chosen.values()))
 
 
 class Requirements(Stage):
     name = "requirements"
     percent = 75
-    task = "List what the plan has to observe: what the user asked for, and what these places need."
+    task = (
+        "List what the plan has to observe and `requirements` does not hold yet: what the user asks for now and, for a "
+        "new trip, what these places need. To change the priority of one in `requirements`, repeat its description."
+    )
     answer = RequirementsAnswer
 
-    async def prepare(self, given: StageInput) -> JSONObject:
+    async def prepare(self, given: StageInput) -> JSONObject | None:
+        if not is_wanted(given, "add_requirement") and not is_new(given):
+            return None
         return {
             "message": given.message,
             "intents": given.results["intents"],
-            "requirements": given.given.get("requirements", []),
-            "pois": _names(given.results["pois"]),
+            "requirements": cast("list[JSON]", requirements_given(given)),
+            "pois": names(objects(given.results["pois"]), "name", "kind", "city"),
         }
 
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
-        before = _objects(given.given.get("requirements"))
-        said = {str(each.get("description", "")).casefold() for each in before}
-        return [*before, *(each for each in items if each["description"].casefold() not in said)]
+        """Those that no intent means stay as they are, whatever the model says of them."""
+        before = requirements_given(given)
+        said = [(text_of(each, "description"),) for each in before]
+        removed = find_meant(wanted(given, "remove_requirement"), said)
+        meant = find_meant(wanted(given, "add_requirement"), said)
+        places = {words(name): at for at, (name,) in enumerate(said)}
+        stay = {at: each for at, each in enumerate(before) if at not in removed}
+        new: dict[str, JSONObject] = {}
+        for value in items:
+            at = places.get(words(value["description"]))
+            if at is None:
+                new.setdefault(words(value["description"]), value)
+            elif at in meant:
+                stay[at] = {**before[at], "priority": value["priority"]}
+        return with_new(list(stay.values()), list(new.values()))
 
 
 class Plan(Stage):
@@ -172,22 +178,47 @@ class Plan(Stage):
     )
     answer = PlanAnswer
 
-    async def prepare(self, given: StageInput) -> JSONObject:
-        return {
+    async def prepare(self, given: StageInput) -> JSONObject | None:
+        before = _options_given(given)
+        if not before and not given.results["pois"]:
+            return None
+        shown: JSONObject = {
             "message": given.message,
-            "days": _days_shown(given),
+            "days": days_said(given),
             "pois": given.results["pois"],
             "requirements": given.results["requirements"],
         }
+        if not before:
+            return shown
+        self.task, self.answer = CHANGE, ChangesAnswer
+        added = cast("list[JSON]", sorted(_added(given)))
+        plan = cast("list[JSON]", before)
+        return {**shown, "intents": given.results["intents"], "added": added, "plan": plan}
 
     def finish(self, items: list[dict[str, Any]], given: StageInput) -> list[JSONObject]:
-        known = {str(each.get("id")) for each in _objects(given.results["pois"])}
+        before, places = _options_given(given), _ids(objects(given.results["pois"]))
+        days = days_wanted(given)
+        if before:
+            free = is_wanted(given, "change_plan") or (is_wanted(given, "set_days") and not days)
+            grows = free or is_wanted(given, "set_city")
+            bounds = Bounds(places, _added(given), days, grows=grows, free=free)
+            return changed_options(before, items, bounds)
         for option in items:
-            _check_option(option, known, days_wanted(given))
+            check_option(option, places, days)
         return items
 
     def text(self, result: JSON) -> str:
-        return "\n".join(f"{each['title']}: {each['summary']}" for each in _objects(result))
+        return "\n".join(f"{text_of(each, 'title')}: {text_of(each, 'summary')}" for each in objects(result))
+
+
+CHANGE = (
+    "`plan` holds the options of a plan. Change in it what the message and the intents ask for, and keep the rest: "
+    "answer with the days that change, each of them whole, under the number of their option, from 1. Options and days "
+    "that you leave out stay as they are; where nothing changes, answer without items. Visit each place of `added` on "
+    "a day in its city, and say in the notes of a day what a requirement asks of it. Keep the other visits of a day "
+    "that changes, with poi_id, name and note. Each place is visited at most once in an option; times are HH:MM and "
+    "follow one another. title and summary are empty where they stay."
+)
 
 
 def trip_stages(finder: PlaceFinder) -> list[Stage]:
@@ -197,53 +228,53 @@ def trip_stages(finder: PlaceFinder) -> list[Stage]:
 
 def is_actionable(intents: JSON) -> bool:
     """Whether there is anything to plan."""
-    return any(each.get("intent") != "other" for each in _objects(intents))
+    return any(each.get("intent") != "other" for each in objects(intents))
 
 
-def wanted(given: StageInput, intent: str) -> list[str]:
-    """The values of the intents of one kind."""
-    found = _objects(given.results.get("intents"))
-    return [str(each["value"]) for each in found if each.get("intent") == intent and each.get("value")]
+def _agreeing(intent: Mapping[str, Any]) -> JSONObject:
+    """An intent whose action says the same as its kind."""
+    kind, action = str(intent["intent"]), str(intent["action"])
+    if action == "remove":
+        kind = OPPOSITES.get(kind, kind)
+    if kind != "set_city" or action == "none":
+        action = ACTIONS[kind.partition("_")[0]]
+    return {**intent, "intent": kind, "action": action}
 
 
-def days_wanted(given: StageInput) -> int:
-    """At most MAX_DAYS; 0 when nothing is said that is a number from 1 up."""
-    said = next((text for text in wanted(given, "set_days") if text.isdecimal()), "0")
-    return min(int(said), MAX_DAYS)
+def _cities_out(given: StageInput) -> list[str]:
+    return wanted(given, "set_city", action="remove")
 
 
-def _days_shown(given: StageInput) -> str:
-    return str(days_wanted(given) or next(iter(wanted(given, "set_days")), ""))
+def _staying(before: list[JSONObject], given: StageInput) -> list[JSONObject]:
+    """The given places that no intent takes out."""
+    called = [(text_of(each, "id"), text_of(each, "name")) for each in before]
+    out = find_meant(wanted(given, "remove_poi"), called)
+    cities = {words(each) for each in _cities_out(given)}
+    return [
+        each for at, each in enumerate(before) if at not in out and words(text_of(each, "city")) not in cities
+    ]
 
 
-def _check_option(option: Mapping[str, Any], known: set[str], days: int) -> None:
-    numbers = [day["day"] for day in option["days"]]
-    if numbers != list(range(1, len(numbers) + 1)) or (days and len(numbers) != days):
-        raise StageInvalid(f"The days must be numbered from 1 to {days or 'the last'}, without a gap.")
-    seen: set[str] = set()
-    for day in option["days"]:
-        last = ""
-        for visit in day["items"]:
-            _check_visit(visit, known, seen, last)
-            seen.add(visit["poi_id"])
-            last = visit["end"]
+def _options_given(given: StageInput) -> list[JSONObject]:
+    """The given plan without the visits to what this turn took out."""
+    before, here = places_given(given), objects(given.results["pois"])
+    gone = [each for each in before if text_of(each, "id") not in _ids(here)]
+    said = (*wanted(given, "remove_poi"), *(text_of(each, "name") for each in gone))
+    return given_options(
+        given.given.get("plan"), Places(here, _ids(gone), {words(each) for each in said} - {""})
+    )
 
 
-def _check_visit(visit: Mapping[str, str], known: set[str], seen: set[str], last: str) -> None:
-    if visit["poi_id"] not in known:
-        raise StageInvalid(f"{visit['poi_id']!r} is not the id of a place of the trip.")
-    if visit["poi_id"] in seen:
-        raise StageInvalid(f"{visit['poi_id']!r} is visited twice.")
-    if not TIME.fullmatch(visit["start"]) or not TIME.fullmatch(visit["end"]):
-        raise StageInvalid("Times are written HH:MM.")
-    if not last <= visit["start"] < visit["end"]:
-        raise StageInvalid(f"{visit['start']}-{visit['end']} does not follow {last or 'in order'}.")
+def _added(given: StageInput) -> set[str]:
+    """The ids of the places that were asked for, be they new or not in the plan so far."""
+    called = {words(each) for each in wanted(given, "add_poi")}
+    before = _ids(places_given(given))
+    here = objects(given.results["pois"])
+    new = [
+        each for each in here if text_of(each, "id") not in before or words(text_of(each, "name")) in called
+    ]
+    return _ids(new) if is_wanted(given, "add_poi") else set()
 
 
-def _objects(value: object) -> list[JSONObject]:
-    items = cast("list[object]", value) if isinstance(value, list) else []
-    return [cast("JSONObject", each) for each in items if isinstance(each, dict)]
-
-
-def _names(value: object) -> list[JSON]:
-    return [str(each["name"]) for each in _objects(value) if each.get("name")]
+def _ids(places: list[JSONObject]) -> set[str]:
+    return {text_of(each, "id") for each in places}

@@ -1,9 +1,11 @@
 """The providers that CHAT_PROVIDERS names."""
 
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
+from chat.providers.azure_endpoint import resolve_endpoint
 from chat.providers.base import ModelProvider
-from chat.providers.openai_compatible import OpenAICompatibleProvider
+from chat.providers.openai_compatible import OpenAICompatibleProvider, resolve_chat_endpoint
 from chat.providers.presets import PRESETS
 from chat.settings import Settings, SettingsError
 
@@ -20,6 +22,17 @@ def build_providers(settings: Settings) -> dict[str, ModelProvider]:
     if wrong:
         raise SettingsError(*wrong)
     return providers
+
+
+def service_hosts(settings: Settings) -> dict[str, str]:
+    """The host of each of them, with its port where the setting names one. SettingsError."""
+    return {name: urlsplit(_url(name, settings)).netloc for name in settings.providers}
+
+
+def _url(name: str, settings: Settings) -> str:
+    if name in PRESETS:
+        return resolve_chat_endpoint(PRESETS[name], settings.services[name]).url
+    return resolve_endpoint(settings).url
 
 
 def _azure(settings: Settings) -> ModelProvider:

@@ -10,7 +10,6 @@ import orjson
 
 from chat.errors import BadProviderReply, ProviderUnavailable
 from chat.events import JSONObject
-from chat.model_services import SERVICES, ServiceSettings
 from chat.providers.base import ModelDelta, ModelRequest
 from chat.providers.chat_request import request_body
 from chat.providers.endpoint_url import is_nearby, split_endpoint
@@ -26,6 +25,7 @@ from chat.providers.reply_stream import (
     stream_reply,
 )
 from chat.settings import Settings, SettingsError
+from chat.settings.model_services import SERVICES, ServiceSettings
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
 CHAT = "/chat/completions"

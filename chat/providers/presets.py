@@ -1,4 +1,5 @@
-"""How the services of the chat completions protocol differ: one row each. Their settings are `model_services.py`.
+"""How the services of the chat completions protocol differ: one row each. What their settings are called stands in
+`chat/settings/model_services.py`.
 
 What is written here was read in November 2026: https://openrouter.ai/docs/api/reference/overview,
 https://docs.databricks.com/machine-learning/foundation-model-apis/api-reference,

@@ -1,19 +1,17 @@
 """Does what a client asks for on its socket. Turns run on by themselves: no event waits for an answer."""
 
-from typing import cast
-
-from chat.app import TRIP, ChatApp
+from chat.app import ChatApp
+from chat.dialects.base import SocketFace
 from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
 from chat.messages import MessageDraft
-from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, TurnRequest, Typing
+from chat.requests import Action, Answered, Cancel, Resume, Say, TurnRequest, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
 from chat.store.conversation_store import Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection
 from chat.telemetry import record
-from chat.turns.waiting import OnBusy
 
 
 async def act(
@@ -26,11 +24,11 @@ async def act(
             return await _say(app, sockets, connection, action, nonce)
         case Cancel(turn_id):
             return await _cancel(app, connection, turn_id)
-        case Resume(turn_id, after):
+        case Resume(turn_id, after, further):
             turn = await app.runner.look(connection.user_id, turn_id)
             if turn.session_id != connection.session_id:
                 raise ValidationError("turn_id", "Not a turn of this session")
-            await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect, after))
+            await sockets.rooms.show(turn, Join(turn.id, connection.id, connection.dialect, after, further))
             return None
         case Typing(is_typing):
             user_id, session_id = connection.user_id, connection.session_id
@@ -39,19 +37,16 @@ async def act(
                 raise Forbidden
             await sockets.attendance.typing(session_id, user_id, is_typing=is_typing)
             return None
-        case Ping():
-            return {"type": "pong"}
-        case Echo(text):
-            return f"Echo: {text}"
+        case Answered(frame):
+            return frame
 
 
 async def _say(
     app: ChatApp, sockets: Sockets, connection: Connection, say: Say, nonce: str
 ) -> JSONObject | None:
     check_size("content", say.text, limit=app.settings.max_message_bytes)
-    if app.dialects[
-        connection.dialect
-    ].room:  # in no other does anybody type; nor does the message wait for it
+    face = app.dialects[connection.dialect].face
+    if face.news is not None:  # in no other does anybody type; nor does the message wait for it
         user_id, session_id = connection.user_id, connection.session_id
         app.tasks.spawn(sockets.attendance.typing(session_id, user_id, is_typing=False))
     if not say.reply:
@@ -61,32 +56,30 @@ async def _say(
         [message] = await app.conversations.append_messages(
             connection.user_id, connection.session_id, [draft]
         )
-        sockets.rooms.tell_message(message)
-        return _ack(say, message.id, None)
-    asked = await app.runner.ask(
+        sockets.rooms.news.tell_message(message)
+        return _ack(face, say, message.id)
+    asked = await app.ask(
         TurnRequest(
             connection.user_id,
             content=say.text,
             session_id=connection.session_id,
             dialect=connection.dialect,
-            pipeline=TRIP if say.planned else "",
-            input={"given": say.given} if say.planned else {},
+            pipeline=say.pipeline,
+            input=say.input,
             parent_message_id=say.parent_message_id,
             nonce=nonce,
         ),
-        cast("OnBusy", app.settings.busy or "queue"),
+        usual="queue",
     )
     if isinstance(asked, Waits):
-        if asked.new:
-            sockets.rooms.tell_message(asked.message)
-        return _ack(say, asked.message.id, None)
-    return _ack(say, asked.turn.user_message_id, asked.turn.id)
+        return _ack(face, say, asked.message.id)
+    return _ack(face, say, asked.turn.user_message_id, asked.turn.id)
 
 
-def _ack(say: Say, message_id: str, turn_id: str | None) -> JSONObject | None:
-    if not say.request_id:
+def _ack(face: SocketFace, say: Say, message_id: str, turn_id: str = "") -> JSONObject | None:
+    if not say.request_id or face.ack is None:
         return None
-    return {"type": "ack", "request_id": say.request_id, "message_id": message_id, "turn_id": turn_id}
+    return face.ack(say, message_id, turn_id)
 
 
 async def _cancel(app: ChatApp, connection: Connection, turn_id: str) -> None:

@@ -14,7 +14,7 @@ import orjson
 
 from chat.errors import InvalidBody, Unauthenticated, ValidationError
 from chat.events import JSONObject
-from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent, lower_names
 from chat.user_ids import of_token, to_token
 
 ORIGIN = "webhook-request-origin"
@@ -74,6 +74,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
         kind=system,
         query=said.get("query") or {},
         subprotocols=said.get("subprotocols") or (),
+        headers=lower_names(said.get("headers") or {}),
         **common,
     )
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from chat.app import ChatApp
 from chat.conversation import Session
-from chat.dialects.base import PIECE
 from chat.errors import NotFound, PushError, PushRefused, StoreError
-from chat.events import JSONObject
-from chat.rooms.attendance import show_members
+from chat.news import Member, Running, Welcome
+from chat.pubsub.states import is_promised
+from chat.rooms.attendance import members_of
 from chat.rooms.gate import PATIENCE
 from chat.rooms.sockets import Sockets
-from chat.store.presence_store import Connection
+from chat.store.presence_store import Connection, Presence
 from chat.telemetry import record
 
 # After the end of a turn, in which its last frames may be on their way: a gate is that patient with the service.
@@ -48,22 +48,19 @@ async def _greet_again(
 
 
 async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
+    if is_promised(before):
+        alone = members_of(_promised(connection), Presence((connection,)))
+        await _welcome(app, sockets, connection, alone)
+        return
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
     present = await sockets.attendance.arrived(connection)
-    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
-        app.tasks.spawn(app.runner.waiting.answer(session.id))
-    welcome: JSONObject = {
-        "session_id": session.id,
-        "user_id": connection.user_id,
-        "connection_id": connection.id,
-        "members": show_members(session, present),
-        "running_turn": await _running(app, sockets, connection, session),
-    }
-    try:
-        for frame in app.dialects[connection.dialect].welcome(welcome):
-            await sockets.push.send_to_connection(connection.id, frame)
-    except PushRefused as error:
-        record("welcome_lost", connection_id=connection.id, code=error.code)
+    app.answer_left(session)
+    face = app.dialects[connection.dialect].face
+    if face.welcome is not None:
+        running = await _running(app, sockets, connection, session)
+        await _welcome(app, sockets, connection, members_of(session, present), running)
+    elif session.running_turn:
+        await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
     ran = session.running_turn or await _missed(app, connection, session, before)
     just_ended = app.clock.now() - session.updated_at < RECENT
     if not ran and just_ended:
@@ -73,20 +70,40 @@ async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before:
         sockets.rooms.let_in(connection, ran)
 
 
+async def _welcome(
+    app: ChatApp,
+    sockets: Sockets,
+    connection: Connection,
+    members: tuple[Member, ...],
+    running: Running | None = None,
+) -> None:
+    welcome = app.dialects[connection.dialect].face.welcome
+    if welcome is None:
+        return
+    facts = Welcome(connection.session_id, connection.user_id, connection.id, members, running)
+    try:
+        for frame in welcome(facts):
+            await sockets.push.send_to_connection(connection.id, frame)
+    except PushRefused as error:
+        record("welcome_lost", connection_id=connection.id, code=error.code)
+
+
+def _promised(connection: Connection) -> Session:
+    """The session that a socket begins when it says something."""
+    return Session(connection.session_id, connection.user_id, "", connection.since, connection.since)
+
+
 async def _running(
     app: ChatApp, sockets: Sockets, connection: Connection, session: Session
-) -> JSONObject | None:
-    """The turn that runs, as a room is told of it: with the beginning of its text. All of it comes with the turn."""
+) -> Running | None:
+    """The turn that runs, with what it said so far."""
     if not session.running_turn:
         return None
     turn = await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
-    if not (turn.running and app.dialects[connection.dialect].room):
+    if not turn.running:
         return None
     text = await sockets.texts.get(turn.id, lambda: app.runner.text_so_far(connection.user_id, turn.id))
-    about: JSONObject = {"id": turn.id, "user_message_id": turn.user_message_id, "user_id": turn.user_id}
-    if len(text) > PIECE:
-        return {**about, "text": text[:PIECE], "truncated": True}
-    return {**about, "text": text}
+    return Running(turn, text)
 
 
 async def _missed(app: ChatApp, connection: Connection, session: Session, before: Mapping[str, str]) -> str:

@@ -1,26 +1,27 @@
 """What the app does when a socket connects, speaks and leaves."""
 
 from chat.app import ChatApp
+from chat.conversation import Session
+from chat.dialects.base import spoken
 from chat.errors import (
     ChatError,
     Forbidden,
     NotFound,
-    PushError,
     RateLimited,
     SessionNotFound,
     ShuttingDown,
     Unauthenticated,
 )
 from chat.pubsub.actions import act
-from chat.pubsub.frames import READERS
+from chat.pubsub.direct_connect import ask_who, ensure_session, is_direct, promised_session
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
-from chat.pubsub.states import is_signed, sign
-from chat.push.base import room_of
+from chat.pubsub.states import is_promised, is_signed, sign
+from chat.push.base import EVERYBODY, room_of
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
-from chat.store.presence_store import Connection
+from chat.store.presence_store import Connection, Ticket
 from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.
@@ -30,9 +31,7 @@ SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
     """Answer an event. Raises ChatError where the socket is not to open; anything else that goes wrong is a frame of
     its dialect."""
-    sockets = app.sockets
-    if sockets is None:
-        raise PushError
+    sockets = app.sockets.require()
     try:
         return await _handle(app, sockets, event)
     except ChatError:
@@ -53,6 +52,8 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         await greet(app, sockets, connection, event.states)
         return Said()
     if event.kind == "disconnected":
+        if is_promised(event.states):
+            sockets.newcomers.get(connection.id, connection.session_id).left = True
         sockets.flood.forget(connection.id)
         await sockets.attendance.left(connection)
         return Said()
@@ -60,41 +61,57 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
 
 
 async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accepted:
-    """Whoever has a ticket, is who it was given to, and is still a member."""
-    given = next(iter(event.query.get("ticket", ())), "")[:MAX_ID]  # no key is longer
-    session_id, _, ticket_id = given.partition(".")
-    ticket = await sockets.presence.take(session_id, ticket_id)
-    if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
-        raise Unauthenticated("Negotiate again: this address is not good any more.")
-    connection = await sockets.attendance.admit(ticket, event.connection_id)
-    try:  # asked once the socket stands in the list: who takes its user out finds it there, or we find them taken out
-        session = await app.conversations.get_session(ticket.user_id, session_id)
-    except NotFound:
-        await sockets.attendance.left(connection)
-        raise
+    """Whoever has a ticket, is who it was given to, and is still a member; or who may come without."""
+    ticket = await (ask_who(app, event) if is_direct(app, event) else _take(app, sockets, event))
+    dialect, session_id, running_turn, seq = app.dialects[ticket.dialect], ticket.session_id, "", ""
+    if session_id:
+        session = await _enter(app, sockets, ticket, event.connection_id)
+        running_turn, seq = session.running_turn, str(session.last_seq)
+    else:
+        session_id = promised_session(app, sockets, event.connection_id)
     states = {
         "session": session_id,
         "user": ticket.user_id,
         "dialect": ticket.dialect,
-        "turn": session.running_turn,
-        "seq": str(session.last_seq),
+        "turn": running_turn,
+        "seq": seq,
     }
     record(
         "socket_connected", session_id=session_id, connection_id=event.connection_id, dialect=ticket.dialect
     )
+    rooms = (room_of(session_id, dialect.name),) if dialect.face.news is not None else ()
     return Accepted(
         user_id=ticket.user_id,
-        groups=(room_of(session_id),) if app.dialects[ticket.dialect].room else (),
+        groups=(EVERYBODY, *rooms),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )
+
+
+async def _take(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Ticket:
+    """The ticket that it brings. Unauthenticated."""
+    session_id, _, ticket_id = event.asked("ticket")[:MAX_ID].partition(".")  # no key is longer
+    ticket = await sockets.presence.take(session_id, ticket_id)
+    if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
+        raise Unauthenticated("Negotiate again: this address is not good any more.")
+    return ticket
+
+
+async def _enter(app: ChatApp, sockets: Sockets, ticket: Ticket, connection_id: str) -> Session:
+    """The session, with the socket in its list."""
+    connection = await sockets.attendance.admit(ticket, connection_id)
+    try:  # asked once the socket stands in the list: who takes its user out finds it there, or we find them taken out
+        return await app.conversations.get_session(ticket.user_id, ticket.session_id)
+    except NotFound:
+        await sockets.attendance.left(connection)
+        raise
 
 
 async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Connection:
     """The socket, by what we gave it when it connected."""
     states, now = event.states, app.clock.now()
     signed = is_signed(states, event.connection_id, await sockets.state_keys.key())
-    if not signed or states["dialect"] not in READERS or states["user"] != event.user_id:
+    if not signed or states["dialect"] not in spoken(app.dialects) or states["user"] != event.user_id:
         raise Unauthenticated("This socket did not connect through here.")
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 
@@ -105,7 +122,7 @@ def _nonce(event: SocketEvent) -> str:
 
 
 async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: SocketEvent) -> Said:
-    dialect = app.dialects[connection.dialect]
+    face = app.dialects[connection.dialect].face
     left = sockets.flood.take(connection.id)
     if left < -ENDURED:
         record("flood", connection_id=connection.id, user_id=connection.user_id)
@@ -115,15 +132,17 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)
-        action = READERS[connection.dialect](event)
+        action = face.read(event.name, event.data)
+        if is_promised(event.states) and not await ensure_session(app, sockets, connection, action):
+            return Said()
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
     except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed
         app.evictions.expel(connection)
-        return Said(dialect.error(error))
+        return Said(face.error(error))
     except Forbidden:
-        return Said(dialect.error(Forbidden("You may read this session, not write in it.")))
+        return Said(face.error(Forbidden("You may read this session, not write in it.")))
     except ChatError as error:
-        return Said(dialect.error(error))
+        return Said(face.error(error))
     except Exception as error:
         record_error("socket_event_failed", error, connection_id=connection.id)
-        return Said(dialect.error(ChatError("Something went wrong on our side.")))
+        return Said(face.error(ChatError()))

@@ -33,6 +33,17 @@ class SocketEvent:
     )  # what we gave the socket when it connected
     query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])  # of `connect`
     subprotocols: Sequence[str] = ()  # that the client offers, likewise
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Of `connect`: those of the client's handshake, with names in lower case."""
+
+    def asked(self, name: str) -> str:
+        """What `connect` has under this name in its query; "" when there is nothing. The first of several counts."""
+        return next(iter(self.query.get(name, ())), "")
+
+
+def lower_names(headers: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Headers, whose names may come in any case."""
+    return {name.lower(): values for name, values in headers.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,11 @@ SIGNATURE = "signature"
 SIGNED = ("session", "user", "dialect", "turn", "seq")
 
 
+def is_promised(states: Mapping[str, str]) -> bool:
+    """Whether its session was not there when it connected: no number stands for what was said until then."""
+    return states.get("seq") == ""
+
+
 def sign(states: Mapping[str, str], connection_id: str, key: bytes) -> dict[str, str]:
     """The states with their signature."""
     return {**states, SIGNATURE: _signature(states, connection_id, key)}

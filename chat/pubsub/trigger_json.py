@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from chat.errors import ChatError
-from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent, lower_names
 from chat.user_ids import of_token, to_token
 
 type Returned = dict[str, Any]
@@ -32,6 +32,7 @@ def read_trigger(request: str) -> SocketEvent:
         states={key: _text(value) for key, value in (context.get("states") or {}).items()},
         query=said.get("query") or {},
         subprotocols=said.get("subprotocols") or (),
+        headers=lower_names(said.get("headers") or {}),
     )
 
 

@@ -19,4 +19,4 @@ async def answer(request: str) -> Returned | None:
         return show_refusal(ChatError("A setting of the app is missing or wrong."))
     except Exception as error:
         record_error("socket_event_failed", error)
-        return show_refusal(ChatError("Something went wrong on our side."))
+        return show_refusal(ChatError())

@@ -43,9 +43,17 @@ class PushService(Protocol):
         """Close every socket in the group."""
         ...
 
+    async def count(self, group: str) -> int:
+        """How many sockets are in the group. They are listed for it, 200 a request."""
+        ...
+
     async def exists(self, connection_id: str) -> bool: ...
 
     async def aclose(self) -> None: ...
+
+
+EVERYBODY = "all"
+"""The group of every socket of the app. Nothing is sent to it."""
 
 
 def group_of(session_id: str, dialect: str) -> str:
@@ -53,6 +61,6 @@ def group_of(session_id: str, dialect: str) -> str:
     return f"s.{session_id}.{dialect}"
 
 
-def room_of(session_id: str) -> str:
-    """The sockets that are told what else happens in a session, from the moment they open."""
-    return f"s.{session_id}"
+def room_of(session_id: str, dialect: str) -> str:
+    """Those of them that are told what else happens in the session, from the moment they open."""
+    return f"s.{session_id}.{dialect}.room"

@@ -90,6 +90,11 @@ class WebPubSub(PushService):
         async with _sdk():
             await self._client.close_group_connections(group, reason=reason)
 
+    async def count(self, group: str) -> int:
+        async with _sdk():
+            members: Any = self._client.list_connections(group=group)
+            return len([None async for _ in members])
+
     async def exists(self, connection_id: str) -> bool:
         async with _sdk():
             return bool(await self._client.connection_exists(connection_id))

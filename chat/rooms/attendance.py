@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chat.clock import Clock, iso
-from chat.conversation import Session
+from chat.clock import Clock
+from chat.conversation import MemberRole, Session
 from chat.errors import ChatError, PushError, TooManyConnections
-from chat.events import JSON, JSONObject
+from chat.news import Member, Notice, PersonCame, PersonLeft
 from chat.push.base import PushService
 from chat.rooms.roll import RollCall
 from chat.rooms.rooms import Rooms
@@ -21,6 +21,8 @@ STALE = timedelta(minutes=10)  # without a note, after which the service is aske
 NEAR = 0.9  # of the sockets that a session may have, from which on those who come are told
 REMEMBERED = 10_000  # sockets
 SWEPT = 60.0  # seconds between two looks for tickets of a session that nobody used
+
+CLOSE_TO_LIMIT = Notice("warning", "This session is close to its limit of connections.")
 
 
 class Attendance:
@@ -66,9 +68,10 @@ class Attendance:
         present = await self._roll.present(connection.session_id)
         others = [each for each in present.connections if each.id != connection.id]
         if after.online and not before.online:
-            await self._tell_of(connection, "user_joined", len(others) + 1)
+            came = PersonCame(connection.user_id, len(others) + 1)
+            await self._rooms.news.tell(connection.session_id, came, but_user=connection.user_id)
         if len(others) + 1 >= NEAR * self._per_session:
-            await self.notice(connection.id, "warning", "This session is close to its limit of connections.")
+            await self._rooms.news.notice(connection, CLOSE_TO_LIMIT)
         old = self._clock.now() - STALE
         if any(each.seen < old for each in others):
             self._look_for_ghosts(connection.session_id)
@@ -84,7 +87,8 @@ class Attendance:
             present = await self._roll.present(connection.session_id)
             if before.types_until is not None and before.types_until > now:
                 await self._typists.tell(connection.session_id, connection.user_id, False)
-            await self._tell_of(connection, "user_left", len(present.connections))
+            gone = PersonLeft(connection.user_id, len(present.connections))
+            await self._rooms.news.tell(connection.session_id, gone, but_user=connection.user_id)
         if connection.id in before.sockets:
             await self._forget_tickets(connection.session_id)
 
@@ -102,20 +106,11 @@ class Attendance:
         """Tell the others that somebody types, or does no more."""
         await self._typists.heard(session_id, user_id, is_typing=is_typing)
 
-    async def notice(self, connection_id: str, level: str, text: str) -> None:
-        """A word to one socket. Lost when the service is away."""
-        try:
-            await self._push.send_to_connection(
-                connection_id, {"type": "notice", "level": level, "text": text}
-            )
-        except PushError as error:
-            record("notice_lost", connection_id=connection_id, code=error.code)
-
-    async def tell_user(self, session_id: str, user_id: str, level: str, text: str) -> None:
+    async def tell_user(self, session_id: str, user_id: str, notice: Notice) -> None:
         """A word to all sockets that a user has in a session."""
         for each in await self._presence.connections(session_id):
             if each.user_id == user_id:
-                await self.notice(each.id, level, text)
+                await self._rooms.news.notice(each, notice)
 
     async def aclose(self) -> None:
         await self._typists.aclose()
@@ -179,10 +174,6 @@ class Attendance:
                 del self._swept[next(iter(self._swept))]
             await self._presence.forget_tickets(session_id, expired_before=self._clock.now())
 
-    async def _tell_of(self, connection: Connection, kind: str, count: int) -> None:
-        frame: JSONObject = {"type": kind, "user_id": connection.user_id, "connection_count": count}
-        await self._rooms.tell(connection.session_id, frame, but_user=connection.user_id)
-
     async def _note(self, connection: Connection) -> None:
         try:
             await self._presence.note(connection.session_id, connection.id, seen=self._clock.now())
@@ -231,16 +222,11 @@ def _without(person: Person, name: str, seen: datetime | None) -> Person:
     return Person(left, seen, types)
 
 
-def show_members(session: Session, present: Presence) -> list[JSON]:
-    """`[{"user_id", "role", "online", "last_seen"}]`, the owner first."""
+def members_of(session: Session, present: Presence) -> tuple[Member, ...]:
+    """Who may be in a session, the owner first."""
     online = {each.user_id for each in present.connections}
-    everybody = {session.user_id: "owner", **session.members}
-    return [
-        {
-            "user_id": user_id,
-            "role": role,
-            "online": user_id in online,
-            "last_seen": iso(present.last_seen[user_id]) if user_id in present.last_seen else None,
-        }
+    everybody: dict[str, MemberRole] = {session.user_id: "owner", **session.members}
+    return tuple(
+        Member(user_id, role, user_id in online, present.last_seen.get(user_id))
         for user_id, role in everybody.items()
-    ]
+    )

@@ -15,7 +15,7 @@ from chat.dialects.base import Dialect
 from chat.errors import ChatError, NotFound, PushRefused, StoreError
 from chat.events import JSONObject
 from chat.push.base import PushService
-from chat.rooms.joiners import Fill, snapshot_of
+from chat.rooms.joiners import snapshot_of
 from chat.rooms.resending import patiently
 from chat.store.errand_store import Errand, ErrandStore
 from chat.store.instance_store import InstanceStore
@@ -46,7 +46,7 @@ class Ends:
         instances: InstanceStore,
         errands: ErrandStore,
         dialects: Mapping[str, Dialect],
-        fill: Fill,
+        fill: Callable[[Dialect, JSONObject], Awaitable[JSONObject]],
         enter: Enter,
     ) -> None:
         self._push, self._presence, self._turns = push, presence, turns
@@ -124,7 +124,8 @@ class Ends:
         ]
         for name in {each.dialect for each in owed}:
             frames[name] = [
-                await self._fill(each) for each in snapshot_of(turn, self._dialects[name], events)
+                await self._fill(self._dialects[name], each)
+                for each in snapshot_of(turn, self._dialects[name], events)
             ]
         for group in itertools.batched(owed, AT_ONCE, strict=False):
             await asyncio.gather(*(self._tell_one(turn, each, frames[each.dialect]) for each in group))

@@ -5,37 +5,42 @@ survives a socket service that is away and the end of this process. The timer go
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
 
+from chat.dialects.base import Dialect, spoken
 from chat.errors import ChatError, NotFound
+from chat.news import Notice
 from chat.push.base import PushService, group_of, room_of
 from chat.rooms.attendance import Attendance
-from chat.rooms.sockets import Sockets
+from chat.rooms.rooms import Rooms
 from chat.store.conversation_store import ConversationStore
 from chat.store.errand_store import Errand, ErrandStore
-from chat.store.presence_store import Connection
+from chat.store.presence_store import Connection, PresenceStore
 from chat.telemetry import record
 from chat.turns.tasks import TaskSet
 
 AT_ONCE = 5.0  # seconds that the request which takes somebody out waits for their sockets to be closed
 AGAIN = (0.3, 1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before each further look: one may just be opening
 SETTLED = 60.0  # seconds after which nothing that began before the eviction is still on its way
-TAKEN_OUT = "You are no longer a member of this session."
-DELETED = "The session was deleted."
+TAKEN_OUT = Notice("warning", "You are no longer a member of this session.")
+DELETED = Notice("warning", "The session was deleted.")
+
+
+class Evictor(Protocol):
+    """Closes sockets."""
+
+    async def evict(self, errand: Errand, connection_id: str = "") -> None:
+        """Those of the user, or of everybody, whom the errand names, and this one, which may stand in no list any more;
+        unless they are members all the same. ChatError."""
+        ...
 
 
 class Evictions:
     """Takes sockets out of a session. Those who follow over HTTP are the business of `chat/turns/readers.py`."""
 
-    def __init__(
-        self,
-        conversations: ConversationStore,
-        errands: ErrandStore,
-        sockets: Sockets | None,
-        dialects: Iterable[str],
-    ) -> None:
-        self._conversations, self._errands, self._sockets = conversations, errands, sockets
-        self._dialects = tuple(dialects)
+    def __init__(self, errands: ErrandStore, evictor: Evictor) -> None:
+        self._errands, self._evictor = errands, evictor
         self._tasks = TaskSet()
 
     async def during[T](self, session_id: str, user_id: str, change: Callable[[], Awaitable[T]]) -> T:
@@ -45,7 +50,7 @@ class Evictions:
         changed = await change()
         try:
             async with asyncio.timeout(AT_ONCE):
-                await self._evict(errand)
+                await self._evictor.evict(errand)
         except (ChatError, TimeoutError) as error:
             record("not_evicted_yet", session_id=session_id, error=type(error).__name__)
         self._tasks.spawn(self._again(errand))
@@ -79,46 +84,56 @@ class Evictions:
 
     async def _tried(self, errand: Errand, connection_id: str = "") -> bool:
         try:
-            await self._evict(errand, connection_id)
+            await self._evictor.evict(errand, connection_id)
         except ChatError as error:
             record("not_evicted_yet", session_id=errand.session_id, error=type(error).__name__)
             return False
         return True
 
-    async def _evict(self, errand: Errand, connection_id: str = "") -> None:
-        if self._sockets is None:
-            return
-        push, session_id, user_id = self._sockets.push, errand.session_id, errand.user_id
-        groups = [room_of(session_id), *(group_of(session_id, each) for each in self._dialects)]
+
+class SocketEvictor(Evictor):
+    """Takes sockets out of their groups, and then closes them."""
+
+    def __init__(
+        self,
+        push: PushService,
+        presence: PresenceStore,
+        attendance: Attendance,
+        conversations: ConversationStore,
+        rooms: Rooms,
+        dialects: Mapping[str, Dialect],
+    ) -> None:
+        self._push, self._presence, self._attendance = push, presence, attendance
+        self._conversations, self._rooms, self._dialects = conversations, rooms, tuple(spoken(dialects))
+
+    async def evict(self, errand: Errand, connection_id: str = "") -> None:
+        push, session_id, user_id = self._push, errand.session_id, errand.user_id
+        groups = [each(session_id, name) for each in (room_of, group_of) for name in self._dialects]
         try:
             session = await self._conversations.load_session(session_id)
         except NotFound:  # whoever is left in a group is found by the group alone, since the rows are gone
+            await self._rooms.news.tell(session_id, DELETED)
             await _close_all(push, groups)
         else:  # they may have been let in again meanwhile, or were never taken out
             if not user_id or session.role_of(user_id) is not None:
                 return
-            await self._evict_user(self._sockets, errand, groups)
+            await self._evict_user(errand, groups)
         if connection_id:
-            await push.close(connection_id, TAKEN_OUT)
+            await push.close(connection_id, TAKEN_OUT.text)
 
-    async def _evict_user(self, sockets: Sockets, errand: Errand, groups: Iterable[str]) -> None:
+    async def _evict_user(self, errand: Errand, groups: Iterable[str]) -> None:
         """The list is read first: should the session be deleted meanwhile, those who are in no group any more are found
         by nothing else."""
-        push, attendance = sockets.push, sockets.attendance
-        listed = await sockets.presence.connections(errand.session_id)
+        push = self._push
+        listed = await self._presence.connections(errand.session_id)
         await asyncio.gather(*(push.remove_user(errand.user_id, group) for group in groups))
         for each in listed:
             if each.user_id == errand.user_id:
-                await _close(attendance, push, each.id)
-                await attendance.left(each)
-
-
-async def _close(attendance: Attendance, push: PushService, connection_id: str) -> None:
-    await attendance.notice(connection_id, "warning", TAKEN_OUT)
-    await push.close(connection_id, TAKEN_OUT)
+                await self._rooms.news.notice(each, TAKEN_OUT)
+                await push.close(each.id, TAKEN_OUT.text)
+                await self._attendance.left(each)
 
 
 async def _close_all(push: PushService, groups: Iterable[str]) -> None:
     for group in groups:
-        await push.send_to_group(group, {"type": "notice", "level": "warning", "text": DELETED})
-        await push.close_group(group, DELETED)
+        await push.close_group(group, DELETED.text)

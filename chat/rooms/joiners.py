@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from chat.conversation import Turn
 from chat.dialects.base import Dialect, merged
+from chat.dialects.framing import Cursor, read_cursor
 from chat.errors import PushError, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.push.base import PushService, group_of
@@ -105,7 +106,7 @@ class Joiners:
                     each,
                     snapshot
                     if each.join.after is None
-                    else rest_of(self._turn, self._dialect, events, each.join.after),
+                    else rest_of(self._turn, self._dialect, events, _cursor(each.join)),
                     deadline,
                 )
                 for each in due
@@ -120,7 +121,8 @@ class Joiners:
                 if outside and self._time() > deadline:
                     return self._again(joiner, 0.0)
                 await self._send(name, payload)
-                joiner.join = replace(joiner.join, after=payload["seq"])  # type: ignore[arg-type]
+                shown = read_cursor(str(payload["seq"]), whole_event=False)
+                joiner.join = replace(joiner.join, after=shown.number, further=shown.further or 0)
             if outside:
                 await self._enter(name)
         except (PushError, TimeoutError) as error:  # the others do not wait for it
@@ -160,19 +162,20 @@ class Joiners:
 
 def snapshot_of(turn: Turn, dialect: Dialect, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """What a socket is shown that has nothing of the turn yet."""
-    for payload in dialect.snapshot(turn, events):
+    for payload in dialect.face.snapshot(turn, events):
         yield {**payload, "snapshot": True}
 
 
 def rest_of(
-    turn: Turn, dialect: Dialect, events: Sequence[NumberedEvent], after: int
+    turn: Turn, dialect: Dialect, events: Sequence[NumberedEvent], after: Cursor
 ) -> Iterable[JSONObject]:
-    """What a socket is shown that has everything up to the event `after`."""
+    """What a socket is shown that has everything up to there."""
     encoder = dialect.encoder(turn)
     for numbered in events:
-        if numbered.number <= after:
-            list(encoder.encode(numbered))  # it counts the text
-    for numbered in merged(each for each in events if each.number > after):
+        if numbered.number <= after.number:
+            payloads = enumerate(encoder.encode(numbered))  # all are made: it counts the text
+            yield from [each for index, each in payloads if not after.covers(numbered.number, index)]
+    for numbered in merged(each for each in events if each.number > after.number):
         yield from encoder.encode(numbered)
 
 
@@ -182,4 +185,8 @@ def shown_to(
     """What a socket that comes late is shown of these events: the frames after the one it has, or a snapshot."""
     if join.after is None:
         return snapshot_of(turn, dialect, events)
-    return rest_of(turn, dialect, events, join.after)
+    return rest_of(turn, dialect, events, _cursor(join))
+
+
+def _cursor(join: Join) -> Cursor:
+    return Cursor(join.after or 0, join.further)

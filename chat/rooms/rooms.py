@@ -3,20 +3,18 @@
 import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect
-from chat.dialects.session import show_briefly
-from chat.errors import ChatError, EventsGone, PushRefused
-from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
-from chat.messages import Message
-from chat.push.base import PushService, group_of, room_of
+from chat.dialects.base import Dialect, spoken
+from chat.errors import ChatError
+from chat.news import MessageShown
+from chat.push.base import PushService, group_of
 from chat.rooms.arrivals import Arrivals
-from chat.rooms.ends import Ends, shown_once
+from chat.rooms.ends import Ends
 from chat.rooms.gate import GroupGate
-from chat.rooms.joiners import shown_to
 from chat.rooms.live import LiveRoomTurn, Pace, Turnaround
+from chat.rooms.past_turns import PastTurns
+from chat.rooms.room_news import Filling, RoomNews
 from chat.store.conversation_store import ConversationStore
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore, Join
@@ -28,12 +26,10 @@ from chat.turns.feed import EventFeed
 from chat.turns.lease import lives
 from chat.turns.tasks import TaskSet
 
-ROOM = "session"  # the dialect that shows more than answers
 OPENING = (0.0, 0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each try to learn who watches a turn
 REMEMBERED = 1000  # turns that were made here, of which it is known who saw them
 BEHIND = 500  # turns that ended here and whose end is not sent yet; of more the oldest are given up
 LAST_WORDS = 0.5  # seconds that frames have to go out when the process ends
-ENDED = ("completed", "failed", "cancelled")
 
 
 class Rooms(TurnWatcher):
@@ -55,10 +51,10 @@ class Rooms(TurnWatcher):
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
-        self._dialects = dialects
+        self._dialects = spoken(dialects)
         self._live: dict[str, LiveRoomTurn] = {}
-        self._resumed: dict[tuple[str, str], Join] = {}  # by socket and turn, which ended and is being shown
-        self._showing: set[tuple[str, str]] = set()  # turns that ended, and the sockets that are shown them
+        self._fill = Filling(conversations)
+        self.news = RoomNews(push, self._dialects)
         # By turn that was made here, who was shown all of it; by group, the gate that is the last to send to it.
         self._saw: OrderedDict[str, set[str]] = OrderedDict()
         self._newest: dict[str, Turnaround] = {}
@@ -69,8 +65,18 @@ class Rooms(TurnWatcher):
             turns=turns,
             instances=instances,
             errands=errands,
-            dialects=dialects,
-            fill=self._filled,
+            dialects=self._dialects,
+            fill=self._fill,
+            enter=self.enter,
+        )
+        self._past = PastTurns(
+            push=push,
+            presence=presence,
+            conversations=conversations,
+            turns=turns,
+            dialects=self._dialects,
+            fill=self._fill,
+            saw=self._saw.get,
             enter=self.enter,
         )
         self._arrivals = Arrivals(self, push, presence, conversations, turns)
@@ -105,7 +111,7 @@ class Rooms(TurnWatcher):
         elif live is not None and (name in live.gates or not live.ended):
             (live.gates.get(name) or self._gate(live, name)).admit(join)
         else:
-            self._tasks.spawn(self._show_later(join))
+            self._tasks.spawn(self._past.show_later(join))
 
     def abandoned(self, turn: Turn) -> None:
         self._tasks.spawn(self._ends.tell(turn))
@@ -129,7 +135,7 @@ class Rooms(TurnWatcher):
         elif turn.running or (by_maker and await lives(self._instances, turn.instance_id)):
             await self._instances.post_join(turn.instance_id, join)
         else:
-            await self._show_ended(join)
+            await self._past.show(join)
 
     def let_in(self, connection: Connection, turn_id: str = "", *, whole: bool = True) -> None:
         """A socket is open: show it a turn, if one is named, or else (not `whole`) nothing of that turn, whose end may
@@ -143,27 +149,12 @@ class Rooms(TurnWatcher):
             await self._presence.note(session_id, connection_id, joined=True)
         return there
 
-    async def tell(self, session_id: str, frame: JSONObject, *, but_user: str = "") -> None:
-        """A frame to everybody in the room. What cannot be sent is left out: it is no part of an answer."""
-        try:
-            whole: JSONObject = {**frame, "session_id": session_id}
-            await self._push.send_to_group(room_of(session_id), whole, but_user=but_user)
-        except ChatError as error:
-            record("frame_lost", session_id=session_id, type=str(frame.get("type")), code=error.code)
-
-    def tell_later(self, session_id: str, frame: JSONObject) -> None:
-        """The same, for who shall not wait for it."""
-        self._tasks.spawn(self.tell(session_id, frame))
-
-    def tell_message(self, message: Message, action: str = "new_message") -> None:
-        """A message that was stored or changed."""
-        for frame in self._dialects[ROOM].message(message, action):
-            self.tell_later(message.session_id, frame)
-
     async def aclose(self) -> None:
         """Let what the turns said last go out, and stop."""
         await self._arrivals.aclose()
-        await self._tasks.settle(LAST_WORDS)
+        await asyncio.gather(
+            self._tasks.settle(LAST_WORDS), self.news.settle(LAST_WORDS), self._past.aclose(LAST_WORDS)
+        )
         await self._ends.aclose()
         await self._tasks.close()
 
@@ -208,14 +199,14 @@ class Rooms(TurnWatcher):
         if not live.watched:
             live.watched = True
             self._ends.watch(started.turn)
-        placeholder = show_briefly(started.assistant_message)
-        first = dialect.message(started.user_message, "new_message") if live.asked and not late else ()
+        show_news, asked = dialect.face.news, MessageShown(started.user_message)
+        first = show_news(asked.message.session_id, asked) if show_news and live.asked and not late else ()
         gate = live.gates[name] = GroupGate(
             started.turn,
             live.feed,
             dialect,
             self._push,
-            fill=lambda payload: self._filled(payload, placeholder),
+            fill=lambda payload: self._fill(dialect, payload, started.assistant_message),
             first=first,
             members=[each.id for each in watching or () if each.joined],
             coming=[each.id for each in watching or () if not each.joined],
@@ -267,71 +258,3 @@ class Rooms(TurnWatcher):
         finally:
             del live.gates[name], live.running[name]
             self._forget(live)
-
-    async def _show_later(self, join: Join) -> None:
-        name = (join.turn_id, join.connection_id)
-        if name in self._showing:
-            return
-        self._showing.add(name)
-        try:
-            await self._show_ended(join)
-        except ChatError as error:
-            record("turn_not_shown", turn_id=join.turn_id, code=error.code)
-        except Exception as error:
-            record_error("turn_not_shown", error, turn_id=join.turn_id)
-        finally:
-            self._showing.discard(name)
-
-    async def _show_ended(self, join: Join) -> None:
-        """The turn ended before the socket could be shown it, or nobody makes it: the store knows all there is. Of one
-        that asks again meanwhile only the newest wish counts: an answer is far larger than a wish."""
-        if join.after in (None, TERMINAL_NUMBER):
-            return await self._show_whole(join)
-        wish = join.connection_id, join.turn_id
-        shows, self._resumed[wish] = wish in self._resumed, join
-        if shows:
-            return None
-        try:
-            await self._show_whole(join)
-        finally:
-            newest = self._resumed.pop(wish, join)
-        if newest is not join:
-            self._tasks.spawn(self._show_later(newest))
-        return None
-
-    async def _show_whole(self, join: Join) -> None:
-        turn = await self._turns.load_turn(join.turn_id)
-        stored = await self._presence.find(turn.session_id, join.connection_id)
-        coming = join.after in (None, TERMINAL_NUMBER)
-        saw = self._saw.get(turn.id)  # it may be in the group by the turn after this one
-        asked_twice = join.after is not None or saw is None or join.connection_id in saw
-        if coming and stored is not None and stored.joined and asked_twice:
-            return None
-        events = await self._turns.read_events(turn)
-        if not events:
-            raise EventsGone
-        if stored is None or not coming:
-            return await self._send_to(join, turn, events)
-        await shown_once(self._presence, stored, turn.id, lambda: self._send_to(join, turn, events))
-        await self.enter(turn.session_id, join.dialect, join.connection_id)
-        return None
-
-    async def _send_to(self, join: Join, turn: Turn, events: Sequence[NumberedEvent]) -> None:
-        for payload in shown_to(turn, self._dialects[join.dialect], events, join):
-            with suppress(PushRefused):  # what comes after it is not refused
-                await self._push.send_to_connection(join.connection_id, await self._filled(payload))
-
-    async def _filled(self, payload: JSONObject, placeholder: JSONObject | None = None) -> JSONObject:
-        """A frame about a message with the message in it, where it holds the id alone."""
-        action, message = payload.get("action"), payload.get("message")
-        if not isinstance(message, dict):
-            return payload
-        if action == "new_message" and placeholder is not None and message.keys() == {"id"}:
-            return {**payload, "message": placeholder}
-        if action not in ENDED:
-            return payload
-        try:
-            stored = await self._conversations.load_message(str(message["id"]))
-        except ChatError:
-            return payload
-        return {**payload, "message": show_briefly(stored)}

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from chat.clock import Clock
 from chat.errors import ChatError
-from chat.events import JSONObject
+from chat.news import PersonTypes
 from chat.rooms.rooms import Rooms
 from chat.store.presence_store import Person, PresenceStore
 from chat.telemetry import record
@@ -42,8 +42,7 @@ class Typists:
 
     async def tell(self, session_id: str, user_id: str, is_typing: bool) -> None:
         """The others, whatever the row says."""
-        frame: JSONObject = {"type": "typing_indicator", "user_id": user_id, "is_typing": is_typing}
-        await self._rooms.tell(session_id, frame, but_user=user_id)
+        await self._rooms.news.tell(session_id, PersonTypes(user_id, is_typing), but_user=user_id)
 
     async def aclose(self) -> None:
         for timer in self._typing.values():

@@ -10,10 +10,12 @@ from chat.errors import ChatError
 from chat.events import JSONObject
 from chat.routes.replies import json_reply
 
+PATIENCE = 3.0  # seconds for each thing that is asked
+
 
 async def health(app: ChatApp, _request: Request) -> Response:
     """`GET /api/v1/chat/health`: 503 only when no chat is possible."""
-    store = await _check_store(app)
+    store, connections = await asyncio.gather(_check_store(app), _connections(app))
     healthy = store["status"] == "healthy"
     auth: JSONObject = {"status": "healthy"}
     if not app.authenticators:
@@ -29,7 +31,7 @@ async def health(app: ChatApp, _request: Request) -> Response:
             if resting or not app.authenticators
             else "healthy",
             "timestamp": iso(app.clock.now()),
-            "active_connections": app.connections,
+            "active_connections": connections,
             "running_turns": app.runner.running,
             "dependencies": {"store": store, "models": models, "auth": auth},
             "version": VERSION,
@@ -41,8 +43,17 @@ async def health(app: ChatApp, _request: Request) -> Response:
 async def _check_store(app: ChatApp) -> JSONObject:
     began = app.clock.monotonic()
     try:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await app.check_store()
     except (ChatError, TimeoutError):
         return {"status": "unhealthy", "latency_ms": None}
     return {"status": "healthy", "latency_ms": round((app.clock.monotonic() - began) * 1000, 1)}
+
+
+async def _connections(app: ChatApp) -> int | None:
+    """The open sockets of the whole app and the streams of this instance; None while nobody can tell."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await app.sockets.count() + app.connections
+    except (ChatError, TimeoutError):
+        return None

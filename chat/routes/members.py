@@ -1,34 +1,34 @@
 """Members of a session over HTTP (docs/protocol.md, section 7)."""
 
+from collections.abc import Iterable
+
 from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.conversation import Session
+from chat.dialects.shapes import show_members
 from chat.errors import Forbidden, NotFound
 from chat.events import JSONObject
-from chat.rooms.attendance import show_members
+from chat.news import Member, MembersChanged, Notice
+from chat.rooms.attendance import members_of
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body
 from chat.routes.schemas import MemberBody
-from chat.store.presence_store import Presence
 from chat.user_ids import user_of_path
 
 
 async def list_members(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`GET /api/v1/chat/sessions/{id}/members`"""
     session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
-    return json_reply(await _shown(app, session))
+    return json_reply(_shown(session, await _members(app, session)))
 
 
-async def put_member(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def put_member(app: ChatApp, principal: Principal, request: Request, body: MemberBody) -> Response:
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`: let somebody in, or change what they may do."""
-    body = await read_body(request, MemberBody, limit=app.settings.max_body_bytes)
     session_id, user_id = request.path_params["session_id"], user_of_path(request.path_params["user_id"])
     session = await app.conversations.set_member(principal.user_id, session_id, user_id, body.role)
-    if app.sockets is not None:
-        text = f"You are now {body.role} of this session."
-        app.tasks.spawn(app.sockets.attendance.tell_user(session_id, user_id, "info", text))
+    notice = Notice("info", f"You are now {body.role} of this session.")
+    app.tasks.spawn(app.sockets.tell_user(session_id, user_id, notice))
     return json_reply(await _changed(app, session))
 
 
@@ -50,11 +50,15 @@ async def delete_member(app: ChatApp, principal: Principal, request: Request) ->
 
 
 async def _changed(app: ChatApp, session: Session) -> JSONObject:
-    shown = await _shown(app, session)
-    app.tell(session.id, {"type": "session_update", "action": "members", **shown})
-    return shown
+    members = await _members(app, session)
+    app.tell(session.id, MembersChanged(members))
+    return _shown(session, members)
 
 
-async def _shown(app: ChatApp, session: Session) -> JSONObject:
-    present = await app.sockets.presence.present(session.id) if app.sockets is not None else Presence()
-    return {"session_id": session.id, "members": show_members(session, present)}
+async def _members(app: ChatApp, session: Session) -> tuple[Member, ...]:
+    present = await app.sockets.present(session.id)
+    return members_of(session, present)
+
+
+def _shown(session: Session, members: Iterable[Member]) -> JSONObject:
+    return {"session_id": session.id, "members": show_members(members)}

@@ -1,6 +1,7 @@
 """Messages over HTTP."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from fastapi import Request, Response
 
@@ -11,18 +12,17 @@ from chat.dialects.shapes import show_message
 from chat.errors import ValidationError
 from chat.messages import Message, MessageDraft, split_message_id
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body, read_query
+from chat.routes.requests import read_query
 from chat.routes.schemas import MessageBody, MessagesQuery
-from chat.schemas.fields import check_size
+from chat.schemas.fields import check_size, read_time
 from chat.turns.tool_history import RESERVED
 
 AT_ONCE = 50  # messages that are read from the store at once
 PAGE_TEXT = 4 * 1024 * 1024  # characters from which on a page of messages ends, whatever its size
 
 
-async def post_message(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def post_message(app: ChatApp, principal: Principal, request: Request, body: MessageBody) -> Response:
     """`POST /api/v1/chat/sessions/{id}/messages`: stores a message, and shows it to the room."""
-    body = await read_body(request, MessageBody, limit=app.settings.max_body_bytes)
     check_size("content", body.content, limit=app.settings.max_message_bytes)
     if reserved := sorted(RESERVED & body.metadata.keys()):
         raise ValidationError(f"metadata.{reserved[0]}", "This key is the app's own")
@@ -53,11 +53,13 @@ async def list_messages(app: ChatApp, principal: Principal, request: Request) ->
     shown = found[::-1] if query.order == "desc" else found
     return json_reply(
         {
+            "session_id": session.id,
             "messages": [show_message(message) for message in shown],
             "page": query.page,
             "page_size": query.page_size,
             "has_more": has_more,
             "next_cursor": edge.id if edge is not None and has_more else None,
+            "total_count": session.message_count,
             "total": session.message_count,
         }
     )
@@ -70,7 +72,7 @@ async def _page(
     size: int,
     *,
     after: int,
-    before: int | None,
+    before: int | datetime | None,
     newest: bool,
 ) -> list[Message]:
     """The messages of a page, oldest first, read some at a time: it ends early when it has as much text as it may."""
@@ -95,10 +97,10 @@ async def _page(
     return found[::-1] if newest else found
 
 
-def _bounds(query: MessagesQuery, session: Session) -> tuple[int, int | None]:
-    """`(after, before)` as message numbers: numbers have no gaps, so a page is a range of them."""
+def _bounds(query: MessagesQuery, session: Session) -> tuple[int, int | datetime | None]:
+    """`(after, before)` as message numbers, which have no gaps, so that a page is a range of them; or before a time."""
     if query.before is not None:
-        return 0, _seq(query.before, session, "before")
+        return 0, read_time(query.before) or _seq(query.before, session, "before")
     skipped = (query.page - 1) * query.page_size
     if query.order == "desc":
         newest = _seq(query.cursor, session, "cursor") if query.cursor else session.last_seq + 1
@@ -110,7 +112,8 @@ def _bounds(query: MessagesQuery, session: Session) -> tuple[int, int | None]:
 def _seq(identifier: str, session: Session, field: str) -> int:
     found = split_message_id(identifier)
     if found is None or found[0] != session.id:
-        raise ValidationError(field, "Not a message of this session")
+        or_time = ", and not a time (ISO 8601)" if field == "before" else ""
+        raise ValidationError(field, f"Not a message of this session{or_time}")
     return found[1]
 
 

@@ -1,32 +1,24 @@
 """Writes replies: JSON, and problems as in docs/protocol.md, section 1."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
+import pydantic
 from fastapi import Request, Response
 
 from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
-from chat.clock import SystemClock, iso
 from chat.conversation import Turn
-from chat.errors import ChatError, EncodedBody, MethodNotAllowed, ProviderRateLimited, error_name
+from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
+from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
 from chat.events import JSON, TurnFailed
-from chat.routes.requests import check_path
+from chat.routes.requests import check_path, read_body
 from chat.settings import SettingsError
 from chat.telemetry import record_error
 
-SOON = 1.0  # seconds after which a caller may ask again, where the model service names a limit but no time
-
 type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
+type BodyHandler[Body] = Callable[[ChatApp, Principal, Request, Body], Awaitable[Response]]
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
-
-
-class Misconfigured(ChatError):
-    """A setting of the app is missing or wrong."""
-
-    status = 503
-    code = "MISCONFIGURED"
 
 
 async def answer(request: Request, handler: Handler) -> Response:
@@ -39,8 +31,21 @@ async def answer(request: Request, handler: Handler) -> Response:
     return await answer_anyone(request, handle)
 
 
+async def answer_body[Body: pydantic.BaseModel](
+    request: Request, handler: BodyHandler[Body], model: type[Body], *, needed: bool = True
+) -> Response:
+    """The same, of a handler that takes what the body says. Where none is `needed`, it may be left out."""
+
+    async def handle(app: ChatApp, principal: Principal, request: Request) -> Response:
+        empty = b"null" if needed else b"{}"
+        body = await read_body(request, model, limit=app.settings.max_body_bytes, empty=empty)
+        return await handler(app, principal, request, body)
+
+    return await answer(request, handle)
+
+
 async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
-    """The same without asking who it is."""
+    """The same as `answer`, without asking who it is."""
     try:
         return await handler(await current_app(), request)
     except ChatError as error:
@@ -50,7 +55,7 @@ async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
         return problem(Misconfigured(details={"settings": list(error.wrong)}))
     except Exception as error:
         record_error("request_failed", error, path=request.url.path)
-        return problem(ChatError("Something went wrong on our side."))
+        return problem(ChatError())
 
 
 def json_reply(value: JSON, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -60,36 +65,15 @@ def json_reply(value: JSON, *, status: int = 200, headers: Mapping[str, str] | N
 
 def problem(error: ChatError) -> Response:
     """The HTTP face of an error."""
-    body: JSON = {
-        "error": type(error).__name__,
-        "error_code": error.code,
-        "details": {"message": error.message, **error.details},  # type: ignore[dict-item]
-        "timestamp": iso(SystemClock().now()),
-    }
-    headers = _retry_after(error.status, getattr(error, "retry_after", None))
+    headers = retry_after(error.status, getattr(error, "retry_after", None))
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)  # RFC 9110, section 15.5.6
     if isinstance(error, EncodedBody):
         headers["accept-encoding"] = "identity"  # section 12.5.3
-    return json_reply(body, status=error.status, headers=headers)
+    return json_reply(show_problem(error), status=error.status, headers=headers)
 
 
 def turn_problem(failed: TurnFailed, turn: Turn) -> Response:
     """The HTTP face of a turn that failed before it said anything. The user's message is kept: the headers say
     where."""
-    body: JSON = {
-        "error": error_name(failed.code),
-        "error_code": failed.code,
-        "details": {"message": failed.message, "retryable": failed.retryable},
-        "timestamp": iso(SystemClock().now()),
-    }
-    headers = _retry_after(failed.status, failed.retry_after)
-    headers |= {"x-session-id": turn.session_id, "x-turn-id": turn.id}
-    return json_reply(body, status=failed.status, headers=headers)
-
-
-def _retry_after(status: int, seconds: float | None) -> dict[str, str]:
-    """Whole seconds, rounded up (RFC 9110, section 10.2.3). A 429 always says when to come back."""
-    if seconds is None and status == ProviderRateLimited.status:
-        seconds = SOON
-    return {} if seconds is None else {"retry-after": str(math.ceil(seconds))}
+    return json_reply(show_failure(failed), status=failed.status, headers=failure_headers(turn, failed))

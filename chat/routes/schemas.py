@@ -1,63 +1,31 @@
 """The request bodies and queries of the HTTP edge."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     StringConstraints,
 )
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
+from chat.requests import TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Content, Id, validate
+from chat.schemas.fields import Body, Content, Id, check_json_size, validate
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
 
 def _small(value: object) -> object:
-    """Deeper than 254 levels, or a whole number of more than 64 bits, could be stored but never shown again. Asked
-    before anything else: to check the types of a large object takes a hundred times as long as to measure it."""
-    try:
-        size = len(orjson.dumps(value))
-    except TypeError:
-        raise ValueError("Too deeply nested, or a number is too large") from None
-    if size > OBJECT_BYTES:
-        raise ValueError(f"Larger than {OBJECT_BYTES} bytes of JSON")
-    return value
+    return check_json_size(value, OBJECT_BYTES)
 
 
 type SmallObject = Annotated[JSONObject, BeforeValidator(_small)]
 type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
-
-
-class HistoryMessage(BaseModel):
-    """A message of a conversation that the caller already has."""
-
-    role: Literal["user", "assistant"]
-    content: Content
-    timestamp: Any = None
-
-
-def _ends_with_the_user(messages: list[HistoryMessage]) -> list[HistoryMessage]:
-    if messages[-1].role != "user":
-        raise ValueError("The last message must be the user's")
-    return messages
-
-
-class ChatStreamBody(BaseModel):
-    """`POST /api/chat/stream`"""
-
-    messages: Annotated[
-        list[HistoryMessage], FailFast(), Field(min_length=1), AfterValidator(_ends_with_the_user)
-    ]
-    session_id: Id | None = None
 
 
 class ChatSettings(BaseModel):
@@ -83,7 +51,7 @@ def _known(value: JSONObject) -> JSONObject:
 type SettingsObject = Annotated[JSONObject, BeforeValidator(_small), AfterValidator(_known)]
 
 
-class NewSessionBody(BaseModel):
+class NewSessionBody(Body):
     """`POST /api/v1/chat/sessions`"""
 
     title: Annotated[str, Field(max_length=500)] = ""
@@ -92,7 +60,7 @@ class NewSessionBody(BaseModel):
     settings: SettingsObject = Field(default_factory=dict)
 
 
-class SessionBody(BaseModel):
+class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
     title: Annotated[str, Field(max_length=500)] | None = None
@@ -102,7 +70,7 @@ class SessionBody(BaseModel):
     settings: SettingsObject | None = None
 
 
-class TurnBody(BaseModel):
+class TurnBody(Body):
     """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
 
     content: Content | None = None
@@ -123,13 +91,19 @@ class TurnBody(BaseModel):
             raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
 
 
-class RegenerateBody(BaseModel):
+class RegenerateBody(Body):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
     dialect: Id | None = None
 
 
-class MessageBody(BaseModel):
+class RerunBody(Body):
+    """`POST /api/v1/chat/turns/{id}/rerun`"""
+
+    from_stage: TripStage
+
+
+class MessageBody(Body):
     """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
 
     content: Content
@@ -138,7 +112,7 @@ class MessageBody(BaseModel):
     parent_message_id: Id = ""
 
 
-class MemberBody(BaseModel):
+class MemberBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`"""
 
     role: Literal["viewer", "editor"]
@@ -161,7 +135,7 @@ class PageQuery(BaseModel):
 
 
 class MessagesQuery(PageQuery):
-    """`before` is a message id: the nearest older ones are given, instead of a page."""
+    """`before` is a message id or a time (ISO 8601): the nearest older ones are given, instead of a page."""
 
     order: Literal["asc", "desc"] = "asc"
     before: Id | None = None

@@ -12,20 +12,23 @@ from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Page
+from chat.news import SessionChanged
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_body, read_query
+from chat.routes.requests import read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
 from chat.store.conversation_store import SessionChanges, SessionDraft
 
 
-async def create_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def create_session(
+    app: ChatApp, principal: Principal, _request: Request, body: NewSessionBody
+) -> Response:
     """`POST /api/v1/chat/sessions`"""
-    body = await read_body(request, NewSessionBody, limit=app.settings.max_body_bytes)
     _check_provider(app, body.llm_provider)
     draft = SessionDraft(
         app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
     )
     session = await app.conversations.create_session(principal.user_id, draft)
+    app.records.session_created(session)
     return json_reply(_show(app, session), status=201)
 
 
@@ -44,6 +47,7 @@ async def list_sessions(app: ChatApp, principal: Principal, request: Request) ->
             "page_size": query.page_size,
             "has_more": page.has_more,
             "next_cursor": page.next_cursor,
+            "total_count": await _total(app, principal, query, page),
         }
     )
 
@@ -51,17 +55,15 @@ async def list_sessions(app: ChatApp, principal: Principal, request: Request) ->
 async def get_session(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`GET /api/v1/chat/sessions/{id}`"""
     session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
-    if session.waiting and not session.running_turn:  # whose answer nobody started: its process ended
-        app.tasks.spawn(app.runner.waiting.answer(session.id))
+    app.answer_left(session)
     if session.running_turn:
         turn = await app.runner.look(principal.user_id, session.running_turn)
         session = session if turn.running else replace(session, running_turn="")
     return json_reply(_show(app, session))
 
 
-async def update_session(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def update_session(app: ChatApp, principal: Principal, request: Request, body: SessionBody) -> Response:
     """`PUT /api/v1/chat/sessions/{id}`. What it says counts from the next turn on."""
-    body = await read_body(request, SessionBody, limit=app.settings.max_body_bytes)
     _check_provider(app, body.llm_provider)
     changes = SessionChanges(
         title=body.title,
@@ -73,9 +75,8 @@ async def update_session(app: ChatApp, principal: Principal, request: Request) -
     session = await app.conversations.update_session(
         principal.user_id, request.path_params["session_id"], changes
     )
-    shown = _show(app, session)
-    app.tell(session.id, {"type": "session_update", "action": "updated", "session": shown})
-    return json_reply(shown)
+    app.tell(session.id, SessionChanged(session, app.settings.providers[0]))
+    return json_reply(_show(app, session))
 
 
 async def delete_session(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -102,6 +103,13 @@ async def _next_page(app: ChatApp, principal: Principal, page: Page[Session], si
     if page.next_cursor is None:
         return Page(())
     return await app.conversations.list_sessions(principal.user_id, limit=size, cursor=page.next_cursor)
+
+
+async def _total(app: ChatApp, principal: Principal, query: PageQuery, page: Page[Session]) -> int | None:
+    """How many there are; what one page shows whole needs no counting."""
+    if query.page == 1 and query.cursor is None and not page.has_more:
+        return len(page.items)
+    return await app.conversations.count_sessions(principal.user_id)
 
 
 def _show(app: ChatApp, session: Session) -> JSONObject:

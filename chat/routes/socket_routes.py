@@ -10,9 +10,9 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
 from chat.conversation import Session
-from chat.errors import NotFound, PushError, Unauthenticated, ValidationError
+from chat.dialects.base import spoken
+from chat.errors import NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
-from chat.pubsub.frames import READERS
 from chat.pubsub.handlers import SUBPROTOCOLS, handle
 from chat.rooms.sockets import Sockets
 from chat.routes.replies import json_reply
@@ -24,38 +24,22 @@ from chat.store.presence_store import Ticket
 MAX_EVENT = 2 * 1024 * 1024  # bytes; a frame has at most 1 MiB
 
 
-async def negotiate_chat(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`GET /ws`"""
-    return await _negotiate(app, principal, request, "chat")
-
-
-async def negotiate_plan(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`GET /ws/chat`"""
-    return await _negotiate(app, principal, request, "plan")
-
-
-async def negotiate_session(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`GET /api/v1/chat/sessions/{id}/websocket`"""
-    return await _negotiate(app, principal, request, "session", request.path_params["session_id"])
-
-
-async def _negotiate(
-    app: ChatApp, principal: Principal, request: Request, dialect: str, session_id: str = ""
-) -> Response:
-    if app.sockets is None:
-        raise PushError("There are no sockets: the setting WebPubSubConnectionString is missing.")
+async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
+    """`GET /ws` and its like: the address of a socket that speaks this dialect, unless the query names another."""
+    sockets = app.sockets.require("There are no sockets: the setting WebPubSubConnectionString is missing.")
     query = read_query(request, SocketQuery)
     name = query.dialect or dialect
-    if name not in READERS:
-        raise ValidationError("dialect", f"Not one of {', '.join(READERS)}")
+    if name not in (known := spoken(app.dialects)):
+        raise ValidationError("dialect", f"Not one of {', '.join(known)}")
     if query.protocol is not None and query.protocol not in SUBPROTOCOLS:
         raise ValidationError("protocol", f"Not one of {', '.join(SUBPROTOCOLS)}")
-    session = await _session(app, principal, session_id or query.session_id or "")
+    session_id = request.path_params.get("session_id") or query.session_id or ""
+    session = await _session(app, principal, session_id)
     minutes = app.settings.socket_minutes
     expires = app.clock.now() + timedelta(minutes=minutes)
     ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
-    await app.sockets.presence.issue(ticket)
-    url = await app.sockets.push.client_url(principal.user_id, minutes=minutes)
+    await sockets.presence.issue(ticket)
+    url = await sockets.push.client_url(principal.user_id, minutes=minutes)
     return json_reply(
         {
             "url": f"{url}&ticket={session.id}.{ticket.id}",
@@ -70,21 +54,22 @@ async def _negotiate(
 async def _session(app: ChatApp, principal: Principal, session_id: str) -> Session:
     if session_id:
         return await app.conversations.get_session(principal.user_id, session_id)
-    return await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+    session = await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
+    app.records.session_created(session)
+    return session
 
 
-async def take_event(app: ChatApp, request: Request) -> Response:
+async def take_socket_event(app: ChatApp, request: Request) -> Response:
     """`POST` and `OPTIONS /api/webpubsub/events`"""
-    if app.sockets is None:
-        raise PushError
+    sockets = app.sockets.require()
     if app.settings.web_pubsub_events != "http":
         raise NotFound("The events of sockets come in by the trigger: see the setting CHAT_WEBPUBSUB_EVENTS.")
     headers = request.headers
     if request.method == "OPTIONS":
-        _check_origin(app.sockets, headers.get(ORIGIN, ""))
+        _check_origin(sockets, headers.get(ORIGIN, ""))
         return Response(headers={ALLOWED: headers[ORIGIN]})
-    if app.sockets.keys:
-        check_signature(headers, app.sockets.keys)
+    if sockets.keys:
+        check_signature(headers, sockets.keys)
     elif app.settings.http_auth_level == "ANONYMOUS":
         raise Unauthenticated(
             "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."

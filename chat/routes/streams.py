@@ -2,54 +2,73 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from chat.app import ChatApp
-from chat.dialects.base import Dialect
-from chat.dialects.framing import HEADERS, HEARTBEAT, Cursor, read_cursor, sse_stream
-from chat.errors import ValidationError
-from chat.requests import TurnRequest
+from chat.dialects.base import Dialect, Framing
+from chat.dialects.catalogue import USUAL
+from chat.dialects.framing import Cursor, read_cursor, written
+from chat.errors import ChatError, ValidationError
+from chat.events import TurnEvent
+from chat.requests import OnBusy, TurnRequest
 from chat.routes.replies import turn_problem
 from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.conversation_store import Waits
 from chat.turns.feed import LiveTurn
-from chat.turns.waiting import OnBusy
+from chat.turns.grammar import broken_off
 
 QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
 
 
-async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:
-    """Start a turn and answer with its stream, or with a problem when it fails before it says anything. Where the
-    message has to wait, the stream is that of the turn that answers it."""
-    asked = await app.runner.ask(request, on_busy or cast("OnBusy", app.settings.busy or "reject"))
+HEADERS = {
+    "cache-control": "no-cache",
+    "connection": "keep-alive",
+    "x-accel-buffering": "no",
+    "access-control-expose-headers": "x-session-id, x-turn-id",
+}
+
+
+async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> LiveTurn:
+    """Start a turn. Where the message has to wait it is the turn that answers it, once there is one."""
+    asked = await app.ask(request, on_busy, usual="reject")
     if isinstance(asked, Waits):
-        if asked.new:
-            app.tell_message(asked.message)
-        turn_id = await app.runner.waiting.answer_to(request.user_id, asked.message, patience=QUEUED)
-        live = await app.runner.open(request.user_id, turn_id)
-    else:
-        live = asked
+        return await app.answer_to(request.user_id, asked.message, patience=QUEUED)
+    return asked
+
+
+async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:
+    """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
+    live = await ask(app, request, on_busy)
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return turn_problem(failed, live.turn)
-    return stream_turn(app, request.user_id, live, app.dialects[request.dialect], after=Cursor())
+    return stream_turn(app, request.user_id, live, app.dialects[request.dialect])
 
 
-def stream_turn(app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, *, after: Cursor) -> Response:
+def stream_turn(
+    app: ChatApp,
+    user_id: str,
+    live: LiveTurn,
+    dialect: Dialect,
+    *,
+    after: Cursor | None = None,
+    framing: Framing | None = None,
+) -> Response:
     """A turn from the given place on, as long as this user may read it."""
+    framing = framing or dialect.framing
+    assert framing is not None
     headers = {
+        "content-type": framing.content_type,
         **HEADERS,
-        **dialect.headers,
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return _FrameResponse(_body(app, user_id, live, dialect, after), headers=headers)
+    return _FrameResponse(_body(app, user_id, live, dialect, framing, after or Cursor()), headers=headers)
 
 
 class _FrameResponse(StreamingResponse):
@@ -69,26 +88,32 @@ class _FrameResponse(StreamingResponse):
 
 
 async def _body(
-    app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, after: Cursor
+    app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
 ) -> AsyncGenerator[bytes]:
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
+
+    def broken(last: int, error: ChatError) -> list[TurnEvent]:
+        return broken_off((event for number, event in live.feed.events if number <= last), error)
+
     app.connections += 1
     try:
         if not (live.feed.spoken or live.feed.ended):
-            yield HEARTBEAT  # the model thinks: the caller sees at once that the turn is on its way
+            yield framing.heartbeat  # the model thinks: the caller sees at once that the turn is on its way
         idle = app.settings.heartbeat or None
-        batches = app.readers.follow(live, user_id, idle=idle)
-        async with aclosing(sse_stream(batches, dialect, live.turn, after=after, idle=idle)) as frames:
+        batches, encoder = app.readers.follow(live, user_id, idle=idle), dialect.encoder(live.turn)
+        body = written(batches, encoder, framing, after=after, idle=idle, broken=broken)
+        async with aclosing(body) as frames:
             async for frame in frames:
                 yield frame
     finally:
         app.connections -= 1
 
 
-def find_dialect(app: ChatApp, name: str | None, default: str = "delta") -> str:
-    """The name of a dialect that HTTP can carry. ValidationError for another."""
-    name = name or default
-    known = sorted(each.name for each in app.dialects.values() if each.over_http)
+def find_dialect(app: ChatApp, *names: str | None, pipeline: str = "") -> str:
+    """The first that is named, or else the usual one, of the dialects that HTTP can carry. ValidationError for
+    another."""
+    name = next(filter(None, names), USUAL[pipeline])
+    known = sorted(each.name for each in app.dialects.values() if each.framing is not None)
     if name not in known:
         raise ValidationError("dialect", f"Not one of {', '.join(known)}")
     return name

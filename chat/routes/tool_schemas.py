@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from chat.calls import ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.schemas.fields import check_size
+from chat.schemas.fields import Body, check_json_size, check_size
 from chat.turns.client_calls import FIELD, ClientOutput
 
 MAX_TOOLS = 64  # that one request may name
@@ -19,14 +18,7 @@ MAX_OUTPUTS = 128  # more than one answer can wait for
 
 
 def _small(value: object) -> object:
-    """Asked before its types are checked, which takes far longer."""
-    try:
-        size = len(orjson.dumps(value))
-    except TypeError:
-        raise ValueError("Too deeply nested, or a number is too large") from None
-    if size > SCHEMA_BYTES:
-        raise ValueError(f"Larger than {SCHEMA_BYTES} bytes of JSON")
-    return value
+    return check_json_size(value, SCHEMA_BYTES)
 
 
 def _schema(value: JSONObject) -> JSONObject:
@@ -35,7 +27,7 @@ def _schema(value: JSONObject) -> JSONObject:
     return {"type": "object", "properties": {}, **value}
 
 
-class ClientFunction(BaseModel):
+class ClientFunction(Body):
     """As in OpenAI's chat completions (v1)."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -46,14 +38,14 @@ class ClientFunction(BaseModel):
     strict: Any = None
 
 
-class ClientTool(BaseModel):
+class ClientTool(Body):
     """`{"type": "function", "function": {...}}`"""
 
     type: Literal["function"]
     function: ClientFunction
 
 
-class ClientToolOutput(BaseModel):
+class ClientToolOutput(Body):
     """What came of a call."""
 
     call_id: Annotated[str, Field(min_length=1, max_length=500)]

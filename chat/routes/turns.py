@@ -5,71 +5,45 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from chat.app import TRIP, ChatApp
+from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.dialects.shapes import show_turn
 from chat.errors import ValidationError
-from chat.messages import MessageDraft
-from chat.requests import TurnRequest
+from chat.requests import TRIP, TurnRequest
 from chat.routes.replies import json_reply
-from chat.routes.requests import nonce_of, read_body, read_query
-from chat.routes.schemas import ChatStreamBody, FollowQuery, HistoryMessage, RegenerateBody, TurnBody
+from chat.routes.requests import nonce_of, read_query
+from chat.routes.schemas import FollowQuery, RegenerateBody, TurnBody
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.routes.tool_schemas import read_outputs, read_tools
 from chat.schemas.fields import check_size
 from chat.turns.client_calls import ClientOutput, find_continued
 
 
-async def chat_stream(app: ChatApp, principal: Principal, request: Request) -> Response:
-    """`POST /api/chat/stream`. In a known session the stored history counts, and only the last message is new."""
-    limit = app.settings.max_message_bytes
-    body = await read_body(request, ChatStreamBody, limit=app.settings.max_body_bytes)
-    for index, message in enumerate(body.messages):
-        check_size(f"messages.{index}.content", message.content, limit=limit)
-    history = () if body.session_id else tuple(_draft(each, principal) for each in body.messages[:-1])
-    return await start_and_stream(
-        app,
-        TurnRequest(
-            principal.user_id,
-            content=body.messages[-1].content,
-            session_id=body.session_id or "",
-            history=history,
-            nonce=nonce_of(request),
-        ),
-    )
-
-
-async def start_turn(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def start_turn(app: ChatApp, principal: Principal, request: Request, body: TurnBody) -> Response:
     """`POST /api/v1/chat/sessions/{id}/turns`"""
-    body = await read_body(request, TurnBody, limit=app.settings.max_body_bytes)
     body.check_question()
     check_size("content", body.content or "", limit=app.settings.max_message_bytes)
+    pipeline = _pipeline(request.query_params.get("pipeline") or body.pipeline or "")
     turn = TurnRequest(
         principal.user_id,
         content=body.content or "",
         message_id=body.message_id or "",
         session_id=request.path_params["session_id"],
-        dialect=_dialect_of(app, request, body, "delta"),
+        dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect, pipeline=pipeline),
+        pipeline=pipeline,
         nonce=nonce_of(request),
         settings=body.settings,
         tools=read_tools(body.tools, app.tools.definitions),
     )
-    pipeline = request.query_params.get("pipeline") or body.pipeline or ""
-    if pipeline:
-        turn = replace(turn, pipeline=_pipeline(pipeline), dialect=_dialect_of(app, request, body, "plan"))
     if body.tool_outputs is not None:
         turn = await _going_on(app, turn, read_outputs(body.tool_outputs))
     return await start_and_stream(app, turn, body.on_busy)
 
 
 def _pipeline(name: str) -> str:
-    if name != TRIP:
+    if name not in ("", TRIP):
         raise ValidationError("pipeline", f"Not one of {TRIP}")
     return name
-
-
-def _dialect_of(app: ChatApp, request: Request, body: TurnBody, default: str) -> str:
-    return find_dialect(app, request.query_params.get("dialect"), body.dialect or default)
 
 
 async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOutput]) -> TurnRequest:
@@ -81,10 +55,9 @@ async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOut
     return replace(turn, message_id=question, continued=answer)
 
 
-async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def regenerate(app: ChatApp, principal: Principal, request: Request, body: RegenerateBody) -> Response:
     """`POST /api/v1/chat/messages/{id}/regenerate`: the question behind a message is answered anew. The answer that
     was there stays in the list; what the model is shown from now on is the new one."""
-    body = await read_body(request, RegenerateBody, limit=app.settings.max_body_bytes, empty=b"{}")
     message = await app.conversations.get_message(principal.user_id, request.path_params["message_id"])
     question = message.id
     if message.role == "assistant":
@@ -95,7 +68,7 @@ async def regenerate(app: ChatApp, principal: Principal, request: Request) -> Re
             principal.user_id,
             message_id=question,
             session_id=message.session_id,
-            dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect or "delta"),
+            dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect),
             nonce=nonce_of(request),
         ),
     )
@@ -120,8 +93,3 @@ async def cancel_turn(app: ChatApp, principal: Principal, request: Request) -> R
     """`POST /api/v1/chat/turns/{id}/cancel`"""
     turn = await app.runner.cancel(principal.user_id, request.path_params["turn_id"])
     return json_reply(show_turn(turn))
-
-
-def _draft(message: HistoryMessage, principal: Principal) -> MessageDraft:
-    author = principal.user_id if message.role == "user" else ""
-    return MessageDraft(message.role, message.content, author=author)

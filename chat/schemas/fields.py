@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import orjson
@@ -10,6 +11,7 @@ import pydantic
 from chat.errors import InvalidBody, TooLarge, ValidationError
 
 MAX_ID = 255
+EMPTY = "Message content cannot be empty"
 UNWRITABLE = "Holds half of a surrogate pair, which cannot be written as UTF-8"
 
 SENTENCES: Mapping[str, str] = {
@@ -41,9 +43,23 @@ SENTENCES: Mapping[str, str] = {
 """What is wrong with a field, by the type of pydantic's error, with what that type tells."""
 
 
+class Body(pydantic.BaseModel):
+    """What a caller sends. `null` for a field that may be left out is as if it were left out."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def leave_out_nulls(cls, value: Any) -> Any:
+        """A field that must be given keeps its null, and is refused for it."""
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        given = cast("dict[str, Any]", value)
+        may_miss = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: each for name, each in given.items() if each is not None or name not in may_miss}
+
+
 def _said(text: str) -> str:
     if not text.strip():
-        raise ValueError("Message content cannot be empty")
+        raise ValueError(EMPTY)
     return text
 
 
@@ -75,6 +91,16 @@ def read_json(text: bytes | str, *, refusal: str) -> Any:
         raise InvalidBody(f"{refusal}: {error}") from None
 
 
+def read_time(text: str) -> datetime | None:
+    """A time in ISO 8601, in UTC where it names no zone; None for any other text. The plus of a zone may have become a
+    blank, as it does in a query where it is not escaped."""
+    try:
+        when = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def check_writable(field: str, text: str) -> None:
     """ValidationError for what cannot be written as UTF-8."""
     if _is_unwritable(text):
@@ -92,6 +118,18 @@ def check_size(field: str, text: str, *, limit: int) -> None:
     """TooLarge when the text has more than `limit` bytes as UTF-8."""
     if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
         raise TooLarge(f"{field} is larger than {limit} bytes", details={"field": field, "limit": limit})
+
+
+def check_json_size(value: object, limit: int) -> object:
+    """The value, for a validator that stands before its types. ValueError where it has more than `limit` bytes as JSON,
+    or cannot be written."""
+    try:
+        size = len(orjson.dumps(value))
+    except TypeError:
+        raise ValueError("Too deeply nested, or a number is too large") from None
+    if size > limit:
+        raise ValueError(f"Larger than {limit} bytes of JSON")
+    return value
 
 
 def _unwritable_field(text: bytes | str) -> str:

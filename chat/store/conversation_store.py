@@ -23,6 +23,9 @@ WAITING_SIZE = 1_400_000
 ASKED = 64
 """Requests of a session that are remembered, beside those that wait."""
 
+COUNTED = 10_000
+"""Sessions of a user up to which they are counted: a thousand take one request (docs/decisions/0022)."""
+
 MEMBERS_SIZE = 30_000
 """Characters of the members of a session, as JSON: a property of the store holds 32,768."""
 
@@ -36,6 +39,7 @@ class SessionDraft:
     llm_provider: str = ""
     llm_model: str = ""
     settings: JSONObject = field(default_factory=empty_object)
+    created_at: datetime | None = None  # when its id was given away; None is now
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,10 @@ class ConversationStore(Protocol):
         not ours."""
         ...
 
+    async def count_sessions(self, user_id: str) -> int | None:
+        """How many that list has; None for more than COUNTED."""
+        ...
+
     async def delete_session(self, user_id: str, session_id: str) -> None:
         """Hide the session at once, then remove its rows. TurnInProgress while a turn runs in it. SessionNotFound the
         second time; a removal that was cut off goes on when it is asked for again."""
@@ -150,10 +158,11 @@ class ConversationStore(Protocol):
         *,
         limit: int,
         after: int = 0,
-        before: int | None = None,
+        before: int | datetime | None = None,
         newest: bool = False,
     ) -> list[Message]:
         """Messages with `after < seq < before`, oldest first: the first `limit` of them, or with `newest` the
-        last `limit`. The placeholder of a running turn is among them, with what the store knows (status
+        last `limit`. A time as `before` stands for the first message that was made then or later; where the clocks of
+        instances differ, near by. The placeholder of a running turn is among them, with what the store knows (status
         `streaming`, empty content)."""
         ...

@@ -25,7 +25,7 @@ def session_from(user_id: str, draft: SessionDraft, now: datetime) -> Session:
         id=draft.id,
         user_id=user_id,
         title=draft.title,
-        created_at=now,
+        created_at=draft.created_at or now,
         updated_at=now,
         llm_provider=draft.llm_provider,
         llm_model=draft.llm_model,

@@ -22,12 +22,14 @@ class InstanceLease:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A socket wants to see a running turn: what was said so far, or what came after the event `after`."""
+    """A socket wants to see a running turn: what was said so far, or what came after the event `after`, of which it
+    has the first payload and so many `further` ones."""
 
     turn_id: str
     connection_id: str
     dialect: str
     after: int | None = None
+    further: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,14 @@ class Presence:
     last_seen: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many sockets there were in all sessions, and how many seconds ago that was, by the service's clock."""
+
+    sockets: int
+    age: float
+
+
 class PresenceStore(Protocol):
     """The sockets of sessions. Who may ask is checked before: a session is named, no user."""
 
@@ -109,4 +117,12 @@ class PresenceStore(Protocol):
 
     async def purge_tickets(self, *, expired_before: datetime) -> int:
         """Remove the tickets of all sessions that nobody used in time. How many."""
+        ...
+
+    async def note_count(self, sockets: int) -> None:
+        """Note how many sockets there are in all sessions now."""
+        ...
+
+    async def counted(self) -> Counted | None:
+        """What was noted last; None when nothing was yet."""
         ...

@@ -1,12 +1,11 @@
 """The sights of the file `places.csv`: real ones, with coordinates, and about how many hours to visit each takes."""
 
 import csv
-import re
-import unicodedata
 from functools import cached_property
 from pathlib import Path
 
 from chat.events import JSONObject
+from chat.tools.places import place_id, plain
 
 FILE = Path(__file__).with_name("places.csv")
 
@@ -19,7 +18,7 @@ class PlaceFile:
 
     async def find(self, city: str, kind: str, limit: int) -> list[JSONObject]:
         """As `PlaceFinder.find`, in the order of the file: the best known first."""
-        wanted = [each for each in self._cities.get(_plain(city), []) if _plain(kind) in ("", each["kind"])]
+        wanted = [each for each in self._cities.get(plain(city), []) if plain(kind) in ("", each["kind"])]
         return wanted[:limit]
 
     @cached_property
@@ -27,17 +26,11 @@ class PlaceFile:
         cities: dict[str, list[JSONObject]] = {}
         with self._file.open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines):
-                cities.setdefault(_plain(row["city"]), []).append(_place(row))
+                cities.setdefault(plain(row["city"]), []).append(_place(row))
         return cities
 
 
 def _place(row: dict[str, str]) -> JSONObject:
-    identifier = re.sub(r"[^a-z0-9]+", "-", _plain(f"{row['city']} {row['name']}")).strip("-")
+    texts = {name: row[name] for name in ("name", "kind", "city", "country")}
     numbers = {name: float(row[name]) for name in ("lat", "lon", "hours")}
-    return {"id": identifier, **{name: row[name] for name in ("name", "kind", "city", "country")}, **numbers}
-
-
-def _plain(text: str) -> str:
-    """Without case and accents: Kyōto is kyoto."""
-    decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return {"id": place_id(row["city"], row["name"]), **texts, **numbers}

@@ -1,5 +1,6 @@
 """The tool `find_places`, and the port to whoever knows places."""
 
+import unicodedata
 from typing import Annotated, Protocol
 
 from pydantic import Field
@@ -35,3 +36,15 @@ def find_places_tool(finder: PlaceFinder) -> Tool:
         return await finder.find(city, kind, limit)
 
     return tool(find_places)
+
+
+def plain(text: str) -> str:
+    """Without case and accents: Kyōto is kyoto."""
+    decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def place_id(city: str, name: str) -> str:
+    """The id that a place of this name there has: `tokyo-senso-ji`. "" when neither has a letter or digit."""
+    letters = (letter if letter.isalnum() else " " for letter in plain(f"{city} {name}"))
+    return "-".join("".join(letters).split())

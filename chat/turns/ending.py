@@ -108,6 +108,6 @@ def _reduced(ending: TurnEnding, placeholder: Message, refused: StoreRefused) ->
 def failure(error: BaseException) -> TurnFailed:
     """An error as the last event of a turn. The text of what is not ours to show goes to the log alone."""
     if not isinstance(error, ChatError):
-        error = ChatError("Something went wrong on our side.")
+        error = ChatError()
     retry_after = getattr(error, "retry_after", None)
     return TurnFailed(error.code, error.message, error.retryable, error.status, retry_after)

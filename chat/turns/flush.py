@@ -1,18 +1,17 @@
 """Writes a running turn's events to the store, in the background, so that no reader waits for the table."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from contextvars import Context
 
-from chat.clock import Clock
 from chat.conversation import Turn
 from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
 from chat.events import NumberedEvent, ReasoningDelta, TextDelta, ToolCallDelta, ToolOutput
 from chat.store.instance_store import LeaseLost
-from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error
 from chat.turns.feed import EventFeed
 from chat.turns.lease import LeaseKeeper
+from chat.turns.ports import TurnPorts
 
 SOON = 0.25  # seconds to the first flush, and between flushes while another instance follows
 PERIOD = 1.0  # seconds between flushes otherwise: 250 ms for everyone costs three times the processor
@@ -31,22 +30,17 @@ class EventFlusher:
         self,
         turn: Turn,
         feed: EventFeed,
+        ports: TurnPorts,
         *,
-        store: TurnStore,
         lease: LeaseKeeper,
-        clock: Clock,
-        running: Callable[[], int],
+        roster: Sized,  # the turns that this process makes
         on_hopeless: Callable[[ChatError], None],
         on_lost: Callable[[], None],
     ) -> None:
-        self._turn = turn
-        self._feed = feed
-        self._store = store
-        self._lease = lease
-        self._clock = clock
-        self._running = running  # how many turns this process makes
-        self._on_hopeless = on_hopeless
-        self._on_lost = on_lost
+        self._turn, self._feed = turn, feed
+        self._store, self._clock = ports.turns, ports.clock
+        self._lease, self._roster = lease, roster
+        self._on_hopeless, self._on_lost = on_hopeless, on_lost
         self._loop = asyncio.get_running_loop()
         self._flushed = 0  # events
         self._batch: Sequence[NumberedEvent] = ()
@@ -85,7 +79,7 @@ class EventFlusher:
         soon = self._flushed == 0 or self._giving_up is not None
         if soon or self._clock.monotonic() < self._watched_until:
             return SOON
-        return min(max(PERIOD, self._running() / FLUSHES), LONGEST)
+        return min(max(PERIOD, len(self._roster) / FLUSHES), LONGEST)
 
     def _begin(self) -> None:
         self._timer = None

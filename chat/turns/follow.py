@@ -5,15 +5,13 @@ All followers of one such turn in this process share one poller.
 
 import asyncio
 
-from chat.clock import Clock
 from chat.conversation import Turn
 from chat.errors import EventsGone, NotFound, ShuttingDown, StoreError
-from chat.store.instance_store import InstanceStore
-from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error
 from chat.turns.feed import EventFeed
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
 from chat.turns.poll import TurnPoller
+from chat.turns.ports import TurnPorts
 from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
 
@@ -21,20 +19,8 @@ from chat.turns.tasks import TaskSet
 class RemoteTurns:
     """The turns that this process follows but does not make."""
 
-    def __init__(
-        self,
-        *,
-        turns: TurnStore,
-        instances: InstanceStore,
-        observer: LeaseObserver,
-        sweeper: TurnSweeper,
-        clock: Clock,
-    ) -> None:
-        self._turns = turns
-        self._instances = instances
-        self._observer = observer
-        self._sweeper = sweeper
-        self._clock = clock
+    def __init__(self, ports: TurnPorts, *, observer: LeaseObserver, sweeper: TurnSweeper) -> None:
+        self._ports, self._observer, self._sweeper = ports, observer, sweeper
         self._polled: dict[str, tuple[TurnPoller, EventFeed]] = {}
         self._suspected: set[str] = set()
         self._tasks = TaskSet()
@@ -48,7 +34,7 @@ class RemoteTurns:
             poller, feed = self._polled[turn.id]
             poller.want()
             return feed
-        events = await self._turns.read_events(turn)
+        events = await self._ports.turns.read_events(turn)
         if not events or events[0].number != 1:
             raise EventsGone
         return EventFeed(events)
@@ -58,15 +44,7 @@ class RemoteTurns:
         if self._closed:
             feed.fail(ShuttingDown())
             return feed
-        poller = TurnPoller(
-            turn,
-            feed,
-            turns=self._turns,
-            instances=self._instances,
-            observer=self._observer,
-            sweeper=self._sweeper,
-            clock=self._clock,
-        )
+        poller = TurnPoller(turn, feed, self._ports, observer=self._observer, sweeper=self._sweeper)
         self._polled[turn.id] = (poller, feed)
         self._tasks.spawn(self._fill(turn, poller, feed))
         return feed
@@ -106,8 +84,8 @@ class RemoteTurns:
     async def _check(self, turn: Turn) -> None:
         """Watch the lease for long enough to see it expire."""
         try:
-            deadline = self._clock.monotonic() + LEASE + 3 * BEAT
-            while self._clock.monotonic() < deadline:
+            deadline = self._ports.clock.monotonic() + LEASE + 3 * BEAT
+            while self._ports.clock.monotonic() < deadline:
                 if await self._observer.expired(turn.instance_id):
                     await self._sweeper.interrupt(turn)
                     return

@@ -4,9 +4,11 @@ What may follow what is decided here and nowhere else: the log asks before it nu
 a dead process left open, and every test runs it over every stream.
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from chat import events
+from chat.errors import ChatError
 from chat.events import TurnEvent
 
 
@@ -131,6 +133,16 @@ class Grammar:
         """What has to be said so that nothing stays open, innermost first; the terminal event may follow it. `reason`
         is why a step that is open ends."""
         return [_closing(opener, reason) for _, opener in reversed(self._outer)]
+
+
+def broken_off(seen: Iterable[TurnEvent], error: ChatError) -> list[TurnEvent]:
+    """What a follower is told who saw these events of a turn, and will see no more: what is open is closed first, in
+    every dialect. The turn itself may go on."""
+    grammar = Grammar()
+    for event in seen:
+        grammar.accept(event)
+    failed = events.TurnFailed(error.code, error.message, error.retryable)
+    return [*grammar.closing_events(), failed]
 
 
 def _closing(opener: TurnEvent, reason: str) -> TurnEvent:

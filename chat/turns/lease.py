@@ -9,11 +9,13 @@ import contextlib
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from typing import Protocol
 
-from chat.clock import Clock, Ids
+from chat.clock import Clock
 from chat.errors import StoreError
 from chat.store.instance_store import InstanceLease, InstanceStore, LeaseLost, Mail
 from chat.telemetry import record, record_error
+from chat.turns.ports import TurnPorts
 
 BEAT = 3.0  # seconds between two beats
 NOTE = 0.5  # seconds after a beat at which the next one may name new turns
@@ -30,32 +32,40 @@ async def lives(instances: InstanceStore, instance_id: str) -> bool:
     return lease is not None and not lease.fenced and lease.age <= LEASE
 
 
+class Tenant(Protocol):
+    """Those who live by a lease: the turns of a process."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the lease is needed."""
+        ...
+
+    @property
+    def turn_ids(self) -> Sequence[str]:
+        """The turns that die with it, for a beat to name."""
+        ...
+
+    def lease_lost(self, instance_id: str) -> None:
+        """Its turns belong to whoever ends them."""
+        ...
+
+
 class LeaseKeeper:
     """This process's lease and mailbox. Nothing runs and nothing is stored while there are no turns."""
 
-    def __init__(
-        self,
-        store: InstanceStore,
-        *,
-        ids: Ids,
-        clock: Clock,
-        busy: Callable[[], bool],
-        turns: Callable[[], Sequence[str]],
-        on_mail: Callable[[Mail], None],
-        on_lost: Callable[[str], None],
-    ) -> None:
-        self._store = store
-        self._ids = ids
-        self._clock = clock
-        self._busy = busy
-        self._turns = turns
-        self._on_mail = on_mail
-        self._on_lost = on_lost
+    def __init__(self, ports: TurnPorts, tenant: Tenant) -> None:
+        self._store, self._ids, self._clock = ports.instances, ports.ids, ports.clock
+        self._tenant = tenant
+        self._readers: list[Callable[[Mail], None]] = []
         self._lease: InstanceLease | None = None
         self._renewed = 0.0  # when the last good renewal began
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._noted = asyncio.Event()
+
+    def deliver_to(self, reader: Callable[[Mail], None]) -> None:
+        """Have `reader` read the mail. It returns at once."""
+        self._readers.append(reader)
 
     @property
     def instance_id(self) -> str:
@@ -113,7 +123,7 @@ class LeaseKeeper:
         began = self._clock.monotonic()
         try:
             self._noted.clear()
-            self._lease = await self._store.renew(lease, self._turns())
+            self._lease = await self._store.renew(lease, self._tenant.turn_ids)
         except LeaseLost:
             self._lose()
             return None
@@ -124,7 +134,7 @@ class LeaseKeeper:
         lease, self._lease = self._lease, None
         if lease is not None:
             record("lease_lost", instance_id=lease.instance_id)
-            self._on_lost(lease.instance_id)
+            self._tenant.lease_lost(lease.instance_id)
 
     async def _keep(self) -> None:
         beating = asyncio.create_task(self._beat())
@@ -132,7 +142,7 @@ class LeaseKeeper:
             while True:
                 await self._read_mail()
                 async with self._lock:
-                    if self._lease is None or not self._busy():
+                    if self._lease is None or not self._tenant.busy:
                         self._task = None  # while locked: the next `ensure` starts anew
                         await self._retire()
                         return
@@ -163,7 +173,7 @@ class LeaseKeeper:
         """Look for mail until there was no turn for IDLE seconds, or the lease is gone."""
         quiet_since = self._clock.monotonic()
         while self._clock.monotonic() - quiet_since < IDLE and (lease := self._lease) is not None:
-            if self._busy():
+            if self._tenant.busy:
                 quiet_since = self._clock.monotonic()
             await self._take_mail(
                 lease
@@ -183,7 +193,8 @@ class LeaseKeeper:
         if mail.lease is None or mail.lease.fenced:
             return self._lose()
         try:
-            self._on_mail(mail)
+            for reader in self._readers:
+                reader(mail)
         except Exception as error:  # the beat must go on, whatever was in the mail
             record_error("mail_failed", error)
 

@@ -2,13 +2,13 @@
 the lease would keep them alive for ever."""
 
 import asyncio
-from collections.abc import Callable, Mapping
 
 from chat.errors import NotFound
-from chat.store.turn_store import TurnStore
 from chat.telemetry import record_error
 from chat.turns.lease import LeaseKeeper
-from chat.turns.running import RunningTurn, Stop
+from chat.turns.ports import TurnPorts
+from chat.turns.roster import TurnRoster
+from chat.turns.running import Stop
 from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
 
@@ -20,14 +20,15 @@ class Orphans:
 
     def __init__(
         self,
-        running: Mapping[str, RunningTurn],
-        turns: TurnStore,
+        ports: TurnPorts,
+        *,
+        roster: TurnRoster,
+        lease: LeaseKeeper,
         sweeper: TurnSweeper,
-        lease: Callable[[], LeaseKeeper],
         tasks: TaskSet,
     ) -> None:
-        self._running, self._turns, self._sweeper = running, turns, sweeper
-        self._lease, self._tasks = lease, tasks
+        self._turns = ports.turns
+        self._roster, self._lease, self._sweeper, self._tasks = roster, lease, sweeper, tasks
         self._healing: set[str] = set()
 
     def heal(self, turn_id: str, *, cancelled: bool = False) -> None:
@@ -40,7 +41,7 @@ class Orphans:
         try:
             for _ in range(HEALING):
                 await asyncio.sleep(0.5)
-                run = self._running.get(turn_id)
+                run = self._roster.get(turn_id)
                 if run is not None and cancelled:
                     run.stop(Stop.CANCELLED)
                 if run is not None:
@@ -53,8 +54,8 @@ class Orphans:
     async def _ended(self, turn_id: str) -> bool:
         try:
             turn = await self._turns.load_turn(turn_id)
-            ours = turn.instance_id == self._lease().instance_id
-            if turn.running and ours and turn_id not in self._running:
+            ours = turn.instance_id == self._lease.instance_id
+            if turn.running and ours and turn_id not in self._roster:
                 await self._sweeper.end(turn)
         except NotFound:
             return True

@@ -2,14 +2,12 @@
 
 import asyncio
 
-from chat.clock import Clock
 from chat.conversation import Turn
 from chat.errors import EventsGone, StoreError, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, NumberedEvent
-from chat.store.instance_store import InstanceStore
-from chat.store.turn_store import TurnStore
 from chat.turns.feed import EventFeed
 from chat.turns.lease import BEAT, LeaseObserver
+from chat.turns.ports import TurnPorts
 from chat.turns.sweep import TurnSweeper
 
 POLL = 0.25  # seconds between two reads of a turn's events
@@ -25,22 +23,16 @@ class TurnPoller:
         self,
         turn: Turn,
         feed: EventFeed,
+        ports: TurnPorts,
         *,
-        turns: TurnStore,
-        instances: InstanceStore,
         observer: LeaseObserver,
         sweeper: TurnSweeper,
-        clock: Clock,
     ) -> None:
-        self._turn = turn
-        self._feed = feed
-        self._turns = turns
-        self._instances = instances
-        self._observer = observer
-        self._sweeper = sweeper
-        self._clock = clock
+        self._turn, self._feed = turn, feed
+        self._turns, self._instances, self._clock = ports.turns, ports.instances, ports.clock
+        self._observer, self._sweeper = observer, sweeper
         self._marked = float("-inf")
-        self._checked = clock.monotonic()
+        self._checked = self._clock.monotonic()
         self._failing_since: float | None = None
         self.want()
 

@@ -3,7 +3,9 @@
 import asyncio
 from contextlib import aclosing
 from contextvars import Context
+from dataclasses import dataclass
 
+from chat.store.turn_store import StartedTurn
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.log import TurnLog
 
@@ -38,3 +40,12 @@ class Production:
                 log.append(first)
             async for event in events:
                 log.append(event)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """A turn that is stored, and the source that is being asked for it."""
+
+    stored: StartedTurn
+    production: Production
+    messages: int  # that the source was given

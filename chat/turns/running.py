@@ -2,22 +2,24 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence, Sized
 from enum import Enum, auto
+from functools import partial
 
-from chat.clock import Clock, iso
+from chat.clock import iso
 from chat.conversation import Turn
 from chat.errors import ChatError, NotFound, StoreError, StoreUnavailable, TurnTimedOut
 from chat.events import NumberedEvent, TerminalEvent, TurnCancelled, TurnFailed, TurnFinished, TurnStarted
 from chat.store.instance_store import LeaseLost
-from chat.store.turn_store import StartedTurn, TurnEnding, TurnStore
+from chat.store.turn_store import TurnEnding
 from chat.telemetry import record, record_error
 from chat.turns.ending import end_storably, failure, make_ending
 from chat.turns.feed import EventFeed
 from chat.turns.flush import PATIENCE, EventFlusher
 from chat.turns.lease import LeaseKeeper
 from chat.turns.log import TurnLog
-from chat.turns.production import Production
+from chat.turns.ports import TurnLimits, TurnPorts
+from chat.turns.production import NewTurn
 
 
 class Stop(Enum):
@@ -32,39 +34,28 @@ class RunningTurn:
 
     def __init__(
         self,
-        started: StartedTurn,
-        production: Production,
+        new: NewTurn,
+        ports: TurnPorts,
         *,
         began: float,  # monotonic, when the caller asked
-        store: TurnStore,
+        limits: TurnLimits,
         lease: LeaseKeeper,
-        clock: Clock,
-        running: Callable[[], int],
-        window: float,
-        limit: float,
+        roster: Sized,
     ) -> None:
-        self.turn = started.turn
-        self.lost = False
-        self.feed = EventFeed()
-        self._placeholder = started.assistant_message
-        self._production = production
-        self._began = began
-        self._store = store
-        self._lease = lease
-        self._clock = clock
-        self._limit = limit
-        self._window = window
-        self._log = TurnLog(self.feed, window=window)
+        self.turn, self.lost, self.feed = new.stored.turn, False, EventFeed()
+        self._placeholder, self._production = new.stored.assistant_message, new.production
+        self._store, self._clock = ports.turns, ports.clock
+        self._began, self._limits, self._lease = began, limits, lease
+        self._log = TurnLog(self.feed, window=limits.window)
         self._stop: asyncio.Future[Stop | ChatError] = asyncio.get_running_loop().create_future()
         self._flusher = EventFlusher(
             self.turn,
             self.feed,
-            store=store,
+            ports,
             lease=lease,
-            clock=clock,
-            running=running,
-            on_hopeless=lambda error: self.stop(error),
-            on_lost=lambda: self.stop(Stop.LOST),
+            roster=roster,
+            on_hopeless=self.stop,
+            on_lost=partial(self.stop, Stop.LOST),
         )
         self.feed.listen(self._flusher.poke)
 
@@ -79,7 +70,7 @@ class RunningTurn:
 
     def pace(self, window: float) -> None:
         """Merge deltas for so many seconds at least: whom the turn is shown to cannot follow faster."""
-        self._log.window = max(window, self._window)
+        self._log.window = max(window, self._limits.window)
 
     async def run(self) -> Turn:
         """Make the turn and write its end. The turn as it ended, or as it was when it got lost."""
@@ -87,7 +78,9 @@ class RunningTurn:
         self._log.append(TurnStarted(turn.id, turn.session_id, turn.user_message_id, iso(turn.started_at)))
         self._production.deliver_to(self._log)
         await asyncio.wait(
-            [self._production.task, self._stop], timeout=self._limit, return_when=asyncio.FIRST_COMPLETED
+            [self._production.task, self._stop],
+            timeout=self._limits.duration,
+            return_when=asyncio.FIRST_COMPLETED,
         )
         reason = await self._halt()
         if reason is Stop.LOST:

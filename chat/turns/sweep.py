@@ -5,21 +5,21 @@ Called by a follower or a start that finds a dead turn, and by a timer for those
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from chat.clock import Clock, iso
+from chat.clock import iso
 from chat.conversation import Turn
 from chat.errors import ChatError, Interrupted, NotFound
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TurnFailed, TurnStarted
-from chat.store.conversation_store import ConversationStore
-from chat.store.instance_store import InstanceLease, InstanceStore
-from chat.store.turn_store import TurnStore
+from chat.store.instance_store import InstanceLease
 from chat.telemetry import record, record_error
+from chat.turns.base import TurnWatcher
 from chat.turns.ending import end_storably, failure, make_ending
 from chat.turns.grammar import Grammar, IllegalEvent
 from chat.turns.lease import BEAT, LEASE, LeaseObserver
+from chat.turns.ports import TurnPorts
+from chat.turns.roster import TurnRoster
 
 UNUSED = timedelta(days=1)  # for which a repeated request finds the session that the first one was to make
 
@@ -28,22 +28,11 @@ class TurnSweeper:
     """What is left to do for the dead."""
 
     def __init__(
-        self,
-        *,
-        conversations: ConversationStore,
-        turns: TurnStore,
-        instances: InstanceStore,
-        observer: LeaseObserver,
-        clock: Clock,
-        on_ended: Callable[[Turn], None] = lambda _: None,
-        on_death: Callable[[], None] = lambda: None,
+        self, ports: TurnPorts, *, observer: LeaseObserver, roster: TurnRoster, watcher: TurnWatcher
     ) -> None:
-        self._on_ended, self._on_death = on_ended, on_death
-        self._conversations = conversations
-        self._turns = turns
-        self._instances = instances
-        self._observer = observer
-        self._clock = clock
+        self._conversations, self._turns, self._instances = ports.conversations, ports.turns, ports.instances
+        self._clock = ports.clock
+        self._observer, self._roster, self._watcher = observer, roster, watcher
 
     async def interrupt(self, turn: Turn) -> bool:
         """End a turn whose instance was found expired. False when the instance turned out to live."""
@@ -75,7 +64,8 @@ class TurnSweeper:
         if ended.ended_by != marked.ended_by:
             return  # somebody else wrote its end, and tells whoever has to know
         record("turn_abandoned", turn_id=turn.id, instance_id=turn.instance_id, state=ended.state)
-        self._on_ended(ended)
+        self._watcher.abandoned(ended)
+        self._roster.freed(ended.session_id)
 
     async def sweep(self, *, events_ttl: timedelta) -> None:
         """One round: end the turns of dead instances, forget those instances, remove what is due."""
@@ -122,7 +112,7 @@ class TurnSweeper:
             return True
         fenced = lease.age > LEASE and await self._instances.fence(lease)
         if fenced:
-            self._on_death()
+            self._watcher.died()
         return fenced
 
 

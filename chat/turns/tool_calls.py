@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import replace
 
-from chat.calls import ToolCall
-from chat.events import TextDelta, ToolCallDelta, ToolCallFinished, ToolCallStarted, ToolOutput, TurnEvent
+from chat.calls import CallReader, ToolCall
+from chat.events import TextDelta, ToolOutput, TurnEvent
 from chat.providers.base import ModelMessage
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.tool_history import sound_arguments
@@ -20,7 +20,7 @@ class ReplyReader:
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
         self._texts: list[str] = []
-        self._pieces: list[str] = []
+        self._reader = CallReader()
 
     @property
     def text(self) -> str:
@@ -30,15 +30,9 @@ class ReplyReader:
         match event:
             case TextDelta(_, text):
                 self._texts.append(text)
-            case ToolCallStarted(call_id, name):
-                self._pieces = []
-                self.calls.append(ToolCall(call_id, name, ""))
-            case ToolCallDelta(_, arguments):
-                self._pieces.append(arguments)
-            case ToolCallFinished():
-                self.calls[-1] = replace(self.calls[-1], arguments="".join(self._pieces))
             case _:
-                pass
+                if (call := self._reader.take(event)) is not None:
+                    self.calls.append(call)
 
 
 class CallRound:

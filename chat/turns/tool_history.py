@@ -9,15 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
-from chat.calls import ToolCall
+from chat.calls import CallReader, ToolCall
 from chat.events import (
     JSON,
     JSONObject,
     NumberedEvent,
     TextDelta,
-    ToolCallDelta,
-    ToolCallFinished,
-    ToolCallStarted,
     ToolOutput,
 )
 from chat.messages import Message, MessageDraft
@@ -37,24 +34,17 @@ NO_OUTPUT = "[no output: the call was not run]"
 def calls_made(events: Iterable[NumberedEvent]) -> list[JSONObject]:
     """The calls in a turn's events, in their order, whole."""
     calls: list[JSONObject] = []
-    pieces: list[str] = []
+    reader = CallReader()
     for _, event in events:
         match event:
             case TextDelta():  # first, for speed: most events are
                 pass
-            case ToolCallStarted(call_id, name):
-                pieces = []
-                calls.append(
-                    {"id": call_id, "name": name, "arguments": "", "output": None, "is_error": False}
-                )
-            case ToolCallDelta(_, arguments):
-                pieces.append(arguments)
-            case ToolCallFinished():
-                calls[-1]["arguments"] = "".join(pieces)
             case ToolOutput(call_id, _, output, is_error):
                 _open_call(calls, call_id).update(output=output, is_error=is_error)
             case _:
-                pass
+                if (call := reader.take(event)) is not None:
+                    made: JSONObject = {"id": call.id, "name": call.name, "arguments": call.arguments}
+                    calls.append({**made, "output": None, "is_error": False})
     return calls
 
 

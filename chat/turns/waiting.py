@@ -2,22 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
-from typing import Literal
 
-from chat.clock import Clock
-from chat.conversation import WaitingMessage
+from chat.conversation import Session, WaitingMessage
 from chat.errors import ChatError, NotFound, QueueFull, StillWaiting, StoreError, TurnInProgress
 from chat.messages import Message, message_id
-from chat.requests import TurnRequest
-from chat.store.conversation_store import ConversationStore, Waits
-from chat.store.errand_store import Errand, ErrandStore
+from chat.requests import OnBusy, TurnRequest
+from chat.store.conversation_store import Waits
+from chat.store.errand_store import Errand
 from chat.telemetry import record
 from chat.turns.feed import LiveTurn
-
-type OnBusy = Literal["reject", "queue", "interrupt"]
+from chat.turns.ports import TurnPorts
+from chat.turns.runner import TurnRunner
+from chat.turns.tasks import TaskSet
 
 TRIES = 20  # a session may be freed and taken again between two looks
 AGAIN = (0.0, 0.5, 2.0, 5.0)  # seconds before each try to answer what waits, while the store is away
@@ -26,19 +25,13 @@ SETTLED = 60.0  # seconds after which a message that was announced has been stor
 
 
 class WaitingMessages:
-    """Asks now, or has the message wait for the next turn."""
+    """Asks now, or has the message wait for the next turn of a runner."""
 
-    def __init__(
-        self,
-        conversations: ConversationStore,
-        errands: ErrandStore,
-        start: Callable[[TurnRequest], Awaitable[LiveTurn]],
-        cancel: Callable[[str, str], Awaitable[object]],
-        clock: Clock,
-    ) -> None:
-        self._conversations, self._errands = conversations, errands
-        self._start, self._cancel = start, cancel
-        self._clock = clock
+    def __init__(self, ports: TurnPorts, runner: TurnRunner) -> None:
+        self._conversations, self._errands, self._clock = ports.conversations, ports.errands, ports.clock
+        self._runner = runner
+        self._tasks = TaskSet()
+        runner.listen(self._answer_later)
 
     async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Waits:
         """The turn that began, or the message that waits for one. Raises as `TurnRunner.start`, and QueueFull."""
@@ -46,7 +39,7 @@ class WaitingMessages:
         met = ""  # an interrupt is meant for the turn that its caller met, and for none that began since
         for attempt in range(TRIES):
             try:
-                return await self._start(request)
+                return await self._runner.start(request)
             except TurnInProgress as error:
                 met = met or error.turn_id
                 interrupts = on_busy == "interrupt" and error.turn_id == met
@@ -56,7 +49,7 @@ class WaitingMessages:
                 waits = await self._queued(request, interrupts) if queues else None
                 if interrupts:
                     with contextlib.suppress(ChatError):  # gone already, or it is tried again
-                        await self._cancel(request.user_id, met)
+                        await self._runner.cancel(request.user_id, met)
                 if waits is not None:
                     return waits
             await asyncio.sleep(0.02 * attempt)
@@ -77,24 +70,36 @@ class WaitingMessages:
                 return False
         return False
 
+    def answer_left(self, session: Session) -> None:
+        """The same beside the caller, where one waits and nobody answers it: its process ended."""
+        if session.waiting and not session.running_turn:
+            self._answer_later(session.id)
+
     async def work_off(self) -> None:
         """Answer what was left by processes that ended. StoreError."""
         for errand in await self._errands.list_errands("answer"):
             if await self.answer(errand.session_id) and errand.age > SETTLED:
                 await self._errands.end_errand(errand)
 
-    async def answer_to(self, user_id: str, message: Message, *, patience: float) -> str:
-        """The id of the turn that answers a message that waited, as soon as there is one. StillWaiting after
-        `patience` seconds."""
+    async def answer_to(self, user_id: str, message: Message, *, patience: float) -> LiveTurn:
+        """The turn that answers a message that waited, as soon as there is one. StillWaiting after `patience`
+        seconds."""
         deadline = self._clock.monotonic() + patience
         while True:
             session = await self._conversations.get_session(user_id, message.session_id)
             asked = session.asked_about(message.seq)
             if asked is not None and asked.turn:
-                return message_id(session.id, asked.turn)
+                return await self._runner.open(user_id, message_id(session.id, asked.turn))
             if self._clock.monotonic() > deadline:
                 raise StillWaiting(message.id)
             await asyncio.sleep(LOOK)
+
+    async def aclose(self) -> None:
+        """What is not answered is left to the timer."""
+        await self._tasks.close()
+
+    def _answer_later(self, session_id: str) -> None:
+        self._tasks.spawn(self.answer(session_id))
 
     async def _queued(self, request: TurnRequest, interrupts: bool) -> Waits | None:
         """None when no turn runs any more. An interrupt goes on where no more may wait: its turn ends at once."""
@@ -116,7 +121,7 @@ class WaitingMessages:
         # Who wrote it may have been taken out meanwhile; the others' messages are answered all the same.
         user_id = request.user_id if session.allows(request.user_id, "editor") else session.user_id
         waited = message_id(session_id, seq)
-        await self._start(
+        await self._runner.start(
             replace(request, user_id=user_id, session_id=session_id, message_id=waited, waited=True)
         )
         return len(together) == len(session.waiting)

@@ -15,6 +15,7 @@ from local.functions_host.cors import read_cors
 from local.functions_host.keys import new_keys
 from local.functions_host.server import HostOptions, run_host
 from local.functions_host.worker import HOST, Worker, WorkerError
+from local.gateway import hub_url
 from local.queries import Formatter
 from local.settings import (
     LocalSettings,
@@ -41,6 +42,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--direct", action="store_true", help="answer on the worker's own port too, for benchmarks"
+    )
+    parser.add_argument(
+        "--gateway",
+        action="store_true",
+        help="take WebSocket handshakes to the hub of WebPubSubConnectionString",
     )
     parser.add_argument("--verbose", action="store_true", help="log every request and every invocation")
     return parser.parse_args(arguments)
@@ -86,6 +92,7 @@ def _host_options(options: argparse.Namespace, settings: LocalSettings, app: Pat
         cors=read_cors(origins, credentials=settings.cors_credentials),
         keys=new_keys() if options.enable_auth else None,
         direct=options.direct,
+        hub=hub_url(os.environ) if options.gateway else "",
     )
 
 

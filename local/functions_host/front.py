@@ -10,6 +10,7 @@ from local.functions_host.keys import Keys
 from local.functions_host.proxy import Proxy
 from local.functions_host.routing import Router
 from local.functions_host.webpubsub import PATH, WebPubSubWebhook
+from local.gateway import Gateway
 from local.half_open import answer_half_open
 
 LANDING = "<!doctype html><title>Functions</title><p>Your functions host is up and running."
@@ -24,15 +25,19 @@ class Front:
         proxy: Proxy,
         admin: Admin,
         web_pubsub: WebPubSubWebhook,
+        gateway: Gateway,
         *,
         cors: Cors,
         keys: Keys | None,
     ) -> None:
         self._router, self._proxy, self._admin, self._web_pubsub = router, proxy, admin, web_pubsub
+        self._gateway = gateway
         self._cors, self._keys = cors, keys
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Preflights, then /admin and /runtime, then functions, then the landing page."""
+        """What the gateway takes, preflights, then /admin and /runtime, then functions, then the landing page."""
+        if self._gateway.takes(request):
+            return await self._gateway.pass_on(request)
         answer_half_open(request)
         preflight = self._cors.preflight(request)
         if preflight is not None:

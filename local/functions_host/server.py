@@ -20,6 +20,7 @@ from local.functions_host.stopping import Stopping
 from local.functions_host.timers import make_timers, running
 from local.functions_host.webpubsub import WebPubSubWebhook
 from local.functions_host.worker import Worker, start_worker
+from local.gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class HostOptions:
     cors: Cors = field(default_factory=lambda: Cors(frozenset()))
     keys: Keys | None = None
     direct: bool = False
+    hub: str = ""  # where sockets open that come to the gateway; "" without one
 
 
 async def run_host(options: HostOptions, listener: socket.socket, announce: Callable[[Worker], None]) -> None:
@@ -47,9 +49,9 @@ async def run_host(options: HostOptions, listener: socket.socket, announce: Call
     direct.open_to(worker, router.match)
     timers = make_timers(worker)
     web_pubsub = WebPubSubWebhook(worker.functions, worker.invoke)
-    async with Proxy(worker) as proxy:
+    async with Proxy(worker) as proxy, Gateway(options.hub) as gateway:
         admin = Admin(worker, timers, options.route_prefix)
-        front = Front(router, proxy, admin, web_pubsub, cors=options.cors, keys=options.keys)
+        front = Front(router, proxy, admin, web_pubsub, gateway, cors=options.cors, keys=options.keys)
         async with _serving(front, listener, worker, stopping), running(timers):
             announce(worker)
             await stopping.requested()

@@ -6,13 +6,10 @@ from typing import Any
 import orjson
 
 from local.model_server.chat_request import ChatRequest
+from local.model_server.plan_changes import Asked, changes, choices, notes_for
+from local.model_server.trip_words import intents
 
-TO = re.compile(r"\b(?:trip|travel|go|visit|days?|week(?:end)?)\b.*?\b(?:to|in)\s+(.+)", re.IGNORECASE)
-CITY = re.compile(r"[A-Z][\w'.-]*(?: (?:de |of )?[A-Z][\w'.-]*)*")
-DAYS = re.compile(r"(\d+)[ -]days?", re.IGNORECASE)
-NEEDS = {"vegetarian": "Vegetarian food", "wheelchair": "Wheelchair access", "children": "Suits children"}
 INVALID = re.compile(r"#invalid(_once)?=(\w+)")
-PLACES_A_CITY = 4
 OPENS = 9  # o'clock
 LONGEST = 30  # days; of a message that asks for more, as many are planned
 
@@ -33,43 +30,26 @@ def stage_answer(request: ChatRequest, name: str) -> str | None:
     return orjson.dumps({"items": STAGES[stage](asked)}).decode()
 
 
-def _intents(asked: dict[str, Any]) -> list[dict[str, str]]:
-    message = str(asked["message"])
-    found: list[dict[str, str]] = []
-    if days := DAYS.search(message):
-        found.append({"intent": "set_days", "action": "set", "value": days[1]})
-    if place := TO.search(message):
-        found += [{"intent": "set_city", "action": "set", "value": city} for city in CITY.findall(place[1])]
-    for word, need in NEEDS.items():
-        if word in message.lower():
-            found.append({"intent": "add_requirement", "action": "add", "value": need})
-    return found or [{"intent": "other", "action": "none", "value": ""}]
-
-
-def _pois(asked: dict[str, Any]) -> list[dict[str, str]]:
-    chosen: list[dict[str, str]] = []
-    for city in dict.fromkeys(each["city"] for each in asked["candidates"]):
-        there = [each for each in asked["candidates"] if each["city"] == city][:PLACES_A_CITY]
-        chosen += [{"id": each["id"], "why": f"A {each['kind']} worth seeing in {city}"} for each in there]
-    return chosen
-
-
-def _requirements(asked: dict[str, Any]) -> list[dict[str, str]]:
+def _requirements(asked: Asked) -> list[dict[str, str]]:
     needs = [each["value"] for each in asked["intents"] if each["intent"] == "add_requirement"]
-    return [{"description": each, "priority": "high"} for each in needs] or [
-        {"description": "Short ways between the places of a day", "priority": "medium"}
-    ]
+    return [{"description": each, "priority": "high"} for each in needs]
 
 
-def _plan(asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _plan(asked: Asked) -> list[dict[str, Any]]:
+    if asked.get("plan"):
+        return changes(asked, _new_plan)
+    return [_new_plan(asked)]
+
+
+def _new_plan(asked: Asked) -> dict[str, Any]:
     pois: list[dict[str, Any]] = asked["pois"]
     count = _days(str(asked["days"])) or min(max(1, len(pois) // 4), LONGEST)
     cities = list(dict.fromkeys(_city(each) for each in pois))
     days = [_day(number, count, cities, pois) for number in range(1, count + 1)]
+    for day in days:
+        notes_for(day, asked["requirements"])
     where = " and ".join(cities)
-    return [
-        {"title": f"{count} days in {where}", "summary": f"The best of {where}, day by day.", "days": days}
-    ]
+    return {"title": f"{count} days in {where}", "summary": f"The best of {where}, day by day.", "days": days}
 
 
 def _days(text: str) -> int:
@@ -100,4 +80,4 @@ def _day(number: int, count: int, cities: list[str], pois: list[dict[str, Any]])
     return {"day": number, "city": city, "items": items}
 
 
-STAGES = {"intents": _intents, "pois": _pois, "requirements": _requirements, "plan": _plan}
+STAGES = {"intents": intents, "pois": choices, "requirements": _requirements, "plan": _plan}

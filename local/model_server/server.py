@@ -1,7 +1,7 @@
 """The model stand-in: an HTTP server that answers chat completions as an Azure model-router deployment does.
 
 `make_app` is the whole server, `serve` runs it. Paths with /openai are Azure's, the bare /v1 is the plain protocol
-of every compatible service.
+of every compatible service, and /api/v1 is OpenRouter's.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from local.model_server.problems import Problem, content_filter_problem
 from local.model_server.rules import rule_answer
 
 CHOSEN_MODEL = "gpt-5-mini-2025-08-07"
+OPENROUTER, AUTO, CHOSEN_BY_AUTO = "/api/v1/", "openrouter/auto", "openai/gpt-5-mini"
 MAX_BODY_BYTES = 32 * 1024 * 1024
 SHUTDOWN_SECONDS = 0.2  # aiohttp waits twice as long for who does not read
 
@@ -40,9 +41,9 @@ def make_app() -> web.Application:
     app[STOPPING] = asyncio.Event()
     app[NUMBERS] = itertools.count(1)
     app.on_shutdown.append(_stop)
-    for prefix in ("/openai/v1", "/openai/deployments/{name}", "/v1"):
+    for prefix in ("/openai/v1", "/openai/deployments/{name}", "/v1", "/api/v1"):
         app.router.add_post(f"{prefix}/chat/completions", complete)
-    for prefix in ("/openai/v1", "/openai/deployments/{name}", "/openai", "/v1"):
+    for prefix in ("/openai/v1", "/openai/deployments/{name}", "/openai", "/v1", "/api/v1"):
         app.router.add_get(f"{prefix}/models", list_models)
     app.router.add_get("/_model/requests", show_requests)
     app.router.add_get("/_model/connections", show_connections)
@@ -93,6 +94,8 @@ async def _answer(request: web.Request, raw: bytes) -> web.StreamResponse:
     check_key(request)
     check_version(request)
     chat = read_request(raw)
+    if request.path.startswith(OPENROUTER):  # it reports usage unasked
+        chat = replace(chat, include_usage=True)
     directives = _directives(request, chat)
     line = Line(request, request.app[STOPPING])
     await line.wait_until(time.monotonic() + directives.delay / 1000)
@@ -112,15 +115,21 @@ def _compose(chat: ChatRequest, directives: Directives) -> Answer:
 
 
 def _chunks(request: web.Request, chat: ChatRequest, directives: Directives) -> Chunks:
-    azure = is_azure(request)
-    asked = CHOSEN_MODEL if azure else str(chat.body.get("model") or CHOSEN_MODEL)
     return Chunks(
         number=next(request.app[NUMBERS]),
         created=int(time.time()),
-        model=directives.model or asked,
-        azure=azure,
+        model=directives.model or _chosen_model(request, chat),
+        azure=is_azure(request),
         usage=chat.include_usage,
     )
+
+
+def _chosen_model(request: web.Request, chat: ChatRequest) -> str:
+    """Who answers: a router's choice, or whoever was asked for."""
+    asked = str(chat.body.get("model") or CHOSEN_MODEL)
+    if request.path.startswith(OPENROUTER) and asked == AUTO:
+        return CHOSEN_BY_AUTO
+    return CHOSEN_MODEL if is_azure(request) else asked
 
 
 def _directives(request: web.Request, chat: ChatRequest) -> Directives:

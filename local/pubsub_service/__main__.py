@@ -30,6 +30,13 @@ def arguments() -> argparse.Namespace:
         f"are called in turn (default: {HANDLER_SETTING})",
     )
     add(
+        "--anonymous",
+        action="append",
+        default=[],
+        metavar="HUB",
+        help="a hub whose clients need no token (anonymousConnectPolicy: allow)",
+    )
+    add(
         "--recovery",
         type=float,
         default=30.0,
@@ -46,6 +53,7 @@ def read_options(given: argparse.Namespace) -> Options:
         host=given.host,
         port=given.port,
         handlers={hub: [Handler(url)] for hub, _, url in pairs},
+        anonymous=given.anonymous,
         recovery=given.recovery,
     )
 

@@ -1,6 +1,6 @@
 """What the stand-in is told when it starts, and may be told later for a test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,6 +37,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 0
     handlers: Mapping[str, Sequence[Handler]] = field(default_factory=dict[str, Sequence[Handler]])
+    anonymous: Collection[str] = ()  # hubs with `anonymousConnectPolicy: allow`: their clients need no token
     recovery: float = 30.0  # for which a reliable client that was cut off is remembered
     max_queued: int = 1000  # messages that a client has not taken yet
     max_queued_bytes: int = 16 * 1024 * 1024

@@ -6,31 +6,22 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from local.pubsub_service.clients import Clients
 from local.pubsub_service.connections import Connection
 from local.pubsub_service.filters import BadFilter, read_filter
-from local.pubsub_service.frames import DATA_TYPES, Message, Payload
+from local.pubsub_service.frames import Message
 from local.pubsub_service.hubs import Hub, Hubs, deliver
-from local.pubsub_service.options import MAX_FRAME, Options
+from local.pubsub_service.options import Options
 from local.pubsub_service.permissions import DEEDS, Deed
+from local.pubsub_service.rest_requests import Wrong, read_groups, read_number, read_payload
 from local.pubsub_service.tokens import BadToken, check_rest_token, make_client_token
 
 LARGEST_PAGE = 200
 KEPT_SENDS = 100_000
-METADATA = "x-webpubsub-metadata-"
 
 type Call = Callable[[web.Request, Hub], Awaitable[web.Response]]
-
-
-class Wrong(Exception):
-    """A request that cannot be carried out."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class RestApi:
@@ -114,7 +105,7 @@ class RestApi:
             user_id=query.get("userId", ""),
             roles=query.getall("role", []),
             groups=query.getall("group", []),
-            minutes=_number(request, "minutesToExpire", 60),
+            minutes=read_number(request, "minutesToExpire", 60),
         )
         return web.json_response({"token": token})
 
@@ -147,8 +138,8 @@ class RestApi:
 
     async def list_members(self, request: web.Request, hub: Hub) -> web.Response:
         """In pages, by the order of connection ids."""
-        after, top = request.query.get("continuationToken", ""), _number(request, "top", 0)
-        size = min(_number(request, "maxpagesize", LARGEST_PAGE), LARGEST_PAGE)
+        after, top = request.query.get("continuationToken", ""), read_number(request, "top", 0)
+        size = min(read_number(request, "maxpagesize", LARGEST_PAGE), LARGEST_PAGE)
         members = sorted(hub.members(request.match_info["group"]), key=lambda each: each.id)
         left = [each for each in members if each.id > after]
         page = left[: min(size, top) if top else size]
@@ -195,7 +186,7 @@ class RestApi:
         self, request: web.Request, hub: Hub, target: str, name: str, to: Callable[[], list[Connection]]
     ) -> web.Response:
         """Accepted once it is on its way. The order of arrival is the order of delivery."""
-        payload = await _payload(request)
+        payload = await read_payload(request)
         matches = read_filter(request.query.get("filter", ""))
         if self._options.send_delay:
             await asyncio.sleep(self._options.send_delay)
@@ -209,7 +200,7 @@ class RestApi:
     async def _for_groups(
         self, request: web.Request, hub: Hub, deed: Callable[[Connection, str], None]
     ) -> web.Response:
-        groups, text = _groups(await request.read())
+        groups, text = read_groups(await request.read())
         matches = read_filter(text)
         for connection in hub.all():
             if matches is None or matches(connection):
@@ -238,51 +229,6 @@ class RestApi:
 
 async def _healthy(_request: web.Request) -> web.Response:
     return web.Response()
-
-
-async def _payload(request: web.Request) -> Payload:
-    kinds = {media: kind for kind, media in DATA_TYPES.items()}
-    kind = kinds.get(request.content_type)
-    if kind is None:
-        raise Wrong(415, f"{request.content_type} cannot be sent.")
-    raw = await request.read()
-    if len(raw) > MAX_FRAME:
-        raise Wrong(413, f"A message has at most {MAX_FRAME} bytes.")
-    if kind == "json":
-        try:
-            raw = orjson.dumps(orjson.loads(raw))
-        except orjson.JSONDecodeError as error:
-            raise Wrong(400, f"The body is not JSON: {error}") from None
-    lifetime = _number(request, "messageTtlSeconds", 0)
-    if lifetime > 300:
-        raise Wrong(400, "messageTtlSeconds is at most 300.")
-    metadata = {
-        name.lower().removeprefix(METADATA): value
-        for name, value in request.headers.items()
-        if name.lower().startswith(METADATA)
-    }
-    return Payload(kind, raw, metadata)
-
-
-def _groups(body: bytes) -> tuple[list[str], str]:
-    """The groups and the filter of a request for many of them. Wrong."""
-    try:
-        asked = orjson.loads(body)
-        groups, text = asked["groups"], asked.get("filter") or ""
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        raise Wrong(400, "The body is an object with groups.") from None
-    if not isinstance(groups, list) or not all(isinstance(each, str) and each for each in groups):
-        raise Wrong(400, "groups is a list of names.")
-    return groups, str(text)
-
-
-def _number(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or (int(text) < 1 and name != "messageTtlSeconds"):
-        raise Wrong(400, f"{name} must be a number.")
-    return int(text)
 
 
 def _one(hub: Hub, connection_id: str) -> list[Connection]:

@@ -186,7 +186,12 @@ def test_a_follower_who_is_sent_away_does_not_know_the_end() -> None:
         ("session", {"type": "message_update", "message": {"id": TURN}, "action": "new_message"}, "message"),
         (
             "session",
-            {"type": "message_update", "message": {"id": TURN}, "action": "delta", "delta": "a", "offset": 0},
+            {
+                "type": "message_update",
+                "message": {"id": TURN, "content": "a"},
+                "action": "updated",
+                "turn_id": TURN,
+            },
             "delta",
         ),
         ("session", {"type": "message_update", "message": {"id": TURN}, "action": "failed"}, "end"),

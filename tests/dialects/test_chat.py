@@ -12,7 +12,7 @@ from chat.requests import TurnRequest
 from tests.turns.test_grammar import SAMPLES, STARTED
 
 CASES: list[tuple[TurnEvent, JSONObject | None]] = [
-    (STARTED, {"type": "chat_start", "payload": {}}),
+    (STARTED, {"type": "chat_start", "payload": {}, "session_id": "s"}),
     (events.TextDelta("a", "Hello"), {"type": "chat_chunk", "payload": {"text": "Hello", "done": False}}),
     (
         events.StageFinished("plan", [], "Rome: two days"),
@@ -32,14 +32,14 @@ CASES: list[tuple[TurnEvent, JSONObject | None]] = [
 @pytest.mark.parametrize(("event", "frame"), CASES)
 def test_each_event_has_its_frame(event: TurnEvent, frame: JSONObject | None) -> None:
     expected = [] if frame is None else [{**frame, "turn_id": "t-1", "seq": 7}]
-    assert list(ChatChunkEncoder("t-1").encode(NumberedEvent(7, event))) == expected
+    assert list(ChatChunkEncoder("t-1", "s").encode(NumberedEvent(7, event))) == expected
 
 
 def test_who_comes_late_is_shown_the_text_of_stages_too() -> None:
     said = [STARTED, events.StageFinished("pois", []), events.StageFinished("plan", [], "Rome: two days")]
     numbered = [NumberedEvent(number, event) for number, event in enumerate(said, 1)]
     turn = Turn("t-1", "s", TurnRequest("ann"), "m", "running", "i", datetime(2026, 11, 20, tzinfo=UTC))
-    start, chunk = CHAT.snapshot(turn, numbered)
+    start, chunk = CHAT.face.snapshot(turn, numbered)
     assert (start["type"], chunk["seq"], chunk["payload"]) == (
         "chat_start",
         3,
@@ -49,4 +49,4 @@ def test_who_comes_late_is_shown_the_text_of_stages_too() -> None:
 
 @pytest.mark.parametrize("kind", events.TERMINAL_TYPES, ids=lambda kind: kind.__name__)
 def test_every_end_of_a_turn_is_one_frame(kind: type[TurnEvent]) -> None:
-    assert len(list(ChatChunkEncoder("t").encode(NumberedEvent(TERMINAL_NUMBER, SAMPLES[kind])))) == 1
+    assert len(list(ChatChunkEncoder("t", "s").encode(NumberedEvent(TERMINAL_NUMBER, SAMPLES[kind])))) == 1

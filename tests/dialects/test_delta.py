@@ -27,7 +27,9 @@ CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
 
 @pytest.mark.parametrize(("event", "payloads"), CASES)
 def test_each_event_has_its_payloads(event: TurnEvent, payloads: list[JSONObject]) -> None:
-    assert list(TextDeltaEncoder().encode(NumberedEvent(4, event))) == payloads
+    assert list(TextDeltaEncoder().encode(NumberedEvent(4, event))) == [
+        {**each, "seq": 4} for each in payloads
+    ]
 
 
 # What could be read, but not written again.
@@ -49,7 +51,7 @@ def test_a_tool_call_is_shown_whole_when_it_is_finished(pieces: list[str], shown
     said = [events.ToolCallStarted("c1", "query"), *(events.ToolCallDelta("c1", each) for each in pieces)]
     assert [payload for event in said for payload in encoder.encode(NumberedEvent(1, event))] == []
     [payload] = encoder.encode(NumberedEvent(2, events.ToolCallFinished("c1")))
-    assert payload == {"type": "tool.call", "name": "query", "id": "c1", **shown}
+    assert payload == {"type": "tool.call", "name": "query", "id": "c1", "seq": 2, **shown}
     assert orjson.loads(orjson.dumps(payload)) == payload
 
 

@@ -4,18 +4,20 @@ import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 
+import orjson
 import pytest
 
 from chat import events
 from chat.clock import SystemClock
 from chat.conversation import Turn
-from chat.dialects.base import Dialect
+from chat.dialects.base import Dialect, Framing
 from chat.dialects.chat import CHAT
 from chat.dialects.delta import DELTA
-from chat.dialects.framing import HEARTBEAT, Cursor, format_sse, read_cursor, sse_stream
-from chat.errors import StoreUnavailable
+from chat.dialects.framing import HEARTBEAT, NDJSON, Cursor, format_sse, read_cursor, sse, written
+from chat.errors import ChatError, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.requests import TurnRequest
+from chat.turns.grammar import broken_off
 from tests.turns.test_grammar import STARTED, STEP
 
 TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "finished", "i", SystemClock().now())
@@ -36,7 +38,7 @@ class TwiceEncoder:
         return ({"n": numbered.number, "k": 0}, {"n": numbered.number, "k": 1})
 
 
-TWICE = Dialect("twice", lambda _turn: TwiceEncoder())
+TWICE = Dialect("twice", lambda _turn: TwiceEncoder(), framing=sse())
 
 
 async def batches(*said: Sequence[NumberedEvent]) -> AsyncGenerator[Sequence[NumberedEvent]]:
@@ -44,8 +46,23 @@ async def batches(*said: Sequence[NumberedEvent]) -> AsyncGenerator[Sequence[Num
         yield batch
 
 
+def stream(
+    dialect: Dialect,
+    source: AsyncGenerator[Sequence[NumberedEvent]],
+    after: Cursor | None = None,
+    framing: Framing | None = None,
+) -> AsyncGenerator[bytes]:
+    framing = framing or dialect.framing
+    assert framing is not None
+
+    def broken(last: int, error: ChatError) -> list[events.TurnEvent]:
+        return broken_off((event for number, event in WHOLE if number <= last), error)
+
+    return written(source, dialect.encoder(TURN), framing, after=after or Cursor(), broken=broken)
+
+
 async def body(dialect: Dialect, *said: Sequence[NumberedEvent], after: Cursor | None = None) -> bytes:
-    async with aclosing(sse_stream(batches(*said), dialect, TURN, after=after or Cursor())) as frames:
+    async with aclosing(stream(dialect, batches(*said), after)) as frames:
         return b"".join([frame async for frame in frames])
 
 
@@ -79,8 +96,8 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 async def test_a_delta_stream_ends_with_done() -> None:
     text = (await body(DELTA, WHOLE)).decode()
     assert text == (
-        'id: 4\ndata: {"type":"text.delta","delta":"Hel"}\n\n'
-        'id: 5\ndata: {"type":"text.delta","delta":"lo"}\n\n'
+        'id: 4\ndata: {"type":"text.delta","delta":"Hel","seq":4}\n\n'
+        'id: 5\ndata: {"type":"text.delta","delta":"lo","seq":5}\n\n'
         "data: [DONE]\n\n"
     )
 
@@ -107,7 +124,7 @@ async def test_how_events_are_batched_changes_nothing() -> None:
 
 async def test_silence_is_a_comment() -> None:
     assert await body(DELTA, WHOLE[:3], (), WHOLE[3:4]) == (
-        HEARTBEAT + b'id: 4\ndata: {"type":"text.delta","delta":"Hel"}\n\ndata: [DONE]\n\n'
+        HEARTBEAT + b'id: 4\ndata: {"type":"text.delta","delta":"Hel","seq":4}\n\ndata: [DONE]\n\n'
     )
 
 
@@ -116,11 +133,29 @@ async def test_a_store_that_stays_away_is_an_error_that_can_be_resumed() -> None
         yield WHOLE[:4]
         raise StoreUnavailable
 
-    async with aclosing(sse_stream(failing(), DELTA, TURN, after=Cursor())) as frames:
+    async with aclosing(stream(DELTA, failing())) as frames:
         *_, error, done = [frame async for frame in frames]
     assert b'"code":"STORE_UNAVAILABLE","retryable":true' in error
     assert b"id:" not in error
     assert done == b"data: [DONE]\n\n"
+
+
+class OpenEncoder:
+    """A dialect that shows what is opened and closed."""
+
+    def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
+        return ({"type": type(numbered.event).__name__},)
+
+
+async def test_what_is_open_is_closed_before_a_reader_is_told_that_it_cannot_go_on() -> None:
+    async def failing() -> AsyncGenerator[Sequence[NumberedEvent]]:
+        yield WHOLE[:4]
+        raise StoreUnavailable
+
+    dialect = Dialect("open", lambda _turn: OpenEncoder(), framing=NDJSON)
+    lines = b"".join([frame async for frame in stream(dialect, failing())]).splitlines()
+    last = [orjson.loads(line)["type"] for line in lines[-3:]]
+    assert last == ["TextFinished", "StepFinished", "TurnFailed"]
 
 
 async def test_closing_a_stream_closes_what_it_reads() -> None:
@@ -133,7 +168,7 @@ async def test_closing_a_stream_closes_what_it_reads() -> None:
         finally:
             closed.append(True)
 
-    frames = sse_stream(endless(), DELTA, TURN, after=Cursor())
+    frames = stream(DELTA, endless())
     await anext(frames)
     await frames.aclose()
     assert closed == [True]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, HttpVersion10
 
-from chat.setting_rows import SYSTEM_PROMPT
+from chat.settings.rows import SYSTEM_PROMPT
 from tests.support.clients import DONE, TERMINAL, ChatClient, Heard, connected
 from tests.support.stack import Stack
 
@@ -47,7 +47,7 @@ def post(client: ChatClient, *texts: str, session_id: str = "") -> Any:
 async def test_a_reply_streams_as_text_deltas_and_done(client: ChatClient) -> None:
     heard = await client.hear("Hello")
     *deltas, done = heard.frames
-    assert all(frame.payload.keys() == {"type", "delta"} for frame in deltas)
+    assert all(frame.payload.keys() == {"type", "delta", "seq"} for frame in deltas)
     assert {frame.payload["type"] for frame in deltas} == {"text.delta"}
     assert (heard.text, done.data) == (GREETING, DONE)
 

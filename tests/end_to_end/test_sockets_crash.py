@@ -30,7 +30,7 @@ async def test_a_room_is_told_that_an_instance_died_and_goes_on(start_stack: Cal
             async with here.ask(session_id, "#chunks=2000 #rate=20") as stream:
                 await stream.take(40)  # two seconds: by then a beat has named the turn
                 turn_id = stream.turn_id
-                await socket.of("message_update", action="delta")
+                await socket.of("message_delta")
                 path = f"/api/v1/chat/sessions/{session_id}/messages"
                 await socket.say(type="send_message", content="are you there?", request_id="r")
                 assert (await socket.of("ack"))["turn_id"] is None  # it waits
@@ -79,7 +79,7 @@ async def test_an_instance_that_stops_ends_its_answer_on_the_sockets(
         watching = socket_of(here.at(stack.urls[1]), room(session_id))
         async with watching as socket, here.ask(session_id, "#chunks=2000 #rate=20") as stream:
             await stream.take(5)
-            await socket.of("message_update", action="delta")
+            await socket.of("message_delta")
             os.kill(stack.pids[0], signal.SIGTERM)
             failed = await socket.of("message_update", action="failed", seconds=5)
             assert failed["error"]["code"] == "INTERRUPTED"

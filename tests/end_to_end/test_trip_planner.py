@@ -96,7 +96,8 @@ async def test_who_knows_no_stages_is_shown_the_text(client: ChatClient) -> None
     async with client.follow(turn_id, dialect="delta") as stream:
         whole = await stream.read()
     [text] = [frame for frame in whole if frame.data != "[DONE]"]
-    assert text.payload == {"type": "text.delta", "delta": "2 days in Rome: The best of Rome, day by day."}
+    delta = "2 days in Rome: The best of Rome, day by day."
+    assert text.payload == {"type": "text.delta", "delta": delta, "seq": text.event}
     for number in range(frames[-2].event + 1):
         async with client.follow(turn_id, after=number, dialect="delta") as stream:
             rest = await stream.read()
@@ -124,7 +125,42 @@ async def test_a_trip_of_any_number_of_days_is_planned(client: ChatClient) -> No
 async def test_places_of_the_callers_own_need_not_be_whole(client: ChatClient) -> None:
     given = [{"id": "x", "name": "X"}, {"id": "y", "city": None}, {"city": "Rome"}]
     reply = await client.call("POST", "/chat", json={"message": "plan a 2 day trip to Rome", "pois": given})
-    assert (reply.status, reply.body["pois"][:2]) == (200, given[:2])
+    assert (reply.status, reply.body["pois"][:3]) == (200, [*given[:2], {"city": "Rome", "id": "rome"}])
+
+
+# What no page of ours sends: (message, state)
+HOSTILE: dict[str, tuple[str, Any]] = {
+    "the same id twice": (
+        "add a museum",
+        {"pois": [{"id": "x", "city": "Rome"}, {"id": "x", "city": "Tokyo"}]},
+    ),
+    "200 places": ("plan 3 days in Rome", {"pois": [{"id": f"p{n}", "city": "Rome"} for n in range(200)]}),
+    "200 places without an id": ("make it vegetarian", {"pois": [{"name": "X", "n": n} for n in range(200)]}),
+    "a requirement that is not there": ("remove the requirement", {}),
+    "a need that is not there": ("remove wheelchair access", {"requirements": [{"description": "Shade"}]}),
+    "an unknown place in the plan": (
+        "make day 1 vegetarian",
+        {"plan": [{"title": "T", "days": [{"day": 1, "items": [{"poi_id": "gone", "name": "Gone"}]}]}]},
+    ),
+    "no time in the plan": (
+        "add a museum in Rome",
+        {"plan": [{"days": [{"items": [{"start": "9am"}] * 30}]}]},
+    ),
+    "a plan without days": ("make it 2 days", {"pois": [{"city": "Rome"}], "plan": [{"title": "T"}]}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_no_state_breaks_a_turn_or_loses_a_place(client: ChatClient, name: str) -> None:
+    message, state = HOSTILE[name]
+    reply = await client.call("POST", "/chat", json={"message": message, **state})
+    assert reply.status == 200, reply
+    ids = [each["id"] for each in reply.body["pois"]]
+    assert len(ids) == len(set(ids)) >= len(state.get("pois", []))
+    assert len(reply.body["requirements"]) >= len(state.get("requirements", []))
+    state = {key: reply.body[key] for key in ("pois", "requirements", "plan")}
+    again = await client.call("POST", "/chat", json={"message": "Thanks", **state})
+    assert {key: again.body[key] for key in state} == state
 
 
 async def test_nothing_to_plan_leaves_everything_as_it_was(client: ChatClient) -> None:
@@ -233,7 +269,7 @@ BAD: list[tuple[str, Any, int, str]] = [
     ("/chat", {"message": "x", "pois": "y"}, 422, "pois"),
     ("/chat", {"message": "x", "plan": [1]}, 422, "plan.0"),
     ("/chat", {"message": "x", "pois": [{}] * 201}, 422, "pois"),
-    ("/chat", {"message": "x", "requirements": [{"description": "y" * 66_000}]}, 422, "requirements"),
+    ("/chat", {"message": "x", "requirements": [{"description": "y" * 140_000}]}, 422, "requirements"),
 ]
 
 

@@ -25,6 +25,7 @@ from tests.support.model_wire import (
 )
 
 PLAIN = "/v1/chat/completions"
+OPENROUTER = "/api/v1/chat/completions"
 CLASSIC = "/openai/deployments/model-router/chat/completions?api-version=2024-10-21"
 
 
@@ -66,6 +67,7 @@ async def test_every_frame_has_the_same_id_time_and_model(model: ModelClient) ->
         (PLAIN, "hi", "asked/for"),
         (AZURE, "hi #model=grok-4 #empty", "grok-4"),
         (PLAIN, "hi #model=grok-4 #empty", "grok-4"),
+        (OPENROUTER, "hi", "asked/for"),
     ],
 )
 async def test_the_reply_names_the_model_that_answers(
@@ -73,6 +75,12 @@ async def test_the_reply_names_the_model_that_answers(
 ) -> None:
     frames = await model.frames(text, path=path, model="asked/for", max_tokens=1)
     assert frames[0]["model"] == model_name
+
+
+async def test_openrouter_routes_and_reports_usage_unasked(model: ModelClient) -> None:
+    frames = await model.frames("#chunks=2", path=OPENROUTER, model="openrouter/auto")
+    assert {frame["model"] for frame in frames[:-1]} == {"openai/gpt-5-mini"}
+    assert frames[-2]["usage"]["completion_tokens"] == 2
 
 
 async def test_usage_comes_in_a_frame_of_its_own_when_asked_for(model: ModelClient) -> None:

@@ -15,7 +15,7 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import KEY
-from local.stack import FolderTaken, PortTaken, bind_run, lock_folder
+from local.stack import FolderTaken, PortTaken, bind_run, lock_folder, page_origins
 from tests.local.host import client
 from tests.support.clients import connected
 from tests.support.processes import ROOT, SAMPLE_APP, Command, children_of, is_alive, wait_until
@@ -65,6 +65,41 @@ async def test_tables_work_with_the_connection_string(pair: Stack) -> None:
         table = await service.create_table("smoke")
         await table.create_entity({"PartitionKey": "a", "RowKey": "b", "text": "kept"})
         assert (await table.get_entity("a", "b"))["text"] == "kept"
+
+
+# As the example settings have them, and one that is real.
+NAMED = {
+    "CHAT_PROVIDERS": "AZURE,LOCAL,OPENROUTER",
+    "LOCAL_AI_ENDPOINT": "http://127.0.0.1:8089/v1",
+    "OPENROUTER_AI_ENDPOINT": "https://openrouter.ai/api/v1",
+}
+
+
+async def environment_of(stack: Stack, *names: str) -> list[Any]:
+    return [await get_json(f"{stack.url}/environment/{name}") for name in names]
+
+
+async def test_the_stand_in_serves_every_provider_that_the_settings_have_there(
+    start_stack: Callable[..., Stack],
+) -> None:
+    stack = start_stack(app=SAMPLE_APP, env=NAMED)
+    base = stack.model_url.removesuffix("/openai/v1")
+    assert await environment_of(stack, "AZURE_AI_ENDPOINT", *NAMED) == [
+        f"{base}/openai/v1",
+        "AZURE,LOCAL,OPENROUTER",
+        f"{base}/v1",
+        "https://openrouter.ai/api/v1",
+    ]
+
+
+async def test_a_real_model_leaves_out_the_providers_that_only_the_stand_in_serves(
+    start_stack: Callable[..., Stack],
+) -> None:
+    stack = start_stack(app=SAMPLE_APP, env=NAMED, model=NO_MODEL)
+    assert await environment_of(stack, "AZURE_AI_ENDPOINT", "CHAT_PROVIDERS") == [
+        NO_MODEL,
+        "AZURE,OPENROUTER",
+    ]
 
 
 @pytest.mark.usefixtures("alone")
@@ -197,6 +232,26 @@ def test_outside_its_environment_it_says_what_to_do(module: str) -> None:
 
 
 @pytest.mark.usefixtures("alone")
+async def test_sockets_may_open_without_negotiation_from_the_pages_of_every_instance(pair: Stack) -> None:
+    assert await get_json(f"{pair.url}/environment/CHAT_SOCKET_DIRECT") == "true"
+    origins = await get_json(f"{pair.url}/environment/CHAT_SOCKET_ORIGINS")
+    assert set(pair.urls) < set(origins.split(","))
+
+
+@pytest.mark.parametrize(
+    ("cors", "added"),
+    [
+        ("", ""),
+        ("null, localhost:3000", ""),
+        ("http://localhost:3000, https://x.example/", ",http://localhost:3000,https://x.example/"),
+        ("*", ",http://127.0.0.1:*,http://localhost:*"),
+    ],
+)
+def test_pages_that_may_read_answers_may_open_sockets(cors: str, added: str) -> None:
+    own = "http://127.0.0.1:7071,http://localhost:7071"
+    assert page_origins([7071], cors) == own + added
+
+
 def test_an_app_that_does_not_load_ends_it_and_shows_why(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text("raise RuntimeError('broken on purpose')")
     errors = failure("--app", str(tmp_path), "--port", "0")

@@ -2,73 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from chat.conversation import Session
-from chat.errors import BadProviderReply, ChatError
-from chat.events import JSONObject, StageFinished, StageItem, StageStarted, TextDelta, TurnEvent, TurnStarted
-from chat.messages import MessageDraft
-from chat.pipelines.trip import trip_planner
-from chat.pipelines.trip_stages import NoPlaces
-from chat.providers.scripted import Line, ScriptedProvider
-from chat.requests import TurnRequest
-from chat.tools.place_file import PlaceFile
-from chat.turns.base import TurnContext
-from chat.turns.grammar import Grammar
+from chat.errors import BadProviderReply, NoPlaces
+from chat.events import StageFinished, StageItem, StageStarted, TextDelta, TurnEvent
+from chat.providers.scripted import Line
+from tests.support.trips import answer, option, results, run, visit
 from tests.support.virtual_time import virtual
 
-NOW = datetime(2026, 11, 20, tzinfo=UTC)
 INTENTS = [
     {"intent": "set_city", "action": "set", "value": "Rome"},
     {"intent": "set_days", "action": "set", "value": "1"},
 ]
 POIS = [{"id": "rome-colosseum", "why": "old"}, {"id": "rome-pantheon", "why": "round"}]
 NEEDS = [{"description": "Shade", "priority": "low"}]
-
-
-def visit(poi: str = "rome-colosseum", start: str = "09:00", end: str = "10:00") -> JSONObject:
-    return {"start": start, "end": end, "poi_id": poi, "name": "N", "note": ""}
-
-
-def option(*visits: JSONObject, day: int = 1) -> JSONObject:
-    days: list[Any] = [{"day": day, "city": "Rome", "items": list(visits)}]
-    return {"title": "T", "summary": "S", "days": days}
-
-
-def answer(items: Any) -> list[Line]:
-    """In pieces of ten characters, as a model writes."""
-    text = json.dumps({"items": items})
-    return [text[at : at + 10] for at in range(0, len(text), 10)]
-
-
-async def run(
-    *answers: Sequence[Line], begun: JSONObject | None = None
-) -> tuple[list[TurnEvent], ScriptedProvider, ChatError | None]:
-    """The events of a turn, checked by the grammar, and how it failed."""
-    provider = ScriptedProvider(*answers)
-    request = TurnRequest("ann", content="a day in Rome", input=begun or {})
-    context = TurnContext(
-        Session("s", "ann", "", NOW, NOW), (MessageDraft("user", "a day in Rome"),), request
-    )
-    seen: list[TurnEvent] = []
-    grammar = Grammar()
-    grammar.accept(TurnStarted("t", "s", "m", "now"))
-    try:
-        async with aclosing(trip_planner(provider, PlaceFile()).events(context)) as events:
-            async for event in events:
-                grammar.accept(event)
-                seen.append(event)
-    except ChatError as error:
-        return seen, provider, error
-    return seen, provider, None
-
-
-def results(events: Sequence[TurnEvent]) -> dict[str, Any]:
-    return {each.stage: each.result for each in events if isinstance(each, StageFinished)}
 
 
 GOOD = (answer(INTENTS), answer(POIS), answer(NEEDS), answer([option(visit())]))

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from chat.providers.build import build_providers
+from chat.providers.build import build_providers, service_hosts
 from chat.providers.presets import PRESETS
-from chat.setting_values import PROVIDERS
 from chat.settings import SettingsError, load_settings
+from chat.settings.values import PROVIDERS
 from tests.support.processes import ROOT
 from tests.support.provider_settings import STORAGE
 
@@ -31,6 +31,19 @@ def test_the_named_providers_come_in_order(names: tuple[str, ...]):
     providers = build_providers(load_settings(EVERYTHING | {"CHAT_PROVIDERS": ",".join(names)}))
     assert list(providers) == list(dict.fromkeys(names))
     assert [provider.name for provider in providers.values()] == list(providers)
+
+
+def test_the_hosts_of_the_services_are_known_and_nothing_more_of_them():
+    secret = {
+        "AZURE_AI_ENDPOINT": "https://r.openai.azure.com/openai/deployments/d?api-version=v1&code=secret"
+    }
+    assert service_hosts(load_settings(EVERYTHING | secret | {"CHAT_PROVIDERS": ",".join(PROVIDERS)})) == {
+        "AZURE": "r.openai.azure.com",
+        "LOCAL": "localhost:11434",
+        "OPENROUTER": "openrouter.ai",
+        "DATABRICKS": "w.databricks.com",
+        "GITHUB": "models.github.ai",
+    }
 
 
 def test_every_provider_but_azure_is_a_preset():

@@ -11,21 +11,16 @@ from typing import Any
 import orjson
 import pytest
 
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import check_signature, read_event, show_reply
-from chat.pubsub.frames import READERS
 from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
-from chat.pubsub.socket_events import Accepted, Said, SocketEvent
+from chat.pubsub.socket_events import Accepted, Said
 from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return
-from chat.requests import Action, Cancel, Echo, Ping, Resume, Say, Typing
+from chat.requests import TRIP, Action, Answered, Cancel, Resume, Say, Typing
 from tests.support.processes import ROOT
 
 GIVEN: dict[str, Any] = {"pois": [], "requirements": [], "plan": []}
-
-
-def heard(data: Any, name: str = "message") -> SocketEvent:
-    text = data if isinstance(data, str) else orjson.dumps(data).decode()
-    return SocketEvent("user", name, "c1", "ann", data=text)
 
 
 SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
@@ -41,23 +36,30 @@ SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
     ("chat", {"type": "chat_resume", "payload": {"turn_id": "t", "after": 3}}, "message", Resume("t", 3)),
     ("chat", {"type": "chat_resume", "payload": {}}, "message", ValidationError),
     ("chat", {"type": "chat_resume", "payload": {"turn_id": "t", "after": -1}}, "message", ValidationError),
-    ("chat", '{"type":"other"}', "message", Echo('{"type":"other"}')),
-    ("chat", "[1]", "message", Echo("[1]")),
-    ("chat", "null", "message", Echo("null")),
+    ("chat", '{"type":"other"}', "message", Answered('Echo: {"type":"other"}')),
+    ("chat", "[1]", "message", Answered("Echo: [1]")),
+    ("chat", "null", "message", Answered("Echo: null")),
     ("chat", "", "message", InvalidBody),
     ("chat", "no json", "message", InvalidBody),
-    ("plan", {"message": "plan it"}, "message", Say("plan it", planned=True, given=GIVEN)),
+    ("plan", {"message": "plan it"}, "message", Say("plan it", pipeline=TRIP, input={"given": GIVEN})),
     (
         "plan",
         {"message": "x", "plan": [{"a": 1}]},
         "message",
-        Say("x", planned=True, given={**GIVEN, "plan": [{"a": 1}]}),
+        Say("x", pipeline=TRIP, input={"given": {**GIVEN, "plan": [{"a": 1}]}}),
     ),
     ("plan", {"message": " "}, "message", ValidationError),
     ("plan", {"text": "x"}, "message", ValidationError),
     ("plan", {"type": "cancel"}, "message", Cancel()),
+    ("plan", {"type": "cancel", "message": None, "turn_id": None}, "message", Cancel()),
     ("plan", {"type": "resume", "turn_id": "t", "after": 3}, "message", Resume("t", 3)),
-    ("plan", {"type": "ping"}, "message", Ping()),
+    ("session", {"type": "resume", "turn_id": "t", "after": 41}, "message", Resume("t", 41)),
+    ("session", {"type": "resume", "turn_id": "t", "after": "41"}, "message", Resume("t", 41)),
+    ("session", {"type": "resume", "turn_id": "t", "after": "41.2"}, "message", Resume("t", 41, 2)),
+    ("session", {"type": "resume", "turn_id": "t"}, "message", Resume("t", 0)),
+    ("session", {"type": "resume", "turn_id": "t", "after": "41.x"}, "message", ValidationError),
+    ("session", {"type": "resume", "turn_id": "t", "after": [41]}, "message", ValidationError),
+    ("plan", {"type": "ping"}, "message", Answered({"type": "pong"})),
     ("plan", [], "message", InvalidBody),
     ("session", {"type": "send_message", "content": "Hi"}, "message", Say("Hi")),
     ("session", {"content": "Hi", "request_id": "r"}, "send_message", Say("Hi", "r")),
@@ -77,7 +79,7 @@ SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
     ("session", {"type": "typing_start"}, "message", Typing(is_typing=True)),
     ("session", "", "typing_stop", Typing(is_typing=False)),
     ("session", {"type": "cancel", "turn_id": "t"}, "message", Cancel("t")),
-    ("session", {"type": "ping"}, "message", Ping()),
+    ("session", {"type": "ping"}, "message", Answered({"type": "pong"})),
     ("session", {"type": "what"}, "message", ValidationError),
     ("session", {}, "message", ValidationError),
     ("session", "7", "message", InvalidBody),
@@ -88,11 +90,17 @@ SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
 def test_what_a_client_says_is_an_action(
     dialect: str, data: Any, name: str, action: Action | type[ChatError]
 ) -> None:
+    face, text = DIALECTS[dialect].face, data if isinstance(data, str) else orjson.dumps(data).decode()
     if isinstance(action, type):
         with pytest.raises(action):
-            READERS[dialect](heard(data, name))
+            face.read(name, text)
     else:
-        assert READERS[dialect](heard(data, name)) == action
+        assert face.read(name, text) == action
+
+
+def test_the_names_of_events_are_those_that_the_dialects_give_their_frames() -> None:
+    faces = [each.socket for each in DIALECTS.values() if each.socket]
+    assert set(EVENTS) == {"message", *(name for each in faces for name in each.names)}
 
 
 SOCKETS = {"WebPubSubConnectionString": "Endpoint=http://127.0.0.1:9;AccessKey=x;Version=1.0;"}
@@ -211,10 +219,11 @@ def test_cloud_events_say_the_same_as_the_trigger() -> None:
         "roles": [],
         "subprotocol": "json.webpubsub.azure.v1",
     }
-    connect = read_event(
-        headers("sys", "connect"), orjson.dumps({"query": {"ticket": ["t"]}, "subprotocols": ["p"]})
-    )
-    assert connect == read_trigger(request("System", "connect", query={"ticket": ["t"]}, subprotocols=["p"]))
+    asked = {"query": {"ticket": ["t", "u"]}, "subprotocols": ["p"], "headers": {"Origin": ["o"]}}
+    connect = read_event(headers("sys", "connect"), orjson.dumps(asked))
+    assert connect == read_trigger(request("System", "connect", **asked))
+    assert (connect.asked("ticket"), connect.asked("other")) == ("t", "")
+    assert connect.headers == {"origin": ["o"]}
     later = read_event(headers("sys", "disconnected", **{"ce-connectionstate": state}), b'{"reason":"gone"}')
     assert later == read_trigger(request("System", "disconnected", reason="gone"))
     said = read_event(headers("user", "message", **{"ce-connectionstate": state}), b"hi")

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from chat.app import DIALECTS, ChatApp
+from chat.app import ChatApp
 from chat.errors import (
     PushError,
     SessionNotFound,
@@ -22,11 +22,7 @@ from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.states import sign
 from chat.push.base import room_of
-from chat.rooms.attendance import Attendance
-from chat.rooms.evictions import Evictions
-from chat.rooms.flood import FloodGuard
-from chat.rooms.rooms import Rooms
-from chat.rooms.sockets import Sockets, StateKeys
+from chat.rooms.sockets import NoSockets, Sockets
 from chat.store.conversation_store import SessionChanges, SessionDraft
 from chat.store.presence_store import Ticket
 from tests.support.apps import make_app
@@ -70,33 +66,20 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncGenerator[Scene]:
-    made = make_app(["Hello"])
-    app, store, push = made.app, made.store, FakePush()
-    rooms = Rooms(
-        push=push,
-        presence=store,
-        conversations=store,
-        turns=store,
-        instances=store,
-        errands=store,
-        dialects=DIALECTS,
-    )
-    attendance = Attendance(store, rooms, push, app.clock, per_session=5, per_user=2)
-    keys = StateKeys((), store)
-    app.sockets = Sockets(push, store, rooms, attendance, FloodGuard(app.clock.monotonic), keys)
-    app.evictions = Evictions(store, store, app.sockets, DIALECTS)
-    await store.create_session("ann", SessionDraft(SESSION))
-    yield Scene(app, store, push, app.sockets)
+    push = FakePush()
+    made = make_app(["Hello"], push=push, per_session=5, per_user=2)
+    await made.store.create_session("ann", SessionDraft(SESSION))
+    yield Scene(made.app, made.store, push, made.app.sockets.require())
     await made.wait_for_turns()
-    await app.tasks.close()
-    await app.sockets.aclose()
-    await app.close()
+    await made.app.close()
 
 
 async def test_a_ticket_lets_its_user_in(scene: Scene) -> None:
     offers = ("x", "json.webpubsub.azure.v1", "json.reliable.webpubsub.azure.v1")
     accepted = await scene.connect(await scene.ticket(), offers=offers)
-    assert accepted == Accepted("ann", (f"s.{SESSION}",), "json.reliable.webpubsub.azure.v1", signed(STATES))
+    assert accepted == Accepted(
+        "ann", ("all", f"s.{SESSION}.session.room"), "json.reliable.webpubsub.azure.v1", signed(STATES)
+    )
     assert [each.id for each in (await scene.store.present(SESSION)).connections] == ["c1"]
     assert (await scene.connect(await scene.ticket())).subprotocol == ""
 
@@ -180,7 +163,7 @@ async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: 
 
 async def test_a_viewer_does_not_type(scene: Scene) -> None:
     await scene.store.set_member("ann", SESSION, "vera", "viewer")
-    scene.push.groups[room_of(SESSION)].append("watcher")
+    scene.push.groups[room_of(SESSION, "session")].append("watcher")
     for kind in ("typing_start", "typing_stop"):
         assert (await scene.say({"type": kind}, user="vera"))["error_code"] == "FORBIDDEN"
         assert await scene.say({"type": kind}) is None
@@ -209,7 +192,7 @@ def _ask(session_id: str) -> Any:
 
 
 async def test_without_a_socket_service_there_are_no_events(scene: Scene) -> None:
-    scene.app.sockets = None
+    scene.app.sockets = NoSockets()
     with pytest.raises(PushError):
         await scene.connect("x")
     scene.app.sockets = scene.sockets

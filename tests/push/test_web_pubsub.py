@@ -1,14 +1,16 @@
 """The adapter of Web PubSub at the stand-in, which Microsoft's own clients have proved."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from chat.errors import PushError, PushRefused
-from chat.push.base import group_of
+from chat.push.base import EVERYBODY, group_of
 from chat.push.web_pubsub import WebPubSub, read_connection_string
 from local.pubsub_service.options import Options
+from local.pubsub_service.rest import LARGEST_PAGE
 from local.pubsub_service.server import serve
 from tests.support.provider_settings import settings_for
 from tests.support.sockets import PLAIN, Socket
@@ -105,6 +107,16 @@ async def test_a_socket_enters_a_group_once_it_is_open(push: WebPubSub) -> None:
     await socket.aclose()
 
 
+async def test_the_sockets_in_a_group_are_counted_whatever_their_number(push: WebPubSub) -> None:
+    assert await push.count(EVERYBODY) == 0
+    token = await push._client.get_client_access_token(groups=[EVERYBODY])  # pyright: ignore[reportPrivateUsage]
+    sockets = [Socket(str(token["url"])) for _ in range(LARGEST_PAGE + 1)]
+    for some in itertools.batched(sockets, 20, strict=False):
+        await asyncio.gather(*(each.open() for each in some))
+    assert await push.count(EVERYBODY) == LARGEST_PAGE + 1
+    await asyncio.gather(*(each.aclose() for each in sockets))
+
+
 async def test_a_frame_that_is_too_large_is_refused_for_good(push: WebPubSub) -> None:
     with pytest.raises(PushRefused) as caught:
         await push.send_to_group(GROUP, {"text": "x" * 1_100_000})
@@ -129,6 +141,7 @@ async def test_a_service_that_is_away_or_refuses_is_a_push_error() -> None:
                 push.send_to_connection("c", {}),
                 push.add_to_group(GROUP, "c"),
                 push.exists("c"),
+                push.count(GROUP),
                 push.close("c", ""),
             ):
                 with pytest.raises(PushError):
@@ -160,6 +173,7 @@ async def test_no_call_waits_for_long_for_a_service_that_says_nothing(
         adapter.remove_user("ann", GROUP),
         adapter.close_group(GROUP, "x"),
         adapter.exists("c"),
+        adapter.count(GROUP),
     )
     async with asyncio.timeout(5):
         for outcome in await asyncio.gather(*calls, return_exceptions=True):

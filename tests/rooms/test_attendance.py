@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from chat.app import DIALECTS
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import TooManyConnections
 from chat.push.base import room_of
 from chat.rooms.attendance import Attendance
@@ -42,7 +42,7 @@ class Place:
         self.clock = VirtualClock()
         self.store, self.push = SlowStore(self.clock), FakePush()
         self.both = [self._instance(per_session, per_user) for _ in range(2)]
-        self.push.groups[room_of(SESSION)].append("watcher")
+        self.push.groups[room_of(SESSION, "session")].append("watcher")
 
     def _instance(self, per_session: int, per_user: int) -> Attendance:
         store, push = self.store, self.push

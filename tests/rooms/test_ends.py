@@ -3,17 +3,17 @@
 import asyncio
 from dataclasses import dataclass
 
-from chat.app import DIALECTS
 from chat.errors import PushError, StoreUnavailable
-from chat.providers.scripted import Script, ScriptedProvider
+from chat.providers.scripted import Script
 from chat.push.base import group_of
 from chat.rooms.rooms import Rooms
 from chat.store.conversation_store import SessionDraft
 from chat.store.presence_store import Connection
 from chat.turns.runner import TurnRunner
+from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
-from tests.support.turns import CountingIds, Link, ask, lines, make_engine, words
+from tests.support.turns import Link, ask, lines, make_runner, words
 from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
@@ -54,29 +54,9 @@ class World:
 
     def instance(self, *scripts: Script) -> Instance:
         link, push = Link(self.store), Line(self.push)
-        rooms = Rooms(
-            push=push,
-            presence=link,  # type: ignore[arg-type]
-            conversations=link,  # type: ignore[arg-type]
-            turns=link,  # type: ignore[arg-type]
-            instances=link,  # type: ignore[arg-type]
-            errands=link,  # type: ignore[arg-type]
-            dialects=DIALECTS,
-        )
-        runner = TurnRunner(
-            sources={"": make_engine(ScriptedProvider(*scripts), link)},
-            conversations=link,  # type: ignore[arg-type]
-            turns=link,  # type: ignore[arg-type]
-            instances=link,  # type: ignore[arg-type]
-            errands=link,  # type: ignore[arg-type]
-            clock=self.clock,
-            ids=CountingIds(),
-            window=0.0,
-            turn_limit=300.0,
-            history=50,
-            watcher=rooms,
-        )
-        return Instance(runner, rooms, link, push)
+        sockets = make_sockets(link, push, self.clock)
+        runner = make_runner(*scripts, store=link, clock=self.clock, watcher=sockets.watcher)
+        return Instance(runner, sockets.rooms, link, push)
 
     @property
     def ends(self) -> int:

@@ -6,18 +6,14 @@ from contextlib import aclosing
 
 import pytest
 
-from chat.app import DIALECTS
 from chat.errors import Forbidden, PushError, StoreUnavailable
 from chat.push.base import group_of
-from chat.rooms.attendance import Attendance
 from chat.rooms.evictions import Evictions
-from chat.rooms.flood import FloodGuard
-from chat.rooms.rooms import Rooms
-from chat.rooms.sockets import Sockets, StateKeys
 from chat.store.conversation_store import SessionDraft
 from chat.store.errand_store import Errand
 from chat.store.presence_store import Connection
 from chat.turns.readers import Readers
+from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
 from tests.support.turns import ask, lines, make_runner
@@ -48,20 +44,7 @@ class House:
         self.push.groups[group_of(SESSION, dialect)].append(name)
 
     def instance(self) -> Evictions:
-        store = self.store
-        rooms = Rooms(
-            push=self.push,
-            presence=store,
-            conversations=store,
-            turns=store,
-            instances=store,
-            errands=store,
-            dialects=DIALECTS,
-        )
-        attendance = Attendance(store, rooms, self.push, self.clock, per_session=9, per_user=9)
-        keys = StateKeys((), store)
-        sockets = Sockets(self.push, store, rooms, attendance, FloodGuard(self.clock.monotonic), keys)
-        return Evictions(store, store, sockets, DIALECTS)
+        return Evictions(self.store, make_sockets(self.store, self.push, self.clock))
 
     async def take_out(self, evictions: Evictions, user: str = "bob") -> None:
         await evictions.during(SESSION, user, lambda: self.store.set_member("ann", SESSION, user, None))

@@ -19,6 +19,7 @@ from chat.events import (
     TERMINAL_NUMBER,
     JSONObject,
     NumberedEvent,
+    StageFinished,
     StepStarted,
     TextDelta,
     TextStarted,
@@ -28,10 +29,12 @@ from chat.events import (
 from chat.push.base import group_of
 from chat.requests import TurnRequest
 from chat.rooms.gate import PATIENCE, SLOWEST, WINDOW, GroupGate
+from chat.rooms.joiners import SHARE
 from chat.store.instance_store import Join
 from chat.turns.feed import EventFeed
 from chat.turns.log import TurnLog
 from tests.support.fake_push import FakePush
+from tests.support.sockets import said
 from tests.support.virtual_time import virtual
 
 TURN = Turn(
@@ -341,6 +344,23 @@ def test_whoever_joins_whenever_sees_the_whole_answer(
                 assert text_of(here.push.seen[f"late{index}"]) == whole
 
     run()
+
+
+@virtual
+async def test_who_was_shown_a_part_of_an_event_is_shown_the_rest_of_it() -> None:
+    """A service that takes longer for a frame than the joiner may hold the group."""
+    here = scene(SESSION)
+    here.begin()
+    here.feed.append(StageFinished("pois", ["a"], "One. " * 60))
+    here.feed.append(StageFinished("plan", ["b"], "Two. " * 60))
+    await asyncio.sleep(0.1)
+    here.push.delay = SHARE + 0.1
+    here.join("late")
+    await asyncio.sleep(10)
+    await here.end()
+    late = here.push.seen["late"]
+    assert said(late) == "One. " * 60 + "Two. " * 60
+    assert [each["seq"] for each in late] == [1, 4, "4.1", "4.2", 5, "5.1", "5.2", TERMINAL_NUMBER]
 
 
 @virtual

@@ -10,25 +10,19 @@ from typing import Any
 
 import pytest
 
-from chat.app import DIALECTS, ChatApp
+from chat.app import ChatApp
 from chat.errors import PushError, StoreUnavailable
-from chat.providers.scripted import Script, ScriptedProvider
+from chat.providers.scripted import Script
 from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, SocketEvent
-from chat.rooms.attendance import Attendance
-from chat.rooms.evictions import Evictions
-from chat.rooms.flood import FloodGuard
-from chat.rooms.rooms import Rooms
-from chat.rooms.sockets import Sockets, StateKeys
+from chat.push.base import EVERYBODY
 from chat.store.conversation_store import SessionDraft
 from chat.store.presence_store import Ticket
-from chat.turns.readers import Readers
-from chat.turns.runner import TurnRunner
+from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
-from tests.support.provider_settings import settings_for
 from tests.support.sockets import said
-from tests.support.turns import CountingIds, Link, ask, lines, make_engine, words
+from tests.support.turns import Link, ask, lines, words
 from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
@@ -82,61 +76,12 @@ async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]
     for number in range(2):
         link = Link(store)
         made.links.append(link)
-        made.apps.append(_app(link, push, clock, scripts if number == 0 else (), per_user))
+        said = scripts if number == 0 else ()
+        app = make_app(*said, store=link, clock=clock, push=push, per_session=2000, per_user=per_user).app
+        made.apps.append(app)
     yield made
     for app in made.apps:
-        assert app.sockets is not None
-        await app.runner.drain()
-        await app.sockets.aclose()
-        await app.tasks.close()
-
-
-def _app(link: Link, push: FakePush, clock: VirtualClock, scripts: Any, per_user: int) -> ChatApp:
-    store: Any = link
-    rooms = Rooms(
-        push=push,
-        presence=store,
-        conversations=store,
-        turns=store,
-        instances=store,
-        errands=store,
-        dialects=DIALECTS,
-    )
-    runner = TurnRunner(
-        sources={"": make_engine(ScriptedProvider(*scripts), store)},
-        conversations=store,
-        turns=store,
-        instances=store,
-        errands=store,
-        clock=clock,
-        ids=CountingIds(),
-        window=0.0,
-        turn_limit=300.0,
-        history=50,
-        watcher=rooms,
-    )
-
-    async def check_store() -> None:
-        return
-
-    attendance = Attendance(store, rooms, push, clock, per_session=2000, per_user=per_user)
-    sockets = Sockets(push, store, rooms, attendance, FloodGuard(clock.monotonic), StateKeys((), store))
-    return ChatApp(
-        settings=settings_for("http://127.0.0.1:9/openai/v1"),
-        clock=clock,
-        ids=CountingIds(),
-        conversations=store,
-        turns=store,
-        runner=runner,
-        dialects=DIALECTS,
-        authenticators=(),
-        check_store=check_store,
-        model_states=dict,
-        close=runner.drain,
-        readers=Readers(store, store),
-        evictions=Evictions(store, store, sockets, DIALECTS),
-        sockets=sockets,
-    )
+        await app.close()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -280,9 +225,8 @@ async def test_a_socket_whose_row_was_taken_away_is_closed_and_not_let_in() -> N
         here.push.fail_next("add_to_group", PushError(), times=2)
         await here.open("late")
         [row] = await here.store.connections(SESSION)
-        sockets = here.apps[1].sockets
-        assert sockets is not None
-        await sockets.attendance.left(row)
+        await here.apps[1].sockets.require().attendance.left(row)
         await asyncio.sleep(10)
         assert here.push.closed == ["late"]
-        assert not any("late" in members for members in here.push.groups.values())
+        shown = {name: members for name, members in here.push.groups.items() if name != EVERYBODY}
+        assert not any("late" in members for members in shown.values())

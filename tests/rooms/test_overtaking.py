@@ -79,7 +79,7 @@ def test_the_next_turn_begins_for_those_who_come_once_the_one_before_is_shown(se
             await asyncio.sleep(0.5)
             live = await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
             await asyncio.sleep(1)
-            await here.apps[0].runner.ask(ask("Next", session_id=SESSION), "queue")  # begins at once
+            await here.apps[0].ask(ask("Next", session_id=SESSION), usual="queue")  # begins at once
             await asyncio.sleep(60)
             await asyncio.gather(*comers)
             *_, newest = await here.store.list_messages("ann", SESSION, limit=50)
@@ -99,7 +99,7 @@ def test_who_comes_once_the_maker_is_dead_hears_the_end_though_the_next_turn_beg
             await here.open("first", "session")
             live = await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
             await asyncio.sleep(2)
-            await here.apps[1].runner.ask(ask("Next", session_id=SESSION), "queue")
+            await here.apps[1].ask(ask("Next", session_id=SESSION), usual="queue")
             here.links[0].freeze()
             await asyncio.sleep(after)
             await here.open("late", "session")
@@ -119,8 +119,7 @@ async def test_the_end_of_a_dead_turn_is_told_although_the_service_is_away() -> 
         await here.open("page")
         live = await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
         await asyncio.sleep(2)
-        maker = here.apps[0].sockets
-        assert maker is not None
+        maker = here.apps[0].sockets.require()
         here.links[0].freeze()
         await maker.rooms.aclose()  # it is dead: it sends no more
         await here.apps[1].runner.look("ann", live.turn.id)

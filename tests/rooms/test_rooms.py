@@ -3,25 +3,27 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from chat.app import DIALECTS
 from chat.errors import EventsGone, PushError, StoreUnavailable, TooManyConnections
-from chat.providers.scripted import Script, ScriptedProvider
+from chat.news import Member
+from chat.providers.scripted import Script
 from chat.push.base import group_of, room_of
 from chat.requests import TurnRequest
-from chat.rooms.attendance import STALE, Attendance, show_members
+from chat.rooms.attendance import STALE, Attendance, members_of
 from chat.rooms.rooms import BEHIND, Rooms
 from chat.rooms.typists import TYPING
 from chat.store.conversation_store import SessionDraft, Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection, Person, Ticket
-from chat.turns.engine import TurnEngine
 from chat.turns.runner import TurnRunner
+from chat.turns.waiting import WaitingMessages
+from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
 from tests.support.memory_store import MemoryStore
-from tests.support.turns import CountingIds, ask, lines, make_engine, words
+from tests.support.turns import ask, lines, make_ports, make_runner, words
 from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
@@ -30,6 +32,7 @@ SESSION = "0" * 25 + "A"
 @dataclass
 class Instance:
     runner: TurnRunner
+    waiting: WaitingMessages
     rooms: Rooms
     attendance: Attendance
 
@@ -41,33 +44,10 @@ class World:
     clock: VirtualClock
 
     def instance(self, *scripts: Script, per_session: int = 1000, per_user: int = 20) -> Instance:
-        rooms = Rooms(
-            push=self.push,
-            presence=self.store,
-            conversations=self.store,
-            turns=self.store,
-            instances=self.store,
-            errands=self.store,
-            dialects=DIALECTS,
-        )
-        engine: TurnEngine = make_engine(ScriptedProvider(*scripts), self.store)
-        runner = TurnRunner(
-            errands=self.store,
-            sources={"": engine},
-            conversations=self.store,
-            turns=self.store,
-            instances=self.store,
-            clock=self.clock,
-            ids=CountingIds(),
-            window=0.0,
-            turn_limit=300.0,
-            history=50,
-            watcher=rooms,
-        )
-        attendance = Attendance(
-            self.store, rooms, self.push, self.clock, per_session=per_session, per_user=per_user
-        )
-        return Instance(runner, rooms, attendance)
+        sockets = make_sockets(self.store, self.push, self.clock, per_session, per_user)
+        runner = make_runner(*scripts, store=self.store, clock=self.clock, watcher=sockets.watcher)
+        waiting = WaitingMessages(make_ports(self.store, self.clock), runner)
+        return Instance(runner, waiting, sockets.rooms, sockets.attendance)
 
     async def socket(
         self, name: str, dialect: str = "session", user: str = "ann", *, late: bool = False
@@ -82,7 +62,7 @@ class World:
         if not late:
             self.push.groups[group_of(SESSION, dialect)].append(name)
         if dialect == "session":
-            self.push.groups[room_of(SESSION)].append(name)
+            self.push.groups[room_of(SESSION, "session")].append(name)
         self.push.users[name] = user
         return connection
 
@@ -105,12 +85,64 @@ async def test_every_watcher_sees_a_turn_in_its_own_dialect() -> None:
         await here.socket(name, dialect)
     await instance.runner.start(ask("Hi", session_id=SESSION))
     await asyncio.sleep(5)
-    assert here.actions("s") == ["new_message", "new_message", "delta", "delta", "delta", "completed"]
+    deltas = ["message_delta"] * 3
+    assert here.actions("s") == ["new_message", "new_message", *deltas, "completed"]
     assert here.push.seen["s"][0]["message"]["content"] == "Hi"
     assert here.push.seen["s"][-1]["message"]["content"] == words(3)
     assert here.push.seen["s"][-1]["message"]["status"] == "complete"
     assert [each["type"] for each in here.push.seen["c"]] == ["chat_start", *["chat_chunk"] * 4]
     assert [each["type"] for each in here.push.seen["p"]] == ["done"]
+
+
+MESSAGE = {
+    *("id", "session_id", "role", "content", "created_at", "updated_at", "is_streaming", "llm_provider"),
+    *("llm_model", "response_time_ms", "tokens_used", "error_message", "metadata", "status", "author"),
+    *("parent_message_id", "thread_id", "reactions", "files"),
+}
+
+
+def messages(frames: list[Any]) -> list[Any]:
+    """The message of each update, all of whose keys are there."""
+    shown = [each["message"] for each in frames if each["type"] == "message_update"]
+    assert not [each for each in shown if each.keys() - {"truncated"} != MESSAGE]
+    return shown
+
+
+@virtual
+async def test_every_update_has_a_whole_message_whoever_sees_it() -> None:
+    here = await world()
+    maker, other = here.instance(lines(200, 0.02)), here.instance()
+    await here.socket("s")
+    live = await maker.runner.start(ask("Hi", session_id=SESSION))
+    await asyncio.sleep(2)
+    await here.socket("late", late=True)
+    turn = await other.runner.look("ann", live.turn.id)
+    await other.rooms.show(turn, Join(turn.id, "late", "session"))
+    await asyncio.sleep(10)
+    [answer] = (await here.store.list_messages("ann", SESSION, limit=9))[1:]
+    for name in ("back", "again"):
+        after = None if name == "back" else 2
+        ended = await maker.runner.look("ann", turn.id)
+        await other.rooms.show(ended, Join(turn.id, name, "session", after))
+    for name, shown in (("s", 4), ("late", 3), ("back", 1), ("again", 1)):
+        *grows, last = [each for each in messages(here.push.seen[name]) if each["id"] == turn.id]
+        assert (last["content"], last["status"]) == (answer.content, "complete")
+        assert all(each["is_streaming"] for each in grows)
+        assert {each["parent_message_id"] for each in (*grows, last)} == {turn.user_message_id}
+        sizes = [len(each["content"]) for each in grows]
+        assert (len(sizes), sizes) == (shown, sorted(set(sizes))), name
+
+
+@virtual
+async def test_the_last_frame_has_a_whole_message_although_the_store_is_away() -> None:
+    here = await world()
+    instance = here.instance(lines(3, 0.1))
+    await here.socket("s")
+    await instance.runner.start(ask("Hi", session_id=SESSION))
+    here.store.fail_next("load_message", StoreUnavailable(), times=1)
+    await asyncio.sleep(5)
+    last = messages(here.push.seen["s"])[-1]
+    assert (last["content"], last["status"], last["is_streaming"]) == (words(3), "complete", False)
 
 
 @virtual
@@ -276,8 +308,8 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     instance = here.instance(lines(10, 0.1), ["second"])
     await here.socket("s")
     await instance.runner.start(ask("one", session_id=SESSION))
-    two = await instance.runner.ask(ask("two", session_id=SESSION), "queue")
-    three = await instance.runner.ask(
+    two = await instance.waiting.ask(ask("two", session_id=SESSION), "queue")
+    three = await instance.waiting.ask(
         TurnRequest("ann", content="three", session_id=SESSION, dialect="chat"), "queue"
     )
     assert [each.message.content for each in (two, three) if isinstance(each, Waits)] == ["two", "three"]
@@ -285,7 +317,7 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.content for each in said] == ["one", words(10), "two", "three", "second"]
     assert said[-1].parent_message_id == said[-2].id
-    assert (await here.store.get_turn("ann", said[-1].id)).dialect == "chat"
+    assert (await here.store.get_turn("ann", said[-1].id)).request.dialect == "chat"
     assert here.actions("s").count("completed") == 2
 
 
@@ -295,7 +327,7 @@ async def test_a_message_of_somebody_who_was_taken_out_is_still_answered() -> No
     instance = here.instance(lines(10, 0.1), ["second"])
     await here.store.set_member("ann", SESSION, "bob", "editor")
     await instance.runner.start(ask("one", session_id=SESSION))
-    await instance.runner.ask(ask("two", session_id=SESSION, user_id="bob"), "queue")
+    await instance.waiting.ask(ask("two", session_id=SESSION, user_id="bob"), "queue")
     await here.store.set_member("ann", SESSION, "bob", None)
     await asyncio.sleep(10)
     assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
@@ -306,10 +338,10 @@ async def test_an_instance_that_stops_leaves_what_waits_to_the_others() -> None:
     here = await world()
     stopping, other = here.instance(lines(100, 0.1)), here.instance(["second"])
     await stopping.runner.start(ask("one", session_id=SESSION))
-    await stopping.runner.ask(ask("two", session_id=SESSION), "queue")
+    await stopping.waiting.ask(ask("two", session_id=SESSION), "queue")
     await stopping.runner.drain()
     assert (await here.store.load_session(SESSION)).waiting
-    await other.runner.waiting.work_off()
+    await other.waiting.work_off()
     await asyncio.sleep(5)
     said = await here.store.list_messages("ann", SESSION, limit=9)
     assert [each.status for each in said] == ["complete", "interrupted", "complete", "complete"]
@@ -322,7 +354,7 @@ async def test_waiting_survives_a_store_that_is_away_for_a_moment() -> None:
     instance = here.instance(lines(10, 0.1), ["second"])
     await instance.runner.start(ask("one", session_id=SESSION))
     draft = ask("two", session_id=SESSION)
-    await instance.runner.ask(draft, "queue")
+    await instance.waiting.ask(draft, "queue")
     here.store.fail_next("load_session", StoreUnavailable(), times=2)
     await asyncio.sleep(20)
     assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
@@ -423,14 +455,10 @@ async def test_members_are_shown_with_their_presence() -> None:
     await instance.attendance.arrived(gone)
     await instance.attendance.left(gone)
     session, present = await here.store.load_session(SESSION), await here.store.present(SESSION)
-    ann, bob = show_members(session, present)
-    assert (ann["user_id"], ann["role"], ann["online"], ann["last_seen"]) == ("ann", "owner", True, None)
-    assert (bob["user_id"], bob["role"], bob["online"], bool(bob["last_seen"])) == (
-        "bob",
-        "viewer",
-        False,
-        True,
-    )
+    ann, bob = members_of(session, present)
+    assert ann == Member("ann", "owner", online=True, last_seen=None)
+    assert bob == Member("bob", "viewer", online=False, last_seen=bob.last_seen)
+    assert bob.last_seen is not None
 
 
 @virtual

@@ -9,18 +9,16 @@ import orjson
 import pydantic
 import pytest
 
-from chat.app import DIALECTS
+from chat.dialects import delta, frames, plan, session_frames
+from chat.dialects.base import spoken
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
-from chat.pubsub import frames
-from chat.pubsub.frames import READERS
-from chat.pubsub.socket_events import SocketEvent
 from chat.routes import schemas, tool_schemas
-from chat.schemas import plan_body
 from chat.schemas.fields import SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, plan_body, frames)
+MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
 SIZED = {"content", "message", "output"}
 BOUNDS = {
@@ -74,7 +72,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/api/chat/stream", {"json": MANY, "headers": {"idempotency-key": LONG}}, "idempotency-key"),
     ("POST", "/api/chat/stream", {"json": MANY, "headers": {"x-dev-user": LONG}}, "x-dev-user"),
     ("POST", "/chat", {"json": {"message": "Hi", "session_id": LONG}}, "session_id"),
-    ("POST", "/chat", {"json": {"message": "Hi", "pois": [{"a": "x" * 70_000}]}}, "pois"),
+    ("POST", "/chat", {"json": {"message": "Hi", "pois": [{"a": "x" * 140_000}]}}, "pois"),
     ("POST", "/chat", {"json": {"message": "Hi", "plan": [{}] * 201}}, "plan"),
     ("POST", "/chat", {"json": {"message": "Hi"}, "headers": {"idempotency-key": LONG}}, "idempotency-key"),
     ("POST", "/api/v1/chat/sessions", {"json": {"title": "x" * 501}}, "title"),
@@ -153,7 +151,7 @@ FRAMES: list[tuple[str, Any, str]] = [
     ("plan", {"type": "cancel", "turn_id": LONG}, "turn_id"),
     ("plan", {"type": "resume", "turn_id": "t", "after": 2**31}, "after"),
     ("plan", {"message": "Hi", "session_id": LONG}, "session_id"),
-    ("plan", {"message": "Hi", "pois": [{"a": "x" * 70_000}]}, "pois"),
+    ("plan", {"message": "Hi", "pois": [{"a": "x" * 140_000}]}, "pois"),
     ("session", {"type": "send_message", "content": "x", "request_id": LONG}, "request_id"),
     (
         "session",
@@ -164,6 +162,8 @@ FRAMES: list[tuple[str, Any, str]] = [
     ("session", {"type": "resume", "turn_id": LONG, "after": 1}, "turn_id"),
     ("session", {"type": "resume", "turn_id": "t", "after": 2**31}, "after"),
     ("session", {"type": "resume", "turn_id": "t", "after": -1}, "after"),
+    ("session", {"type": "resume", "turn_id": "t", "after": "1.100000000"}, "after"),
+    ("session", {"type": "resume", "turn_id": "t", "after": LONG}, "after"),
     ("chat", '{"type":"chat","payload":{"text":"\\ud800"}}', "payload.text"),
     ("plan", '{"message":"Hi","pois":[{"a":["ok","\\udfff"]}]}', "pois.0.a.1"),
     ("session", '{"type":"send_message","content":"\\ud83d"}', "content"),
@@ -177,9 +177,9 @@ def test_a_frame_that_goes_too_far_is_an_error_frame_that_names_the_field(
 ) -> None:
     data = frame if isinstance(frame, str) else str(pydantic.TypeAdapter(Any).dump_json(frame), "utf-8")
     with pytest.raises(ValidationError) as caught:
-        READERS[dialect](SocketEvent("user", "message", "c1", "ann", data=data))
+        DIALECTS[dialect].face.read("message", data)
     assert caught.value.field == field
-    assert f'"field":"{field}"' in orjson.dumps(DIALECTS[dialect].error(caught.value)).decode()
+    assert f'"field":"{field}"' in orjson.dumps(DIALECTS[dialect].face.error(caught.value)).decode()
 
 
 SURROGATES = [
@@ -286,17 +286,17 @@ def _kinds(schema: Any) -> Iterator[str]:
 
 
 def test_an_error_that_names_no_field_is_shown_without_one() -> None:
-    for dialect in DIALECTS.values():
-        assert "field" not in orjson.dumps(dialect.error(ChatError("x"))).decode()
+    for dialect in spoken(DIALECTS).values():
+        assert "field" not in orjson.dumps(dialect.face.error(ChatError("x"))).decode()
 
 
 MANY = b"[" + b",".join([b"{}"] * 100_000) + b"]"
 LARGE = [
     (schemas.MessageBody, b'{"content":"a","metadata":{"a":' + MANY + b"}}", "metadata"),
     (schemas.NewSessionBody, b'{"settings":{"a":' + MANY + b"}}", "settings"),
-    (plan_body.PlanBody, b'{"message":"a","pois":[{"a":' + MANY + b"}]}", "pois"),
+    (plan.PlanBody, b'{"message":"a","pois":[{"a":' + MANY + b"}]}", "pois"),
     (tool_schemas.ClientFunction, b'{"name":"a","parameters":{"a":' + MANY + b"}}", "parameters"),
-    (schemas.ChatStreamBody, b'{"messages":' + MANY + b"}", "messages.0.role"),
+    (delta.StreamBody, b'{"messages":' + MANY + b"}", "messages.0.role"),
 ]
 
 

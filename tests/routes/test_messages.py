@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -100,6 +101,8 @@ async def test_messages_are_listed_oldest_first(client: ChatClient) -> None:
         "page_size": 50,
         "has_more": False,
         "next_cursor": None,
+        "session_id": heard.session_id,
+        "total_count": 6,
         "total": 6,
     }
 
@@ -127,6 +130,24 @@ async def test_pages_orders_and_bounds(client: ChatClient) -> None:
         page = await listed(client, heard.session_id, query.format(id=heard.session_id))
         assert (numbers(page), page["has_more"]) == (expected, has_more), query
         assert (page["next_cursor"] is not None) == has_more, query
+
+
+async def test_before_takes_a_time_however_it_is_written(client: ChatClient) -> None:
+    heard = await conversation(client, 3)
+    shown = await client.messages(heard.session_id)
+    when = datetime.fromisoformat(shown[4]["created_at"])  # shown cut to milliseconds: nothing is passed over
+    written = [
+        shown[4]["created_at"],
+        when.isoformat(timespec="milliseconds").replace("+", "%2B"),
+        when.isoformat(timespec="milliseconds"),  # the plus arrives as a blank
+        when.replace(tzinfo=None).isoformat(timespec="milliseconds"),
+        when.astimezone(timezone(timedelta(hours=-5))).isoformat(),
+    ]
+    for text in written:
+        page = await listed(client, heard.session_id, f"?page_size=2&before={text}")
+        assert (numbers(page), page["has_more"], page["total_count"]) == ([3, 4], True, 6), text
+    assert numbers(await listed(client, heard.session_id, "?before=2020-02-29")) == []
+    assert numbers(await listed(client, heard.session_id, "?before=2999-12-31&order=desc&page_size=1")) == [6]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -163,6 +184,8 @@ BAD_QUERIES = [
     ("page=0", "page"),
     ("page_size=0", "page_size"),
     ("before=nothing", "before"),
+    ("before=2026-13-01", "before"),
+    ("before=0001-01-01T00:00:00%2B14:00", "before"),
     ("before=01M7XNHA5XT5A9JSFT52QBJFGY-00000001", "before"),
     ("cursor=nothing", "cursor"),
 ]

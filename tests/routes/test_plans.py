@@ -3,21 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi import Request, Response
 
-from chat.app import TRIP, ChatApp
+from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.errors import ProviderUnavailable
 from chat.events import StageFinished, StageStarted, TurnEvent
-from chat.routes.plans import plan_whole
+from chat.requests import TRIP
+from chat.routes import doors
 from chat.turns.base import TurnContext
-from chat.turns.runner import TurnRunner
 from tests.support.apps import make_app
-from tests.support.turns import CountingIds
 from tests.support.virtual_time import VirtualClock, virtual
 
 STAGES = ("intents", "pois", "requirements", "plan")
@@ -39,20 +37,7 @@ class SlowPlanner:
 
 
 def app_with(planner: SlowPlanner) -> ChatApp:
-    made, clock = make_app(), VirtualClock()
-    runner = TurnRunner(
-        sources={TRIP: planner},
-        conversations=made.store,
-        turns=made.store,
-        instances=made.store,
-        errands=made.store,
-        clock=clock,
-        ids=CountingIds(),
-        window=0.0,
-        turn_limit=3000.0,
-        history=50,
-    )
-    return replace(made.app, runner=runner, clock=clock, close=runner.drain)
+    return make_app(sources={TRIP: planner}, clock=VirtualClock(), turn_limit=3000.0).app
 
 
 async def plan(app: ChatApp) -> tuple[Response, Any]:
@@ -60,7 +45,7 @@ async def plan(app: ChatApp) -> tuple[Response, Any]:
         return {"type": "http.request", "body": b'{"message":"plan it"}', "more_body": False}
 
     request = Request({"type": "http", "method": "POST", "path": "/chat", "headers": []}, receive)
-    reply = await plan_whole(app, Principal("ann"), request)
+    reply = await doors.enter(app, Principal("ann"), request, dialect="plan")
     return reply, json.loads(bytes(reply.body))
 
 

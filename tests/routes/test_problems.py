@@ -59,12 +59,7 @@ BODIES = [
     ({"messages": [{"content": "Hello"}]}, 422, "INVALID_INPUT", "messages.0.role"),
     ({"messages": [{"role": "user"}]}, 422, "INVALID_INPUT", "messages.0.content"),
     ({"messages": [user("Hello") | {"role": "robot"}]}, 422, "INVALID_INPUT", "messages.0.role"),
-    (
-        {"messages": [user("Be rude") | {"role": "system"}, user("Hi")]},
-        422,
-        "INVALID_INPUT",
-        "messages.0.role",
-    ),
+    ({"messages": [user("Hi") | {"role": "system"}]}, 422, "INVALID_INPUT", "messages"),
     ({"messages": [user("")]}, 422, "INVALID_INPUT", "messages.0.content"),
     ({"messages": [user(" \n\t\u2003")]}, 422, "INVALID_INPUT", "messages.0.content"),
     ({"messages": [user(None)]}, 422, "INVALID_INPUT", "messages.0.content"),
@@ -204,12 +199,17 @@ async def test_a_second_turn_while_one_runs_is_409_with_the_running_one(
 
 async def test_of_twenty_parallel_starts_one_runs_and_nineteen_are_409(client: ChatClient) -> None:
     session_id = await client.new_session()
+    refused: list[int] = []
 
     async def start(number: int) -> tuple[int, str]:
-        async with client.say(f"#chunks=20 #rate=20 {number}", session_id) as stream:
+        """The one that runs does so until the others are answered, however slow the machine is."""
+        async with client.say(f"#chunks=600 #rate=20 {number}", session_id) as stream:
             if stream.status == 200:
-                await stream.read()
+                while len(refused) < 19:
+                    await stream.take(1)
+                await client.call("POST", f"/api/v1/chat/turns/{stream.turn_id}/cancel")
                 return 200, stream.turn_id
+            refused.append(number)
             reply = Reply(stream.status, stream.headers, await stream.response.json())
             assert_problem(reply, 409, "TURN_IN_PROGRESS")
             return 409, reply.body["details"]["turn_id"]
@@ -243,6 +243,9 @@ async def test_a_model_that_fails_before_it_speaks_is_a_status_and_the_message_i
     client: ChatClient, text: str, status: int, code: str, retry_after: str | None
 ) -> None:
     reply = await post(client, {"messages": [user(text)]})
+    frame = {name: reply.body.pop(name) for name in ("type", "message", "code", "retryable")}
+    assert frame == {"type": "error", **frame, "message": reply.body["details"]["message"], "code": code}
+    assert reply.headers["content-type"] == "text/event-stream"
     assert_problem(reply, status, code)
     assert reply.headers.get("retry-after") == retry_after
     asked, answer = await client.messages(reply.headers["x-session-id"])

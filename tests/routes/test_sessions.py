@@ -34,7 +34,7 @@ async def test_a_new_session_is_201_with_every_key(client: ChatClient) -> None:
     assert found["updated_at"] == found["created_at"]
     assert found | {"id": "", "created_at": "", "updated_at": ""} == {
         "id": "",
-        "title": "",
+        "title": None,
         "user_id": "dev",
         "llm_provider": "AZURE",
         "llm_model": "",
@@ -59,6 +59,29 @@ async def test_a_session_is_read_as_it_was_made(client: ChatClient) -> None:
     made = (await create(client, title=EVERY_PLANE, settings={"deep": {"😀": 1.5}})).body
     reply = await client.call("GET", f"{SESSIONS}/{made['id']}")
     assert (reply.status, reply.body) == (200, made)
+
+
+async def test_null_is_as_if_left_out(client: ChatClient) -> None:
+    nothing = {"title": None, "llm_provider": None, "llm_model": None, "settings": None}
+    reply = await create(client, **nothing)
+    plain = (await create(client)).body
+    assert (reply.status, {name: reply.body[name] for name in nothing}) == (
+        201,
+        {name: plain[name] for name in nothing},
+    )
+    path = f"{SESSIONS}/{reply.body['id']}"
+    await client.call("PUT", path, json={"title": "Kept"})
+    changed = await client.call("PUT", path, json={**nothing, "is_active": None})
+    assert (changed.status, changed.body["title"], changed.body["is_active"]) == (200, "Kept", True)
+
+
+async def test_a_session_has_no_title_until_its_first_message(client: ChatClient) -> None:
+    session_id = await client.new_session()
+    assert (await client.call("GET", f"{SESSIONS}/{session_id}")).body["title"] is None
+    body = {"content": "What is new?", "role": None, "metadata": None, "parent_message_id": None}
+    posted = await client.call("POST", f"{SESSIONS}/{session_id}/messages", json=body)
+    assert (posted.status, posted.body["role"], posted.body["metadata"]) == (201, "user", {})
+    assert (await client.call("GET", f"{SESSIONS}/{session_id}")).body["title"] == "What is new?"
 
 
 async def test_a_turn_counts_its_messages_and_moves_updated_at(client: ChatClient) -> None:
@@ -91,6 +114,7 @@ async def test_the_list_is_newest_first_and_ones_own(client: ChatClient) -> None
         "page_size": 50,
         "has_more": False,
         "next_cursor": None,
+        "total_count": 5,
     }
 
 
@@ -118,6 +142,7 @@ async def test_pages_cut_the_list_without_a_gap(client: ChatClient, total: int) 
     ]
     assert [page["has_more"] for page in pages] == [True, total > 6, False, False]
     assert [page["page"] for page in pages] == [1, 2, 3, 4]
+    assert [page["total_count"] for page in pages] == [total] * 4
 
 
 async def test_cursors_lead_through_the_list(client: ChatClient) -> None:
@@ -128,6 +153,7 @@ async def test_cursors_lead_through_the_list(client: ChatClient) -> None:
         page = await listed(pager, query)
         found += [each["id"] for each in page["sessions"]]
         assert page["has_more"] == (page["next_cursor"] is not None)
+        assert page["total_count"] == 5
         if not page["has_more"]:
             break
         query = f"?page_size=2&cursor={page['next_cursor']}"
@@ -181,13 +207,12 @@ TITLES = [("x" * 500, 201), ("😀" * 500, 201), ("x" * 501, 422), ("😀" * 501
 async def test_a_title_has_at_most_500_characters(client: ChatClient, title: str, status: int) -> None:
     reply = await create(client, title=title)
     assert reply.status == status
-    assert reply.body.get("title", "") == (title if status == 201 else "")
+    assert reply.body.get("title") == (title if status == 201 else None)
     assert status == 201 or reply.body["details"]["field"] == "title"
 
 
 FIELDS = [
     ({"title": 7}, "title"),
-    ({"title": None}, "title"),
     ({"llm_model": "x" * 101}, "llm_model"),
     ({"llm_provider": "azure"}, "llm_provider"),
     ({"llm_provider": "NOBODY"}, "llm_provider"),

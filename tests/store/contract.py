@@ -151,6 +151,18 @@ class ConversationStoreContract:
         assert [session.id for session in page.items] == [made[4], made[0]]
         assert not page.has_more
 
+    async def test_the_sessions_of_a_user_are_counted(self, store: Stores) -> None:
+        count = store.conversations.count_sessions
+        assert await count("ann") == 0
+        made = [(await new_session_at(store, number)).id for number in range(4)]
+        shared = await new_session(store, user="bob")
+        await store.conversations.claim_session("ann", "alias", "0" * 25 + "A")
+        await store.conversations.set_member("bob", shared.id, "ann", "viewer")
+        assert (await count("ann"), await count("bob")) == (5, 1)
+        await store.conversations.delete_session("ann", made[1])
+        await store.conversations.set_member("ann", shared.id, "ann", None)
+        assert (await count("ann"), await count("bob")) == (3, 1)
+
     @pytest.mark.parametrize(
         "cursor", ["", "x", "e30", "eyJrIjoxfQ", "eyJrIjoiJyJ9", "ü", "=" * 9, "A" * 999]
     )
@@ -267,6 +279,20 @@ class ConversationStoreContract:
         await store.conversations.append_messages("ann", session.id, [said("later")])
         loaded = await store.conversations.load_messages(session, limit=limit, before=before)
         assert [each.seq for each in loaded] == expected
+
+    async def test_messages_before_a_time_can_be_listed(self, store: Stores) -> None:
+        session = await new_session(store)
+        made = [
+            (await store.conversations.append_messages("ann", session.id, [said(text)]))[0].created_at
+            for text in "abcdefghijk"
+        ]
+        times = [(made[0], []), (made[1], [1]), (made[7], [6, 7]), (made[-1], [9, 10])]
+        day = timedelta(days=1)
+        for when, expected in [*times, (made[0] - day, []), (made[-1] + day, [10, 11])]:
+            found = await store.conversations.list_messages(
+                "ann", session.id, limit=2, before=when, newest=True
+            )
+            assert [each.seq for each in found] == expected
 
     @pytest.mark.parametrize("suffix", ["-00000009", "-x", "", "-9"])
     async def test_a_message_that_does_not_exist_is_not_found(self, store: Stores, suffix: str) -> None:

@@ -330,6 +330,14 @@ class WaitingContract:
 
 
 class PresenceContract:
+    async def test_the_number_of_sockets_is_kept_with_its_age(self, store: Stores) -> None:
+        assert await store.presence.counted() is None
+        for sockets in (3, 0):
+            await store.presence.note_count(sockets)
+            counted = await store.presence.counted()
+            assert counted is not None
+            assert (counted.sockets, 0 <= counted.age < 5) == (sockets, True)
+
     async def test_of_several_who_show_a_socket_a_turn_one_may(self, store: Stores) -> None:
         session = await new_session(store)
         await store.presence.enter(Connection("c", session.id, "ann", "chat", NOW, NOW))
@@ -430,7 +438,7 @@ class PresenceContract:
         assert (await store.presence.present(session.id)).connections == ()
 
     async def test_a_socket_that_wants_to_see_a_turn_is_mail(self, store: Stores) -> None:
-        joins = [Join("s-00000002", "c/1", "chat"), Join("s-00000002", "c2", "plan", 7)]
+        joins = [Join("s-00000002", "c/1", "chat"), Join("s-00000002", "c2", "plan", 7, 2)]
         lease = await store.instances.register("i1")
         for join in joins:
             await store.instances.post_join(lease.instance_id, join)
@@ -441,7 +449,7 @@ class PresenceContract:
     async def test_an_absurd_number_costs_nobody_their_mail(self, store: Stores) -> None:
         await store.instances.register("i1")
         for number, after in enumerate((2**31, 2**70, -(2**70))):
-            await store.instances.post_join("i1", Join("s-00000002", f"c{number}", "chat", after))
+            await store.instances.post_join("i1", Join("s-00000002", f"c{number}", "chat", after, after))
         await store.instances.post_cancel("i1", "s-00000004")
         mail = await store.instances.take_mail("i1")
         assert mail.cancels == {"s-00000004"}

@@ -1,12 +1,15 @@
 """The tables keep the rules of the ports, against the real SDK and Azurite."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from chat.errors import StoreRefused
+from chat.store.drafts import directory_key
 from chat.store.presence_store import Connection, Person, Ticket
+from chat.store.tables.table_client import upserting
 from chat.store.tables.table_reads import Row, age_of
 from chat.store.tables.table_sessions import READS
 from chat.store.tables.table_storage import TableStorage
@@ -158,6 +161,20 @@ async def test_a_list_reads_so_many_heads_at_once_and_no_more(
     lists = await asyncio.gather(*(storage.conversations.list_sessions("ann", limit=99) for _ in range(2)))
     assert [len(page.items) for page in lists] == [len(sessions)] * 2
     assert most == READS
+
+
+async def test_sessions_are_counted_page_by_page_and_not_for_ever(
+    open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage()
+    keys = [directory_key(str(number).zfill(26)) for number in range(1100)]
+    for some in itertools.batched(keys, 100, strict=False):
+        await storage.service.directory.batch(
+            [upserting({"PartitionKey": "ann", "RowKey": key, "session_id": "x"}) for key in some]
+        )
+    assert await storage.conversations.count_sessions("ann") == 1100
+    monkeypatch.setattr("chat.store.tables.table_sessions.COUNTED", 1099)
+    assert await storage.conversations.count_sessions("ann") is None
 
 
 @pytest.mark.parametrize(

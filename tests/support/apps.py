@@ -1,17 +1,21 @@
-"""An app of real parts over a store in memory and a scripted model."""
+"""An app of real parts over a store in memory, a scripted model and, where asked for, sockets in memory."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from chat.app import DIALECTS, ChatApp, authenticators
-from chat.clock import SystemClock
+from chat.app import ChatApp, Closing, assemble_app
+from chat.clock import Clock, SystemClock
+from chat.dialects.catalogue import DIALECTS
 from chat.providers.scripted import Script, ScriptedProvider
-from chat.rooms.evictions import Evictions
-from chat.turns.readers import Readers
+from chat.push.base import PushService
+from chat.rooms.sockets import NoSockets, Sockets, build_sockets
+from chat.tools.base import NoTools
+from chat.turns.base import TurnSource
 from tests.support.memory_store import MemoryStore
 from tests.support.provider_settings import settings_for
-from tests.support.turns import CountingIds, make_runner
+from tests.support.turns import make_ports, make_runner
 
 
 @dataclass(frozen=True)
@@ -30,28 +34,48 @@ class TestApp:
                 await asyncio.sleep(0.005)
 
 
-def make_app(*scripts: Script, settings: Mapping[str, str] | None = None) -> TestApp:
-    """`settings` are rows of the settings' table."""
-    loaded = settings_for("http://127.0.0.1:9/openai/v1", **(settings or {}))
-    clock, store, provider = SystemClock(), MemoryStore(), ScriptedProvider(*scripts)
-    runner = make_runner(store=store, provider=provider, clock=clock)
-
-    async def check_store() -> None:
-        return
-
-    app = ChatApp(
-        settings=loaded,
-        clock=clock,
-        ids=CountingIds(),
-        conversations=store,
-        turns=store,
-        runner=runner,
-        readers=Readers(store, store),
-        evictions=Evictions(store, store, None, DIALECTS),
-        dialects=DIALECTS,
-        authenticators=authenticators(loaded),
-        check_store=check_store,
+def make_app(
+    *scripts: Script,
+    settings: Mapping[str, str] | None = None,
+    sources: Mapping[str, TurnSource] | None = None,
+    store: Any = None,
+    clock: Clock | None = None,
+    push: PushService | None = None,
+    per_session: int = 1000,
+    per_user: int = 1000,
+    turn_limit: float = 300.0,
+) -> TestApp:
+    """`settings` are rows of the settings' table. With `push` there are sockets."""
+    store, clock, provider = store or MemoryStore(), clock or SystemClock(), ScriptedProvider(*scripts)
+    closing = Closing()
+    sockets = make_sockets(store, push, clock, per_session, per_user) if push else NoSockets()
+    closing.add(sockets)
+    app = assemble_app(
+        settings_for("http://127.0.0.1:9/openai/v1", **(settings or {})),
+        make_ports(store, clock),
+        make_runner(
+            store=store,
+            provider=provider,
+            sources=sources,
+            clock=clock,
+            turn_limit=turn_limit,
+            watcher=sockets.watcher,
+        ),
+        sockets=sockets,
+        tools=NoTools(),
+        check_store=_is_there,
         model_states=lambda: {"SCRIPTED": "closed"},
-        close=runner.drain,
+        closing=closing,
     )
     return TestApp(app, store, provider)
+
+
+def make_sockets(
+    store: Any, push: PushService, clock: Clock, per_session: int = 1000, per_user: int = 1000
+) -> Sockets:
+    ports = make_ports(store, clock)
+    return build_sockets(push, store, ports, DIALECTS, per_session=per_session, per_user=per_user)
+
+
+async def _is_there() -> None:
+    return

@@ -91,7 +91,12 @@ class Stream:
 def _read_frame(block: str, now: float) -> Frame:
     fields = dict(line.split(": ", 1) for line in block.split("\n"))
     assert fields.keys() <= {"id", "data"}, block
-    return Frame(fields["data"], fields.get("id", ""), now)
+    return Frame(fields["data"], fields.get("id") or _seq(fields["data"]), now)
+
+
+def _seq(data: str) -> str:
+    """Where a stream has no ids, the frames themselves say where they are."""
+    return "" if data == DONE else str(json.loads(data).get("seq", ""))
 
 
 def text_of(frames: Iterable[Frame]) -> str:
@@ -133,9 +138,13 @@ class ChatClient:
             yield stream
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
-        """A request whose reply is JSON."""
+        """A request whose reply is JSON, or a failed turn in frames: then the first, which is a problem, too."""
         async with self.open(method, path, **options) as stream:
             body = await stream.response.read()
+            if stream.status >= 400 and stream.headers["content-type"] == "text/event-stream":
+                frame, done = body.split(b"\n\n", 1)
+                assert done == b"data: [DONE]\n\n", body
+                return Reply(stream.status, stream.headers, json.loads(frame.removeprefix(b"data: ")))
             assert stream.headers["content-type"] == "application/json", body
             return Reply(stream.status, stream.headers, json.loads(body))
 

@@ -63,6 +63,10 @@ class FakePush(Faults, PushService):
         self.closed += self.groups.pop(group, [])
 
     @port
+    async def count(self, group: str) -> int:
+        return len(self.groups[group])
+
+    @port
     async def exists(self, connection_id: str) -> bool:
         return connection_id not in self.gone
 

@@ -28,7 +28,7 @@ from chat.errors import (
 from chat.events import NumberedEvent
 from chat.messages import Message, MessageDraft, Page, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import WAITING, SessionChanges, SessionDraft, Waits
+from chat.store.conversation_store import COUNTED, WAITING, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import (
     appended,
     check_start,
@@ -44,7 +44,7 @@ from chat.store.drafts import (
 )
 from chat.store.errand_store import CLAIMED, Errand, ErrandKind
 from chat.store.instance_store import InstanceLease, Join, LeaseLost, Mail
-from chat.store.presence_store import Connection, Person, Presence, Ticket
+from chat.store.presence_store import Connection, Counted, Person, Presence, Ticket
 from chat.store.tables.table_requests import request_to_rows
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding
 from tests.support.faults import Faults, port
@@ -89,6 +89,7 @@ class MemoryStore(Faults):
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
         self._people: dict[tuple[str, str], Person] = {}
+        self._counted: tuple[int, float] | None = None  # sockets, and when that was noted
         self.rows_read = 0  # of sockets and of people in sessions
 
     @port
@@ -147,6 +148,11 @@ class MemoryStore(Faults):
         keys = sorted(key for key in heads if key > after)
         more = f"after:{keys[limit - 1]}" if len(keys) > limit else None
         return Page(tuple(heads[key] for key in keys[:limit]), more)
+
+    @port
+    async def count_sessions(self, user_id: str) -> int | None:
+        count = sum(each.head.role_of(user_id) is not None for each in self._sessions.values())
+        return count if count <= COUNTED else None
 
     @port
     async def delete_session(self, user_id: str, session_id: str) -> None:
@@ -223,10 +229,13 @@ class MemoryStore(Faults):
         *,
         limit: int,
         after: int = 0,
-        before: int | None = None,
+        before: int | datetime | None = None,
         newest: bool = False,
     ) -> list[Message]:
         stored = self._owned(user_id, session_id)
+        if isinstance(before, datetime):
+            later = [seq for seq, each in stored.messages.items() if each.created_at >= before]
+            before = min(later, default=None)
         found = [
             stored.messages[seq]
             for seq in sorted(stored.messages)
@@ -470,6 +479,17 @@ class MemoryStore(Faults):
         for each in old:
             if self._tickets[each].session_id == session_id:
                 del self._tickets[each]
+
+    @port
+    async def note_count(self, sockets: int) -> None:
+        self._counted = sockets, self.clock.monotonic()
+
+    @port
+    async def counted(self) -> Counted | None:
+        if self._counted is None:
+            return None
+        sockets, when = self._counted
+        return Counted(sockets, self.clock.monotonic() - when)
 
     @port
     async def purge_tickets(self, *, expired_before: datetime) -> int:

@@ -1,7 +1,7 @@
 """Settings that ask a given model endpoint."""
 
-from chat.model_services import SERVICES
 from chat.settings import Settings, load_settings
+from chat.settings.model_services import SERVICES
 
 KEY = "0123456789abcdef0123456789abcdef"
 STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}

@@ -152,12 +152,17 @@ async def socket_of(client: ChatClient, path: str = "/ws", *, protocol: str = ""
 
 def said(frames: list[Any]) -> str:
     """The text of an answer in dialect `session`, by the rule that its deltas have: content[:offset] + delta, counted
-    in UTF-16."""
+    in UTF-16. Whatever is shown whole between them must say the same."""
     content = b""
     for frame in frames:
-        if isinstance(frame, dict) and (frame.get("type"), frame.get("action")) == (
-            "message_update",
-            "delta",
-        ):
+        if isinstance(frame, dict) and frame.get("type") == "message_delta":
             content = content[: 2 * frame["offset"]] + frame["delta"].encode("utf-16-le")
+        for whole in grown([frame]):
+            assert whole["content"] == content.decode("utf-16-le")
     return content.decode("utf-16-le")
+
+
+def grown(frames: list[Any]) -> list[Any]:
+    """The messages that are shown whole while they grow."""
+    updates = [each for each in frames if isinstance(each, dict) and each.get("type") == "message_update"]
+    return [each["message"] for each in updates if each["action"] == "updated" and "turn_id" in each]

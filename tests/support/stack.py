@@ -95,6 +95,8 @@ class Stack:
             "AzureWebJobsStorage": self.storage,
             "AZURE_AI_ENDPOINT": self.model_url,
             "AZURE_AI_KEY": "local",
+            "LOCAL_AI_ENDPOINT": self.model_url.replace("/openai/v1", "/v1"),
+            "OPENROUTER_AI_ENDPOINT": self.model_url.replace("/openai/v1", "/api/v1"),
             "WebPubSubConnectionString": self.socket_service,
         }
         flags = ["--app", str(ROOT), "--port", "0"]

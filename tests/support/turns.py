@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -11,8 +11,11 @@ from chat.events import NumberedEvent, TextDelta, TurnEvent
 from chat.providers.base import ModelProvider
 from chat.providers.scripted import Line, Script, ScriptedProvider
 from chat.requests import TurnRequest
+from chat.turns.base import TurnSource, TurnWatcher
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed
+from chat.turns.ports import TurnLimits, TurnPorts
+from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.window import ContextWindow
 from tests.support.faults import Faults, port
@@ -57,26 +60,27 @@ def make_engine(
     return TurnEngine(provider, window)
 
 
+def make_ports(store: Any, clock: Clock | None = None, records: Records | None = None) -> TurnPorts:
+    time = clock or VirtualClock()
+    return TurnPorts(store, store, store, store, time, CountingIds(), records or Records())
+
+
 def make_runner(
     *scripts: Script,
     store: Any,
     provider: ScriptedProvider | None = None,
+    sources: Mapping[str, TurnSource] | None = None,
     clock: Clock | None = None,
-    window: float = 0.0,
     turn_limit: float = 300.0,
+    watcher: TurnWatcher | None = None,
+    records: Records | None = None,
 ) -> TurnRunner:
     """One instance. Several over the same store are several instances."""
     return TurnRunner(
-        sources={"": make_engine(provider or ScriptedProvider(*scripts), store)},
-        conversations=store,
-        turns=store,
-        instances=store,
-        errands=store,
-        clock=clock or VirtualClock(),
-        ids=CountingIds(),
-        window=window,
-        turn_limit=turn_limit,
-        history=50,
+        make_ports(store, clock, records),
+        sources or {"": make_engine(provider or ScriptedProvider(*scripts), store)},
+        TurnLimits(duration=turn_limit, window=0.0, history=50),
+        watcher,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from chat.conversation import Turn
 from chat.errors import StoreRefused, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, TurnFailed, TurnFinished
+from chat.providers.scripted import ScriptedProvider
 from chat.store.conversation_store import SessionDraft
 from chat.store.instance_store import Join, Mail
 from chat.store.turn_store import TurnEnding
@@ -41,9 +42,7 @@ def memory() -> MemoryStore:
 
 
 def watched(store: Any, *scripts: Any, watcher: Watcher) -> TurnRunner:
-    runner = make_runner(*scripts, store=store)
-    runner._watcher = watcher  # pyright: ignore[reportPrivateUsage]
-    return runner
+    return make_runner(*scripts, store=store, watcher=watcher)
 
 
 @virtual
@@ -99,8 +98,8 @@ async def test_an_end_that_the_store_refuses_is_written_in_another_way(
 ) -> None:
     store = Choosy(most)
     await store.create_session("ann", SessionDraft(SESSION))
-    runner = make_runner(lines(20, 0.05), ["next"], store=store)
-    runner._starter._sources[""]._provider._model = "m" * 500  # type: ignore[attr-defined]
+    provider = ScriptedProvider(lines(20, 0.05), ["next"], model="m" * 500)
+    runner = make_runner(store=store, provider=provider)
     live = await runner.start(ask("Hi", session_id=SESSION))
     said = await read(live.feed)
     failed = last(said)
@@ -162,15 +161,14 @@ async def test_mail_that_nobody_can_read_does_not_end_the_beat() -> None:
     await read(live.feed, until=8)
     store.fail_next("take_mail", ValueError("broken"))
     await asyncio.sleep(1)
-    real, broken = runner._lease._on_mail, [1]  # pyright: ignore[reportPrivateUsage]
+    broken = [1]
 
     def on_mail(mail: Mail) -> None:
         if broken:
             broken.pop()
             raise ValueError("broken")
-        real(mail)
 
-    runner._lease._on_mail = on_mail  # pyright: ignore[reportPrivateUsage]
+    runner._lease.deliver_to(on_mail)  # pyright: ignore[reportPrivateUsage]
     assert isinstance(last(await read(live.feed)), TurnFinished)
     assert not broken
     lease = await store.read_lease(live.turn.instance_id)

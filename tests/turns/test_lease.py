@@ -9,7 +9,7 @@ from chat.errors import StoreUnavailable
 from chat.store.instance_store import InstanceLease, LeaseLost, Mail
 from chat.turns.lease import LeaseKeeper, LeaseObserver
 from tests.support.memory_store import MemoryStore
-from tests.support.turns import CountingIds, Link
+from tests.support.turns import Link, make_ports
 from tests.support.virtual_time import VirtualClock, virtual
 
 
@@ -88,18 +88,14 @@ class Owner:
 
     def __init__(self, store: Any) -> None:
         self.busy = True
-        self.turns: tuple[str, ...] = ()
+        self.turn_ids: tuple[str, ...] = ()
         self.mail: list[Mail] = []
         self.lost: list[str] = []
-        self.keeper = LeaseKeeper(
-            store,
-            ids=CountingIds(),
-            clock=VirtualClock(),
-            busy=lambda: self.busy,
-            turns=lambda: self.turns,
-            on_mail=self.mail.append,
-            on_lost=self.lost.append,
-        )
+        self.keeper = LeaseKeeper(make_ports(store), self)
+        self.keeper.deliver_to(self.mail.append)
+
+    def lease_lost(self, instance_id: str) -> None:
+        self.lost.append(instance_id)
 
 
 @virtual
@@ -124,13 +120,13 @@ async def test_a_new_turn_is_named_by_a_beat_within_half_a_second_and_many_by_fe
     instance_id = await owner.keeper.ensure()
     await asyncio.sleep(1.2)
     for number in range(30):
-        owner.turns = (*owner.turns, f"t{number}")
+        owner.turn_ids = (*owner.turn_ids, f"t{number}")
         owner.keeper.note()
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     lease = await store.read_lease(instance_id)
     assert lease is not None
-    assert lease.turns == owner.turns
+    assert lease.turns == owner.turn_ids
     assert store.calls["renew"] <= 6
 
 

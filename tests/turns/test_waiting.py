@@ -13,13 +13,22 @@ from chat.providers.scripted import ScriptedProvider
 from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
 from chat.turns.feed import LiveTurn
-from chat.turns.runner import TurnRunner
+from chat.turns.waiting import WaitingMessages
 from tests.support.memory_store import MemoryStore
-from tests.support.turns import Link, ask, lines, make_runner, read, text_of
+from tests.support.turns import Link, ask, lines, make_ports, make_runner, read, text_of
 from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
 SLOW = lines(20, 0.1)
+
+
+class Instance:
+    """A process, and what it has of the messages that wait."""
+
+    def __init__(self, *scripts: Any, store: Any, provider: ScriptedProvider | None = None) -> None:
+        self.runner = make_runner(*scripts, store=store, provider=provider)
+        self.waiting = WaitingMessages(make_ports(store), self.runner)
+        self.start, self.ask = self.runner.start, self.waiting.ask
 
 
 class Room:
@@ -35,9 +44,9 @@ class Room:
             await self.store.set_member("ann", SESSION, user, role)
         return self
 
-    def instance(self, *scripts: Any, link: bool = False) -> TurnRunner:
+    def instance(self, *scripts: Any) -> Instance:
         self.provider = ScriptedProvider(*scripts)
-        return make_runner(store=Link(self.store) if link else self.store, provider=self.provider)
+        return Instance(store=self.store, provider=self.provider)
 
     async def said(self) -> list[Message]:
         return await self.store.list_messages("ann", SESSION, limit=99)
@@ -46,15 +55,15 @@ class Room:
         return [each.content for each in await self.said()]
 
 
-async def waits(runner: TurnRunner, content: str, **more: Any) -> Message:
+async def waits(here: Instance, content: str, **more: Any) -> Message:
     request = TurnRequest(more.pop("user_id", "ann"), content=content, session_id=SESSION, **more)
-    asked = await runner.ask(request, "queue")
+    asked = await here.ask(request, "queue")
     assert isinstance(asked, Waits)
     return asked.message
 
 
-async def answer_to(runner: TurnRunner, message: Message) -> LiveTurn:
-    return await runner.open("ann", await runner.waiting.answer_to("ann", message, patience=100))
+async def answer_to(here: Instance, message: Message) -> LiveTurn:
+    return await here.waiting.answer_to("ann", message, patience=100)
 
 
 @virtual
@@ -80,7 +89,7 @@ async def test_a_turn_to_an_older_question_does_not_take_what_waits() -> None:
     """Between the end of a turn and the start of the next one, somebody has an old question answered anew."""
     room = await Room().open()
     link = Link(room.store)
-    there = make_runner(lines(5, 0.1), store=link)
+    there = Instance(lines(5, 0.1), store=link)
     first = await there.start(ask("one", session_id=SESSION))
     message = await waits(there, "two")
     link.hang_next("load_session")  # the instance ends before it answers what waits
@@ -96,7 +105,7 @@ async def test_a_turn_to_an_older_question_does_not_take_what_waits() -> None:
 async def test_what_waits_when_its_process_dies_right_after_a_turns_end_is_found_by_the_timer() -> None:
     room = await Room().open()
     link = Link(room.store)
-    dying = make_runner(lines(5, 0.1), store=link)
+    dying = Instance(lines(5, 0.1), store=link)
     first = await dying.start(ask("one", session_id=SESSION))
     message = await waits(dying, "two")
     link.hang_next("load_session")
@@ -114,13 +123,13 @@ async def test_what_waits_when_its_process_dies_right_after_a_turns_end_is_found
 async def test_two_instances_that_find_the_same_message_waiting_answer_it_once() -> None:
     room = await Room().open()
     link = Link(room.store)
-    dying = make_runner(lines(5, 0.1), store=link)
+    dying = Instance(lines(5, 0.1), store=link)
     first = await dying.start(ask("one", session_id=SESSION))
     await waits(dying, "two")
     link.hang_next("load_session")
     await read(first.feed)
     link.freeze()
-    others = [make_runner([0.01, "to two"], ["too much"], store=room.store) for _ in range(3)]
+    others = [Instance([0.01, "to two"], ["too much"], store=room.store) for _ in range(3)]
     await asyncio.gather(*(each.waiting.answer(SESSION) for each in others for _ in range(3)))
     await asyncio.sleep(5)
     assert [each.content for each in await room.said() if each.role == "assistant"][1:] == ["to two"]

@@ -82,9 +82,8 @@ class Conversation:
             return ["an answer of some words"]
 
         self.provider = ScriptedProvider(answer)  # type: ignore[arg-type]
-        self.runner = make_runner(store=self.store, provider=self.provider)
         engine = make_engine(self.provider, self.store, limit=limit, history=history)
-        self.runner._starter._sources = {"": engine}  # type: ignore[attr-defined]
+        self.runner = make_runner(store=self.store, sources={"": engine})
         self.session_id = ""
 
     async def say(self, text: str, **settings: object) -> ModelRequest:
@@ -213,8 +212,7 @@ def test_a_summary_counts_for_the_turn_beside_which_it_was_made(
             return [1.0, "an answer", UsageReport(10, 2)]
 
         provider = ScriptedProvider(answer)
-        runner = make_runner(store=store, provider=provider)
-        runner._starter._sources = {"": make_engine(provider, store, limit=60)}  # type: ignore[attr-defined]
+        runner = make_runner(store=store, sources={"": make_engine(provider, store, limit=60)})
         session, used = "", []
         for number in range(4):
             live = await runner.start(ask(f"message {number} " + "word " * 20, session_id=session))
@@ -254,8 +252,7 @@ async def test_reported_usage_makes_the_window_smaller_where_estimates_were_low(
     store = MemoryStore(VirtualClock())
     provider = ScriptedProvider(["x", UsageReport(1000, 1)])
     engine = make_engine(provider, store, limit=1000)
-    runner = make_runner(store=store, provider=provider)
-    runner._starter._sources = {"": engine}  # type: ignore[attr-defined]
+    runner = make_runner(store=store, sources={"": engine})
     session = ""
     for _ in range(6):
         live = await runner.start(TurnRequest("ann", content="word " * 100, session_id=session))

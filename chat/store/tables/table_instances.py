@@ -87,8 +87,8 @@ class TableInstances:
         row = _keys(instance_id, f"{JOIN}{join.turn_id}-{escaped(join.connection_id)}")
         fields = {"turn_id": join.turn_id, "connection_id": join.connection_id, "dialect": join.dialect}
         # -1 asks for what was said so far: a row has no null. No event has a higher number than the last.
-        after = -1 if join.after is None else max(0, min(join.after, TERMINAL_NUMBER))
-        await self._instances.upsert(row | fields | {"after": after})
+        after = -1 if join.after is None else _bounded(join.after)
+        await self._instances.upsert(row | fields | {"after": after, "further": _bounded(join.further)})
 
     async def take_mail(self, instance_id: str) -> Mail:
         rows = await self._instances.rows(key_range(escaped(instance_id), BEAT, BEYOND_MAIL))
@@ -113,6 +113,10 @@ def _keys(instance_id: str, key: str) -> Entity:
     return {"PartitionKey": escaped(instance_id), "RowKey": key}
 
 
+def _bounded(number: int) -> int:
+    return max(0, min(number, TERMINAL_NUMBER))
+
+
 def _named(mail: Sequence[Row], prefix: str) -> frozenset[str]:
     return frozenset(row.key.removeprefix(prefix) for row in mail if row.key.startswith(prefix))
 
@@ -128,7 +132,9 @@ def _joins(rows: Iterable[Row]) -> Iterator[Join]:
 
 def _join(row: Row) -> Join:
     values, after = row.values, integer(row.values["after"])
-    return Join(values["turn_id"], values["connection_id"], values["dialect"], None if after < 0 else after)
+    seen = None if after < 0 else after
+    further = integer(values.get("further", 0))
+    return Join(values["turn_id"], values["connection_id"], values["dialect"], seen, further)
 
 
 def _row(lease: InstanceLease) -> Entity:

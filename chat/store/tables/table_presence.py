@@ -1,6 +1,7 @@
 """The sockets of sessions on the table `sessions`: the port `PresenceStore`.
 
-Rows of a session's partition: `c-{connection}`, `u-{user}` (when one was last seen), `w-{ticket}`.
+Rows of a session's partition: `c-{connection}`, `u-{user}` (when one was last seen), `w-{ticket}`. On the table
+`instances`, how many sockets there are in all sessions.
 """
 
 import asyncio
@@ -12,21 +13,23 @@ from datetime import datetime
 from weakref import WeakValueDictionary
 
 from chat.errors import StoreConflict
-from chat.store.presence_store import Connection, Person, Presence, Ticket
+from chat.store.presence_store import Connection, Counted, Person, Presence, Ticket
 from chat.store.tables.table_client import Row, Table, key_range, pauses, together
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.tables.table_keys import connection_key, escaped, is_id, ticket_key, user_key
 from chat.store.tables.table_properties import Entity, json_chunked, json_object, moment
 
+COUNTS, SOCKETS = "counts", "sockets"
 TRIES = 40  # changes of one user's row that may meet another process
 
 
 class TablePresence:
     """Presence on tables."""
 
-    def __init__(self, sessions: Table, due: DueRows) -> None:
+    def __init__(self, sessions: Table, instances: Table, due: DueRows) -> None:
         self._sessions = sessions
+        self._instances = instances
         self._due = due
         # Who changes the same row in this process waits in line, instead of trying again and again.
         self._locks = WeakValueDictionary[tuple[str, str], asyncio.Lock]()
@@ -144,9 +147,16 @@ class TablePresence:
 
         return await self._due.work_off("due-tickets", expired_before, remove)
 
+    async def note_count(self, sockets: int) -> None:
+        await self._instances.upsert(_keys(COUNTS, SOCKETS) | {"count": sockets})
 
-def _keys(session_id: str, key: str) -> Entity:
-    return {"PartitionKey": session_id, "RowKey": key}
+    async def counted(self) -> Counted | None:
+        row = await self._instances.get(COUNTS, SOCKETS)
+        return None if row is None else Counted(row.values["count"], row.age)
+
+
+def _keys(partition: str, key: str) -> Entity:
+    return {"PartitionKey": partition, "RowKey": key}
 
 
 def _connection(row: Row) -> Connection:

@@ -1,5 +1,5 @@
 """Reads of single rows and of pages of a query, asked for and parsed without the SDK, which takes several times as long
-for the same (docs/decisions/0021).
+for the same (docs/decisions/0022).
 
 Source: https://learn.microsoft.com/rest/api/storageservices/query-entities (2019-02-02, JSON with minimal metadata),
 https://learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination.

@@ -6,7 +6,7 @@ import binascii
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from chat.conversation import MemberRole, Session, WaitingMessage
 from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
 from chat.messages import Message, MessageDraft, Page, message_id, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
+from chat.store.conversation_store import COUNTED, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import members_after, session_from, with_version
 from chat.store.request_json import request_from_json
 from chat.store.tables.session_appends import AppendMessages, AppendWaiting, grouped
@@ -30,6 +30,7 @@ from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged, RowMissing
 from chat.store.tables.table_heads import Head, Heads, allowed
 from chat.store.tables.table_keys import escaped, is_id, message_key
+from chat.store.tables.table_properties import moment
 from chat.store.tables.table_requests import requests_from_rows
 from chat.store.tables.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
 
@@ -140,6 +141,17 @@ class TableConversations:
             after = rows[-1].key
         return Page(tuple(found[:limit]), _cursor(keys[limit - 1]))
 
+    async def count_sessions(self, user_id: str) -> int | None:
+        """Keys alone are read, a thousand a request."""
+        count = 0
+        lines = self._directory.pages(_lines(user_id), select=("RowKey",))
+        async with aclosing(lines) as pages:
+            async for page in pages:
+                count += len(page)
+                if count > COUNTED:
+                    return None
+        return count
+
     async def delete_session(self, user_id: str, session_id: str) -> None:
         await self._deletions.delete(user_id, session_id)
 
@@ -207,10 +219,12 @@ class TableConversations:
         *,
         limit: int,
         after: int = 0,
-        before: int | None = None,
+        before: int | datetime | None = None,
         newest: bool = False,
     ) -> list[Message]:
         session = await self._heads.read(user_id, session_id)
+        if isinstance(before, datetime):
+            before = await self._first_since(before, session)
         beyond = session.last_seq + 1 if before is None else min(before, session.last_seq + 1)
         # Numbers have no gaps, so the range of keys alone picks the right messages.
         first = max(after + 1, beyond - limit) if newest else after + 1
@@ -222,9 +236,23 @@ class TableConversations:
         query = key_range(session_id, message_key(first), message_key(beyond))
         return messages_from_rows(row.values for row in await self._sessions.rows(query))
 
+    async def _first_since(self, when: datetime, session: Session) -> int:
+        """The number of the first message from then on, found by halving: numbers go with time."""
+        first, beyond = 1, session.last_seq + 1
+        while first < beyond:
+            middle = (first + beyond) // 2
+            key = message_key(middle)
+            rows = await self._sessions.rows(key_range(session.id, key, key + "-"), select=("created_at",))
+            if not rows:  # deleted meanwhile
+                raise SessionNotFound
+            if moment(rows[0].values["created_at"]) < when:
+                first = middle + 1
+            else:
+                beyond = middle
+        return first
+
     async def _directory_page(self, user_id: str, after: str, count: int) -> list[Row]:
-        # All keys of sessions have one length; those from "a" on are not of sessions.
-        query = key_range(escaped(user_id), after + "-" if after else "0", "a")
+        query = _lines(user_id, after + "-" if after else "0")  # all keys of sessions have one length
         async for page in self._directory.pages(query, top=min(count, 1000)):
             if page:
                 return page
@@ -246,6 +274,11 @@ class TableConversations:
                 with suppress(RowChanged):
                     await self._directory.delete(row.partition, row.key, row.etag)
             return None
+
+
+def _lines(user_id: str, first: str = "0") -> str:
+    """The rows of a user's list of sessions. Keys from "a" on are not of sessions."""
+    return key_range(escaped(user_id), first, "a")
 
 
 def _cursor(key: str) -> str:

@@ -30,7 +30,7 @@ class TableStorage:
         self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)
-        self.presence = TablePresence(service.sessions, due)
+        self.presence = TablePresence(service.sessions, service.instances, due)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.local.pubsub.clients import CLIENTS, connected, next_of
-from tests.local.pubsub.conftest import KEY, Event, Service, Upstream
+from tests.local.pubsub.conftest import KEY, Event, Service, Upstream, running_service
 
 every_client = pytest.mark.parametrize("kind", CLIENTS)
 
@@ -70,6 +70,37 @@ async def test_hubs_are_named_in_the_path_or_the_query(service: Service, path: s
 
 async def test_a_token_may_come_as_a_header(service: Service) -> None:
     assert await status_of(service, "/client/hubs/chat", authorization=f"Bearer {token(service)}") == 101
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "status"),
+    [
+        ("/client/hubs/chat", "", 101),
+        ("/client/hubs/CHAT", "", 101),
+        ("/client/hubs/other", "", 401),
+        ("/client/hubs/chat?access_token=x.y.z", "", 401),
+        ("/client/hubs/chat", "Bearer x.y.z", 401),
+    ],
+)
+async def test_a_hub_may_let_clients_in_without_a_token(path: str, authorization: str, status: int) -> None:
+    async with running_service(anonymous=["chat"]) as service:
+        headers = {"authorization": authorization} if authorization else {}
+        assert await status_of(service, path, **headers) == status
+
+
+async def test_the_handler_of_connect_says_who_a_client_without_a_token_is() -> None:
+    async def accept(_upstream: Upstream, _event: Event) -> web.Response:
+        return web.json_response({"userId": "ann"})
+
+    async with running_service(anonymous=["chat"]) as service:
+        service.upstream.answers["connect"] = accept
+        async with service.http.ws_connect(f"{service.url}/client/hubs/chat?dialect=x") as socket:
+            await socket.send_str("hello")
+            [event] = await service.upstream.wait_for("message")
+            assert event.headers["ce-userid"] == "ann"
+            [event] = service.upstream.of("connect")
+            assert "ce-userid" not in event.headers
+            assert (event.json["query"], event.json["claims"]) == ({"dialect": ["x"]}, {})
 
 
 async def test_a_plain_request_is_no_handshake(service: Service) -> None:

@@ -1,14 +1,14 @@
-"""Every setting of Parley, in one table: name, default, meaning. What reads it is `chat/settings.py`.
+"""Every setting of Parley, in one table: name, default, meaning. What reads it is `chat/settings/__init__.py`.
 
 `local.settings.json.example` and `docs/settings.md` are checked against this table by `tests/test_docs.py`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from chat.model_services import ServiceSettings
-from chat.setting_values import (
+from chat.settings.model_services import ServiceSettings
+from chat.settings.values import (
     PROVIDERS,
     TOOLS,
     read_busy,
@@ -20,9 +20,11 @@ from chat.setting_values import (
     read_line,
     read_milliseconds,
     read_names,
+    read_origins,
     read_output_size,
     read_positive,
     read_providers,
+    read_switch,
     read_tools,
 )
 
@@ -224,13 +226,27 @@ class Settings:
     socket_minutes: int = setting(
         "CHAT_SOCKET_URL_MINUTES", "5", "Minutes for which a URL to connect to is good.", read_count
     )
+    socket_direct: bool = setting(
+        "CHAT_SOCKET_DIRECT",
+        "false",
+        "Whether a socket may open without negotiation: `true` or `false`. The hub must let clients in without a token "
+        "(`anonymousConnectPolicy: allow`); the app asks who it is when it connects.",
+        read_switch,
+    )
+    socket_origins: frozenset[str] = setting(
+        "CHAT_SOCKET_ORIGINS",
+        "",
+        "The origins of the web pages that may open a socket so, such as `https://chat.example.com`, or "
+        "`http://localhost:*` for every port. Clients that are no web page name none. `make run` adds its own.",
+        read_origins,
+    )
     session_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_SESSION", "1000", "Sockets that one session may have.", read_count
     )
     user_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_USER", "20", "Sockets that one user may have in a session.", read_count
     )
-    busy: str = setting(
+    busy: Literal["reject", "queue", "interrupt"] | None = setting(
         "CHAT_BUSY",
         "",
         "What a message to a session does whose answer still runs: `reject` (409), `queue` or `interrupt`. By default "

@@ -2,9 +2,10 @@
 
 import re
 
-from chat.model_services import SERVICES
+from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^/\s:*?#@\[\]]+)(:(\d{1,5}|\*))?")
 TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")
 
 
@@ -90,7 +91,22 @@ def read_events_way(text: str) -> str:
     return text
 
 
-def read_busy(text: str) -> str:
+def read_switch(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text.lower() == "true"
+
+
+def read_origins(text: str) -> frozenset[str]:
+    """Origins as browsers name them (RFC 6454), in lower case. `null`, which every sandbox may say, is none."""
+    origins = frozenset(each.lower().rstrip("/") for each in read_names(text))
+    for each in origins:
+        if not ORIGIN.fullmatch(each):
+            raise ValueError("must be origins such as https://chat.example.com, with commas between")
+    return origins
+
+
+def read_busy(text: str) -> str | None:
     if text not in {"", "reject", "queue", "interrupt"}:
         raise ValueError("must be reject, queue or interrupt")
-    return text
+    return text or None

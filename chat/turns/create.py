@@ -1,13 +1,12 @@
-"""The start of a turn: the model is asked and the start is stored side by side, and only both make a turn."""
+"""New turns: the model is asked and the turn is stored side by side, and only both make one."""
 
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from chat.clock import Clock, Ids
 from chat.conversation import Asked, Session, Turn
 from chat.errors import (
     Conflict,
@@ -16,65 +15,52 @@ from chat.errors import (
     SessionInactive,
     StoreConflict,
     StoreError,
+    StoreUnavailable,
     TurnInProgress,
     ValidationError,
     VersionConflict,
 )
 from chat.messages import Message, MessageDraft, message_id, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import ConversationStore
-from chat.store.turn_store import StartedTurn, TurnDraft, TurnStore
+from chat.store.turn_store import StartedTurn, TurnDraft
 from chat.telemetry import record
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.branches import current, in_order
 from chat.turns.client_calls import LOOKED_BACK, check_unanswered
 from chat.turns.lease import LeaseKeeper
-from chat.turns.production import Production
+from chat.turns.ports import TurnPorts
+from chat.turns.production import NewTurn, Production
+from chat.turns.roster import TurnRoster
+from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
 from chat.turns.tool_history import continued_metadata
 
-ATTEMPTS = 8  # starts that may meet another writer
+ATTEMPTS = 8  # tries that may meet another writer
 PATIENCE = 3.0  # seconds that a start waits for another one in its session and process
 SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each look for a start whose reply did not come
 
 
-@dataclass(frozen=True, slots=True)
-class NewTurn:
-    """A turn that is stored, and the source that is being asked for it."""
-
-    started: StartedTurn
-    production: Production
-
-
-class TurnStarter:
-    """Starts turns. `abandon` ends a stored turn that nobody makes."""
+class TurnCreator:
+    """Creates turns, from a request to the batch that stores them. Running them is up to others."""
 
     def __init__(
         self,
+        ports: TurnPorts,
+        sources: Mapping[str, TurnSource],  # by the name of the pipeline
         *,
-        sources: Mapping[str, TurnSource],
-        conversations: ConversationStore,
-        turns: TurnStore,
-        lease: LeaseKeeper,
-        clock: Clock,
-        ids: Ids,
         history: int,
+        roster: TurnRoster,
+        lease: LeaseKeeper,
+        sweeper: TurnSweeper,
         tasks: TaskSet,
-        abandon: Callable[[Turn], Awaitable[None]],
     ) -> None:
-        self._sources = sources  # by the name of the pipeline
-        self._conversations = conversations
-        self._turns = turns
-        self._lease = lease
-        self._clock = clock
-        self._ids = ids
-        self._history = history
-        self._tasks = tasks
-        self._abandon = abandon
+        self._conversations, self._turns = ports.conversations, ports.turns
+        self._clock, self._ids = ports.clock, ports.ids
+        self._sources, self._history = sources, history
+        self._roster, self._lease, self._sweeper, self._tasks = roster, lease, sweeper, tasks
         self._turnstile = _Turnstile()
-        self.unsure: set[str] = set()  # turns that may be stored although their start failed
 
-    async def start(self, request: TurnRequest) -> NewTurn | Turn:
+    async def create(self, request: TurnRequest) -> NewTurn | Turn:
         """A new turn, or the one that the same request made before. Raises as `TurnRunner.start`."""
         new_id = self._ids.new()
         if request.nonce and not request.session_id:
@@ -83,7 +69,7 @@ class TurnStarter:
         async with self._turnstile.one_at_a_time(request.session_id or new_id):
             for attempt in range(ATTEMPTS):
                 try:
-                    return await self._try_start(request, new_id, nonce)
+                    return await self._try(request, new_id, nonce)
                 except VersionConflict:
                     await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
         raise StoreConflict
@@ -100,7 +86,7 @@ class TurnStarter:
             raise Conflict("This Idempotency-Key belongs to an older turn.")
         return new_id, replace(request, session_id=new_id, history=())
 
-    async def _try_start(self, request: TurnRequest, new_id: str, nonce: str) -> NewTurn | Turn:
+    async def _try(self, request: TurnRequest, new_id: str, nonce: str) -> NewTurn | Turn:
         """Whether the caller may is asked first: no request that is refused costs a model call, or a row."""
         session = await self._session(request, new_id)
         if (asked := _became(session, request)) is not None and asked.turn:
@@ -117,14 +103,14 @@ class TurnStarter:
         production = Production(self._sources[request.pipeline], TurnContext(session, messages, request))
         try:
             draft = self._draft(request, session, await leasing, nonce)
-            started = await self._store(draft)
+            stored = await self._store(draft)
         except BaseException:
             await production.stop()
             raise
-        if _made_by(draft, started.turn):
-            return NewTurn(started, production)
+        if _made_by(draft, stored.turn):
+            return NewTurn(stored, production, len(messages))
         await production.stop()  # the same request landed through another door
-        return started.turn
+        return stored.turn
 
     async def _store(self, draft: TurnDraft) -> StartedTurn:
         try:
@@ -137,7 +123,7 @@ class TurnStarter:
         """The caller was told that the start failed, but it may have landed, or land late. Nobody makes such a turn,
         and this instance's lease would keep it alive for ever."""
         turn_id = _turn_id(draft)
-        self.unsure.add(turn_id)
+        self._roster.unsure.add(turn_id)
         try:
             looks = 0
             while looks < len(SETTLING):
@@ -145,11 +131,11 @@ class TurnStarter:
                 with contextlib.suppress(StoreError):  # a look that failed says nothing
                     if (turn := await self._landed(draft)) is not None:
                         record("start_abandoned", turn_id=turn.id)
-                        await self._abandon(turn)
+                        await self._sweeper.end(turn, StoreUnavailable())
                         return
                     looks += 1
         finally:
-            self.unsure.discard(turn_id)
+            self._roster.unsure.discard(turn_id)
 
     async def _landed(self, draft: TurnDraft) -> Turn | None:
         """The running turn that this start made, if it did."""

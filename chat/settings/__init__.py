@@ -1,4 +1,4 @@
-"""The settings of this process: the only reader of the environment. The table of them is `chat/setting_rows.py`."""
+"""The settings of this process: the only reader of the environment. The table of them is `rows.py`."""
 
 import os
 import re
@@ -7,9 +7,9 @@ from dataclasses import fields
 from itertools import chain
 from typing import Any
 
-from chat.model_services import SERVICES, ServiceSettings
-from chat.setting_rows import Setting, Settings
-from chat.setting_values import read_duration, read_line
+from chat.settings.model_services import SERVICES, ServiceSettings
+from chat.settings.rows import Setting, Settings
+from chat.settings.values import read_duration, read_line
 
 __all__ = ["Setting", "Settings", "SettingsError", "load_settings", "read_setting"]
 

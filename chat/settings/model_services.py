@@ -1,6 +1,6 @@
 """The model services that speak the chat completions protocol: what the settings of each are called.
 
-Plain rows; `settings.py` reads them. How the services differ on the wire is `providers/presets.py`.
+Plain rows, which join those of `rows.py` in one table. How the services differ on the wire is `providers/presets.py`.
 """
 
 from collections.abc import Mapping

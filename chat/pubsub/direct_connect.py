@@ -1,0 +1,111 @@
+"""Sockets that open without negotiation: `connect` itself asks who it is and whether they may (docs/protocol.md,
+section 6).
+
+A session that such a socket does not name is made with its first message: `connect` may come several times for one
+socket, and who says nothing leaves nothing behind.
+"""
+
+from datetime import UTC, datetime
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.clock import derived_id
+from chat.dialects.base import spoken
+from chat.errors import NotFound, TurnNotFound, Unauthenticated, ValidationError
+from chat.pubsub.socket_events import SocketEvent
+from chat.requests import Action, Cancel, Resume, Say, Typing
+from chat.rooms.sockets import Sockets
+from chat.schemas.fields import check_size
+from chat.store.conversation_store import SessionDraft
+from chat.store.drafts import milliseconds_of
+from chat.store.presence_store import Connection, Ticket
+
+
+def is_direct(app: ChatApp, event: SocketEvent) -> bool:
+    """Whether a socket that connects comes without a ticket, and may."""
+    return app.settings.socket_direct and not event.asked("ticket")
+
+
+async def ask_who(app: ChatApp, event: SocketEvent) -> Ticket:
+    """A ticket for one who comes without; its session is "" where a new one is wanted. Nothing is written.
+    Unauthenticated, ValidationError, SessionNotFound."""
+    _check_origin(app.settings.socket_origins, event)
+    principal = await _who(app, event)
+    name, session_id = event.asked("dialect"), event.asked("session_id")
+    known = spoken(app.dialects)
+    if name not in known:
+        raise ValidationError("dialect", f"Not one of {', '.join(known)}")
+    if session_id:
+        await app.conversations.get_session(principal.user_id, session_id)
+    return Ticket("", session_id, principal.user_id, name, app.clock.now())
+
+
+def promised_session(app: ChatApp, sockets: Sockets, connection_id: str) -> str:
+    """The id of a session that is not made yet: the same one when the service asks again."""
+    return sockets.newcomers.get(connection_id, derived_id(app.clock.now(), connection_id)).session_id
+
+
+async def ensure_session(app: ChatApp, sockets: Sockets, connection: Connection, action: Action) -> bool:
+    """Make the session of a socket that was promised one, if this is what begins it. False where there is nothing to
+    do, since nothing was said yet. TooLarge, TurnNotFound, StoreUnavailable; SessionNotFound when it was deleted."""
+    newcomer = sockets.newcomers.get(connection.id, connection.session_id)
+    if newcomer.made or await _is_there(app, connection):
+        newcomer.made = True
+        return True
+    match action:
+        case Say():
+            check_size("content", action.text, limit=app.settings.max_message_bytes)
+            await _make_session(app, sockets, connection)
+            newcomer.made = True
+            if newcomer.left:  # it said this and closed: the two events may overtake each other
+                await sockets.attendance.left(connection)
+        case Cancel(turn_id) | Resume(turn_id) if turn_id:
+            raise TurnNotFound
+        case Cancel() | Typing():
+            return False
+        case _:
+            pass
+    return True
+
+
+async def _make_session(app: ChatApp, sockets: Sockets, connection: Connection) -> None:
+    """The socket comes before its session: whoever finds the session finds who is in it."""
+    now = app.clock.now()
+    ticket = Ticket("", connection.session_id, connection.user_id, connection.dialect, now)
+    await sockets.attendance.admit(ticket, connection.id)
+    await sockets.attendance.arrived(connection)
+    # Since it was promised: lists of sessions are in the order of their ids.
+    since = datetime.fromtimestamp(milliseconds_of(connection.session_id) / 1000, UTC)
+    draft = SessionDraft(connection.session_id, created_at=since)
+    app.records.session_created(await app.conversations.create_session(connection.user_id, draft))
+
+
+async def _is_there(app: ChatApp, connection: Connection) -> bool:
+    try:
+        await app.conversations.get_session(connection.user_id, connection.session_id)
+    except NotFound:
+        return False
+    return True
+
+
+def _check_origin(allowed: frozenset[str], event: SocketEvent) -> None:
+    """Any web page may open a socket to any place, and its browser says whose page it is. Unauthenticated."""
+    if not event.headers:  # every handshake has some: they were not passed on
+        raise Unauthenticated("The headers of the handshake are missing.")
+    for origin in event.headers.get("origin", ()):
+        if not {origin.lower(), f"{origin.lower().rpartition(':')[0]}:*"} & allowed:
+            raise Unauthenticated(
+                "Web pages of this origin may not open sockets here: see CHAT_SOCKET_ORIGINS."
+            )
+
+
+async def _who(app: ChatApp, event: SocketEvent) -> Principal:
+    """Whom the ways of CHAT_AUTH know by the handshake alone. Unauthenticated."""
+    if event.user_id:  # by a token of the service's, which is for those who have a ticket
+        raise Unauthenticated("Negotiate, or connect without a token of the socket service.")
+    headers = {name: next(iter(values), "") for name, values in event.headers.items()}
+    for authenticator in app.authenticators:
+        principal = await authenticator.authenticate_socket(event.query, headers)
+        if principal is not None:
+            return principal
+    raise Unauthenticated

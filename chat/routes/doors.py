@@ -1,0 +1,62 @@
+"""The routes that a dialect has of its own: read, ask, and answer as it does."""
+
+import asyncio
+from contextlib import aclosing, suppress
+
+from fastapi import Request, Response
+
+from chat.app import ChatApp
+from chat.auth.base import Principal
+from chat.dialects.base import Asker, Dialect, Door, Reply
+from chat.errors import ChatError
+from chat.events import NumberedEvent
+from chat.requests import TurnRequest
+from chat.routes.replies import turn_problem
+from chat.routes.requests import nonce_of, read_object
+from chat.routes.streams import OPENING, ask, stream_turn
+from chat.turns.feed import LiveTurn
+
+
+async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
+    """The answer to a body that this dialect reads: a stream, or whole."""
+    spoken = app.dialects[dialect]
+    door = spoken.door
+    assert door is not None, dialect
+    until = app.clock.monotonic() + door.patience
+    try:
+        body = await read_object(request, limit=app.settings.max_body_bytes)
+        asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
+        asked = door.read(body, asker)
+        if asked.stream:
+            return await _stream(app, spoken, door, asked.request)
+        live = await ask(app, asked.request)
+    except ChatError as error:
+        if door.refusal is None:
+            raise
+        return _shown(door.refusal(error))
+    return await _whole(app, door, live, principal.user_id, patience=until - app.clock.monotonic())
+
+
+async def _stream(app: ChatApp, dialect: Dialect, door: Door, request: TurnRequest) -> Response:
+    live = await ask(app, request)
+    failed = await live.feed.opening(OPENING)
+    if failed is not None and door.failed is not None:
+        return _shown(door.failed(live.turn, failed))
+    if failed is not None:
+        return turn_problem(failed, live.turn)
+    return stream_turn(app, request.user_id, live, dialect, framing=door.framing)
+
+
+async def _whole(app: ChatApp, door: Door, live: LiveTurn, user_id: str, *, patience: float) -> Response:
+    """All of a turn, or what there is of it after so many seconds: it goes on without its caller."""
+    assert door.whole is not None
+    seen: list[NumberedEvent] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(patience, 0)), aclosing(app.readers.follow(live, user_id)) as batches:
+            async for batch in batches:
+                seen += batch
+    return _shown(door.whole(live.turn, seen))
+
+
+def _shown(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers))

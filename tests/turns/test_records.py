@@ -1,0 +1,62 @@
+"""What the log says when a session or a turn begins."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from chat.messages import MessageDraft
+from chat.requests import TurnRequest
+from chat.store.conversation_store import SessionDraft
+from chat.turns.records import Records
+from tests.support.memory_store import MemoryStore
+from tests.support.turns import ask, make_runner, read
+from tests.support.virtual_time import virtual
+
+SERVICES = {"AZURE": "r.openai.azure.com", "LOCAL": "localhost:11434"}
+SESSION = "0" * 25 + "S"
+
+
+def said(caplog: pytest.LogCaptureFixture, name: str) -> list[Mapping[str, Any]]:
+    """The fields of the lines with this name."""
+    lines = (each.getMessage().partition(" ") for each in caplog.records if each.name == "chat")
+    return [json.loads(fields) for found, _, fields in lines if found == name]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "chat")
+    return caplog
+
+
+@virtual
+async def test_a_first_turn_says_that_its_session_was_made(log: pytest.LogCaptureFixture) -> None:
+    runner = make_runner(["Hi"], ["Hi"], store=MemoryStore(), records=Records(SERVICES))
+    history = (MessageDraft("user", "One"), MessageDraft("assistant", "Two"))
+    live = await runner.start(TurnRequest("ann", content="Hello", history=history))
+    await read(live.feed)
+    session = {"session_id": live.turn.session_id, "user_id": "ann", "provider": "AZURE"}
+    assert said(log, "session_created") == [session]
+    started = {"turn_id": live.turn.id, "dialect": "delta", "provider": "AZURE", "messages": 3}
+    assert said(log, "turn_started") == [started | {"endpoint": "r.openai.azure.com"}]
+    await runner.drain()
+
+
+ASKED_FIRST = [("LOCAL", "LOCAL"), ("", "AZURE"), ("OPENROUTER", "AZURE")]  # the last one is set no more
+
+
+@pytest.mark.parametrize(("provider", "asked"), ASKED_FIRST)
+@virtual
+async def test_a_turn_names_the_service_that_is_asked_first(
+    log: pytest.LogCaptureFixture, provider: str, asked: str
+) -> None:
+    store = MemoryStore()
+    await store.create_session("ann", SessionDraft(SESSION, llm_provider=provider))
+    runner = make_runner(["Hi"], store=store, records=Records(SERVICES))
+    await read((await runner.start(ask(session_id=SESSION))).feed)
+    await runner.drain()
+    assert said(log, "session_created") == []
+    [line] = said(log, "turn_started")
+    assert (line["provider"], line["endpoint"], line["messages"]) == (asked, SERVICES[asked], 1)

@@ -220,6 +220,21 @@ async def test_a_socket_that_opens_while_the_store_is_away_is_greeted_later() ->
 
 
 @virtual
+@pytest.mark.parametrize("before_the_end", [0.6, 0.15])
+async def test_who_is_in_sees_one_end_although_nobody_could_note_that_it_is(before_the_end: float) -> None:
+    async with world(lines(30, 0.1), lines(5, 0.1)) as here:
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(3 - before_the_end)
+        here.links[0].fail_next("note", StoreUnavailable(), times=1)
+        await here.open("late")
+        await asyncio.sleep(60)
+        assert not here.links[0].failures["note"]
+        assert (here.text("late"), here.ends("late")) == (words(30), 1)
+        [row] = await here.store.connections(SESSION)
+        assert row.joined
+
+
+@virtual
 async def test_a_socket_whose_row_was_taken_away_is_closed_and_not_let_in() -> None:
     async with world(lines(50, 0.1)) as here:
         here.push.fail_next("add_to_group", PushError(), times=2)

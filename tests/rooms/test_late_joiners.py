@@ -3,7 +3,7 @@ its end."""
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,8 +67,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]:
-    """Two instances; the first one makes the turns."""
+async def world(
+    *scripts: Script, others: Sequence[Script] = (), per_user: int = 1000
+) -> AsyncGenerator[World]:
+    """Two instances; the first one makes the turns, unless `others` are what the second one's model says."""
     clock = VirtualClock()
     store, push = MemoryStore(clock), FakePush()
     await store.create_session("ann", SessionDraft(SESSION))
@@ -76,7 +78,7 @@ async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]
     for number in range(2):
         link = Link(store)
         made.links.append(link)
-        said = scripts if number == 0 else ()
+        said = scripts if number == 0 else others
         app = make_app(*said, store=link, clock=clock, push=push, per_session=2000, per_user=per_user).app
         made.apps.append(app)
     yield made

@@ -17,7 +17,7 @@ from benchmarks.measure import percentile
 from benchmarks.scenarios import Figures
 
 WINDOW = 0.045  # seconds that the app leaves between two frames of a group
-PERIOD = 0.05  # seconds between two requests that do nothing
+PERIOD = 0.1  # seconds between two requests that do nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ async def asked_nothing(http: aiohttp.ClientSession, app: str) -> AsyncGenerator
     async def ask() -> None:
         while True:
             began = time.monotonic()
-            async with http.get(f"{app}/nothing/is/here") as reply:
+            async with http.get(f"{app}/runtime/webhooks/nothing") as reply:
                 await reply.read()
             took.append(time.monotonic() - began)
             await asyncio.sleep(PERIOD)

@@ -26,7 +26,6 @@ from chat.store.tables.table_client import (
 from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.tables.table_heads import Head, Heads
 from chat.store.tables.table_keys import message_key, seq_of, turn_key
-from chat.store.tables.table_limits import check_batch
 from chat.store.tables.table_properties import Entity, weight
 from chat.store.tables.table_rows import head_to_row, new_head_to_row
 
@@ -179,7 +178,6 @@ class _Writer:
             try:
                 change = item.append.apply(batch.after)
                 rows = change.rows(item.append.marker) if change else []
-                check_batch(rows)
             except ChatError as error:
                 if not batch.items:
                     item.fail(error)

@@ -82,6 +82,7 @@ class Say:
     parent_message_id: str = ""
     pipeline: str = ""
     input: JSONObject = field(default_factory=empty_object)
+    session_id: str = ""  # in which its sender believes to be; "" does not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,9 @@ def take(segment: Segment, event_id: str, data: str) -> None:
     if data == DONE:
         segment.ends += 1
         return
-    segment.last_id = event_id or segment.last_id
     payload = json.loads(data)
+    event_id = event_id or str(payload.get("seq") or "")  # some streams have no ids
+    segment.last_id = event_id or segment.last_id
     match payload["type"]:
         case "text.delta":
             segment.text += payload["delta"]

@@ -15,6 +15,7 @@ from chat.dialects.framing import sse
 from chat.dialects.shapes import failure_headers, show_failure
 from chat.errors import ValidationError
 from chat.events import (
+    TERMINAL_NUMBER,
     JSONObject,
     NumberedEvent,
     StageFinished,
@@ -109,7 +110,8 @@ def _draft(message: HistoryMessage, user_id: str) -> MessageDraft:
 def _failed(turn: Turn, failed: TurnFailed) -> Reply:
     """The status tells of it, and so does a frame, for clients that read nothing else."""
     error: JSONObject = {"type": "error", "message": failed.message, "code": failed.code}
-    body = BARE.frame({**error, "retryable": failed.retryable, **show_failure(failed)}, "") + BARE.done
+    error |= {"retryable": failed.retryable, "seq": TERMINAL_NUMBER}
+    body = BARE.frame({**error, **show_failure(failed)}, "") + BARE.done
     return Reply(failed.status, body, {**failure_headers(turn, failed), "content-type": BARE.content_type})
 
 

@@ -129,7 +129,7 @@ def _read_frame(name: str, data: str) -> Action:
             case _:
                 raise ValidationError("message", "The field message must be given")
     body = validate(PlanBody, frame)
-    return Say(body.message, pipeline=TRIP, input=_given(body))
+    return Say(body.message, pipeline=TRIP, input=_given(body), session_id=body.session_id or "")
 
 
 def _whole(turn: Turn, events: Sequence[NumberedEvent]) -> Reply:

@@ -11,7 +11,7 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import derived_id
 from chat.dialects.base import spoken
-from chat.errors import NotFound, TurnNotFound, Unauthenticated, ValidationError
+from chat.errors import NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Resume, Say, Typing
 from chat.rooms.sockets import Sockets
@@ -57,7 +57,9 @@ async def ensure_session(app: ChatApp, sockets: Sockets, connection: Connection,
             check_size("content", action.text, limit=app.settings.max_message_bytes)
             await _make_session(app, sockets, connection)
             newcomer.made = True
-            if newcomer.left:  # it said this and closed: the two events may overtake each other
+            # It may have said this and closed: the two events overtake each other, and another process may take the
+            # second. Asked once its rows stand, so that either we find it gone, or its end finds the rows.
+            if newcomer.left or not await _is_open(sockets, connection):
                 await sockets.attendance.left(connection)
         case Cancel(turn_id) | Resume(turn_id) if turn_id:
             raise TurnNotFound
@@ -78,6 +80,13 @@ async def _make_session(app: ChatApp, sockets: Sockets, connection: Connection) 
     since = datetime.fromtimestamp(milliseconds_of(connection.session_id) / 1000, UTC)
     draft = SessionDraft(connection.session_id, created_at=since)
     app.records.session_created(await app.conversations.create_session(connection.user_id, draft))
+
+
+async def _is_open(sockets: Sockets, connection: Connection) -> bool:
+    try:
+        return await sockets.push.exists(connection.id)
+    except PushError:  # nobody can tell: whoever comes later looks for it
+        return True
 
 
 async def _is_there(app: ChatApp, connection: Connection) -> bool:

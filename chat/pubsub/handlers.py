@@ -11,6 +11,7 @@ from chat.errors import (
     SessionNotFound,
     ShuttingDown,
     Unauthenticated,
+    ValidationError,
 )
 from chat.pubsub.actions import act
 from chat.pubsub.direct_connect import ask_who, ensure_session, is_direct, promised_session
@@ -18,6 +19,7 @@ from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import is_promised, is_signed, sign
 from chat.push.base import EVERYBODY, room_of
+from chat.requests import Say
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
@@ -133,6 +135,10 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
             raise RateLimited
         sockets.attendance.heard(connection)
         action = face.read(event.name, event.data)
+        if isinstance(action, Say) and action.session_id not in ("", connection.session_id):
+            raise ValidationError(
+                "session_id", "This socket is in another session: name it where you connect"
+            )
         if is_promised(event.states) and not await ensure_session(app, sockets, connection, action):
             return Said()
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))

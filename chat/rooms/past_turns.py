@@ -83,6 +83,10 @@ class PastTurns:
         asked_twice = join.after is not None or saw is None or join.connection_id in saw
         if coming and stored is not None and stored.joined and asked_twice:
             return None
+        if join.after is None and saw is not None and join.connection_id in saw:
+            # Its gate let it in, which could not be noted: it was shown the end with the others.
+            await self._enter(turn.session_id, join.dialect, join.connection_id)
+            return None
         events = await self._turns.read_events(turn)
         if not events:
             raise EventsGone

@@ -12,7 +12,7 @@ from chat.push.base import PushService, group_of
 from chat.rooms.arrivals import Arrivals
 from chat.rooms.ends import Ends
 from chat.rooms.gate import GroupGate
-from chat.rooms.live import LiveRoomTurn, Pace, Turnaround
+from chat.rooms.live import HANDOVER, LiveRoomTurn, Pace, Turnaround
 from chat.rooms.past_turns import PastTurns
 from chat.rooms.room_news import Filling, RoomNews
 from chat.store.conversation_store import ConversationStore
@@ -114,7 +114,11 @@ class Rooms(TurnWatcher):
             self._tasks.spawn(self._past.show_later(join))
 
     def abandoned(self, turn: Turn) -> None:
-        self._tasks.spawn(self._ends.tell(turn))
+        """Told before the next turn of its groups, which may begin at once: else its sockets see both at a time."""
+        task, told = self._tasks.spawn(self._ends.tell(turn)), asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(HANDOVER, lambda: told.done() or told.set_result(None))
+        for name in self._dialects:
+            self._go_last(group_of(turn.session_id, name), Turnaround(task, told))
 
     def died(self) -> None:
         self._ends.died()
@@ -221,9 +225,13 @@ class Rooms(TurnWatcher):
         told = live.told[name] = asyncio.get_running_loop().create_future()
         task = self._tasks.spawn(self._run(live, name, gate, self._newest.get(group)))
         live.running[name] = task
-        mine = self._newest[group] = Turnaround(task, told)
-        task.add_done_callback(lambda _: self._newest.get(group) is mine and self._newest.pop(group))
+        self._go_last(group, Turnaround(task, told))
         return gate
+
+    def _go_last(self, group: str, mine: Turnaround) -> None:
+        """Whatever is shown to the group next waits for this."""
+        self._newest[group] = mine
+        mine.task.add_done_callback(lambda _: self._newest.get(group) is mine and self._newest.pop(group))
 
     def _told(self, live: LiveRoomTurn, name: str) -> None:
         """The group of a dialect was shown the turn to its end; those who come late may still be on their way in."""

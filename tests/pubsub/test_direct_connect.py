@@ -243,6 +243,22 @@ async def test_who_says_something_and_leaves_at_once_is_not_there_for_ever(scene
     assert await scene.store.connections(made) == ()
 
 
+async def test_who_is_gone_when_its_session_is_made_is_not_there_for_ever(scene: SocketApp) -> None:
+    """Its end was taken by another process, which knew of nothing."""
+    accepted = await connect(scene)
+    scene.push.gone.add("c1")
+    await say(scene, accepted, reply=False)
+    [made] = await sessions(scene)
+    assert await scene.store.connections(made) == ()
+
+
+async def test_a_plan_for_another_session_is_refused_and_makes_none(scene: SocketApp) -> None:
+    accepted = await connect(scene, dialect="plan")
+    answer = await tell(scene, "user", accepted, {"message": "add a museum", "session_id": "another"})
+    assert (answer["type"], answer["field"]) == ("error", "session_id")
+    assert await sessions(scene) == []
+
+
 async def test_a_session_that_was_deleted_is_not_made_again(scene: SocketApp) -> None:
     accepted = await connect(scene)
     await say(scene, accepted, reply=False)

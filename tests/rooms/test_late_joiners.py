@@ -3,7 +3,7 @@ its end."""
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,8 +67,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]:
-    """Two instances; the first one makes the turns."""
+async def world(
+    *scripts: Script, others: Sequence[Script] = (), per_user: int = 1000
+) -> AsyncGenerator[World]:
+    """Two instances; the first one makes the turns, unless `others` are what the second one's model says."""
     clock = VirtualClock()
     store, push = MemoryStore(clock), FakePush()
     await store.create_session("ann", SessionDraft(SESSION))
@@ -76,7 +78,7 @@ async def world(*scripts: Script, per_user: int = 1000) -> AsyncGenerator[World]
     for number in range(2):
         link = Link(store)
         made.links.append(link)
-        said = scripts if number == 0 else ()
+        said = scripts if number == 0 else others
         app = make_app(*said, store=link, clock=clock, push=push, per_session=2000, per_user=per_user).app
         made.apps.append(app)
     yield made
@@ -217,6 +219,21 @@ async def test_a_socket_that_opens_while_the_store_is_away_is_greeted_later() ->
         assert not here.links[1].failures["change_person"]
         assert here.push.seen["late"][0]["type"] == "connection_established"
         assert (said(here.push.seen["late"]), here.ends("late")) == (words(200), 1)
+
+
+@virtual
+@pytest.mark.parametrize("before_the_end", [0.6, 0.15])
+async def test_who_is_in_sees_one_end_although_nobody_could_note_that_it_is(before_the_end: float) -> None:
+    async with world(lines(30, 0.1), lines(5, 0.1)) as here:
+        await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(3 - before_the_end)
+        here.links[0].fail_next("note", StoreUnavailable(), times=1)
+        await here.open("late")
+        await asyncio.sleep(60)
+        assert not here.links[0].failures["note"]
+        assert (here.text("late"), here.ends("late")) == (words(30), 1)
+        [row] = await here.store.connections(SESSION)
+        assert row.joined
 
 
 @virtual

@@ -114,6 +114,24 @@ def test_who_comes_once_the_maker_is_dead_hears_the_end_though_the_next_turn_beg
 
 
 @virtual
+async def test_the_end_of_a_dead_turn_is_shown_before_the_next_turn_begins() -> None:
+    async with world(lines(100, 0.1), others=[lines(20, 0.1)]) as here:
+        await here.open("page")
+        dead = await here.apps[0].runner.start(ask("Hi", session_id=SESSION))
+        await asyncio.sleep(2)
+        await here.apps[1].ask(ask("Next", session_id=SESSION), usual="queue")
+        here.links[0].freeze()
+        await here.apps[0].sockets.require().rooms.aclose()  # it is dead: it sends no more
+        here.push.delay = 0.3
+        await here.apps[1].runner.look("ann", dead.turn.id)
+        await asyncio.sleep(60)
+        turns = [each["turn_id"] for each in here.push.seen["page"]]
+        assert len(set(turns)) == 2
+        assert turns == sorted(turns)
+        here.links[0].thaw()
+
+
+@virtual
 async def test_the_end_of_a_dead_turn_is_told_although_the_service_is_away() -> None:
     async with world(lines(100, 0.1)) as here:
         await here.open("page")

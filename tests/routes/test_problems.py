@@ -243,9 +243,10 @@ async def test_a_model_that_fails_before_it_speaks_is_a_status_and_the_message_i
     client: ChatClient, text: str, status: int, code: str, retry_after: str | None
 ) -> None:
     reply = await post(client, {"messages": [user(text)]})
-    frame = {name: reply.body.pop(name) for name in ("type", "message", "code", "retryable")}
+    frame = {name: reply.body.pop(name) for name in ("type", "message", "code", "retryable", "seq")}
     assert frame == {"type": "error", **frame, "message": reply.body["details"]["message"], "code": code}
     assert reply.headers["content-type"] == "text/event-stream"
+    assert "x-session-id" in reply.headers["access-control-expose-headers"]
     assert_problem(reply, status, code)
     assert reply.headers.get("retry-after") == retry_after
     asked, answer = await client.messages(reply.headers["x-session-id"])

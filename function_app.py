@@ -7,7 +7,8 @@ first request for it, so that a cold start pays only for what its first request 
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from chat.routes.route_table import Route, Routes, functions
+from chat.routes.functions import functions
+from chat.routes.route_table import Route, Routes
 from chat.routes.worker import mend_worker
 from chat.settings import read_setting
 
@@ -20,52 +21,87 @@ ROUTES: Routes = {
         "GET": Route("sessions:list_sessions", "list one's own sessions"),
     },
     "/api/v1/chat/sessions/{session_id}": {
-        "GET": Route("sessions:get_session", "one session"),
-        "PUT": Route("sessions:update_session", "change title, model, settings", body="schemas:SessionBody"),
-        "DELETE": Route("sessions:delete_session", "delete it, with everything in it"),
+        "GET": Route("sessions:get_session", "one session", role="viewer"),
+        "PUT": Route(
+            "sessions:update_session",
+            "change title, model, settings",
+            role="editor",
+            body="schemas:SessionBody",
+        ),
+        "DELETE": Route(
+            "sessions:delete_session", "delete it, with everything in it", role="owner", scope="manage"
+        ),
     },
     "/api/v1/chat/sessions/{session_id}/messages": {
-        "GET": Route("messages:list_messages", "its messages"),
-        "POST": Route("messages:post_message", "store one; no model is asked", body="schemas:MessageBody"),
+        "GET": Route("messages:list_messages", "its messages", role="viewer"),
+        "POST": Route(
+            "messages:post_message", "store one; no model is asked", role="editor", body="schemas:MessageBody"
+        ),
     },
     "/api/v1/chat/sessions/{session_id}/members": {
-        "GET": Route("members:list_members", "who may read it, and who is there"),
+        "GET": Route("members:list_members", "who may read it, and who is there", role="viewer"),
     },
     "/api/v1/chat/sessions/{session_id}/members/{user_id}": {
-        "PUT": Route("members:put_member", "let somebody in", body="schemas:MemberBody"),
-        "DELETE": Route("members:delete_member", "take somebody out, or leave"),
+        "PUT": Route(
+            "members:put_member", "let somebody in", role="owner", scope="manage", body="schemas:MemberBody"
+        ),
+        "DELETE": Route("members:delete_member", "take somebody out, or leave", role="owner", scope="manage"),
     },
     "/api/v1/chat/sessions/{session_id}/turns": {
-        "POST": Route("turns:start_turn", "ask in it, and stream the answer", body="schemas:TurnBody"),
+        "POST": Route(
+            "turns:start_turn", "ask in it, and stream the answer", role="editor", body="schemas:TurnBody"
+        ),
     },
     "/api/v1/chat/turns/{turn_id}": {
-        "GET": Route("turns:get_turn", "how a turn stands"),
+        "GET": Route("turns:get_turn", "how a turn stands", role="viewer"),
     },
     "/api/v1/chat/turns/{turn_id}/events": {
-        "GET": Route("turns:follow_turn", "follow it, from the start or from any event"),
+        "GET": Route("turns:follow_turn", "follow it, from the start or from any event", role="viewer"),
     },
     "/api/v1/chat/turns/{turn_id}/cancel": {
-        "POST": Route("turns:cancel_turn", "stop it"),
+        "POST": Route("turns:cancel_turn", "stop it", role="editor"),
     },
     "/api/v1/chat/turns/{turn_id}/rerun": {
-        "POST": Route("plans:rerun", "run a plan again from a stage", body="schemas:RerunBody"),
+        "POST": Route(
+            "plans:rerun", "run a plan again from a stage", role="editor", body="schemas:RerunBody"
+        ),
     },
     "/api/v1/chat/messages/{message_id}/regenerate": {
-        "POST": Route("turns:regenerate", "answer it anew", body="schemas:RegenerateBody", needs_body=False),
+        "POST": Route(
+            "turns:regenerate",
+            "answer it anew",
+            role="editor",
+            body="schemas:RegenerateBody",
+            needs_body=False,
+        ),
     },
     "/chat": {
         "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
     },
     "/ws": {
-        "GET": Route("socket_routes:negotiate", "the way to a socket", dialect="chat", name="negotiate_chat"),
+        "GET": Route(
+            "socket_routes:negotiate",
+            "the way to a socket",
+            scope="write",
+            dialect="chat",
+            name="negotiate_chat",
+        ),
     },
     "/ws/chat": {
-        "GET": Route("socket_routes:negotiate", "the way to a socket", dialect="plan", name="negotiate_plan"),
+        "GET": Route(
+            "socket_routes:negotiate",
+            "the way to a socket",
+            scope="write",
+            dialect="plan",
+            name="negotiate_plan",
+        ),
     },
     "/api/v1/chat/sessions/{session_id}/websocket": {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a session's room",
+            role="viewer",
+            scope="write",
             dialect="session",
             name="negotiate_session",
         ),

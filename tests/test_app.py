@@ -15,6 +15,7 @@ from chat.errors import ChatError, PushError, Unauthenticated
 from chat.push.base import EVERYBODY
 from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone
+from chat.routes.route_table import Route
 from chat.settings import SettingsError
 from chat.store.presence_store import Presence
 from tests.support.apps import make_app
@@ -23,6 +24,7 @@ from tests.support.processes import ROOT
 from tests.support.provider_settings import STORAGE, settings_for
 
 ENDPOINT = "http://127.0.0.1:9/openai/v1"
+ROUTE = Route("", "for callers who are known")
 
 
 def request(**headers: str) -> Request:
@@ -36,7 +38,7 @@ async def hello(_app: ChatApp, principal: Principal, _request: Request) -> Respo
 
 async def test_on_a_laptop_a_caller_is_who_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chat.app._current", make_app().app)
-    assert (await answer(request(x_dev_user="ann"), hello)).body == b"ann"
+    assert (await answer(request(x_dev_user="ann"), hello, ROUTE)).body == b"ann"
 
 
 async def test_parts_are_closed_from_the_last_to_the_first_and_one_that_fails_keeps_none_open() -> None:
@@ -90,7 +92,7 @@ async def test_where_an_app_is_deployed_dev_lets_nobody_in(
     for name, value in PLATFORMS[platform].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("chat.app._current", make_app().app)
-    reply = await answer(request(**headers), hello)
+    reply = await answer(request(**headers), hello, ROUTE)
     assert reply.status_code == Unauthenticated.status == 401
     assert body(reply)["error_code"] == "UNAUTHENTICATED"
 

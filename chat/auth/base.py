@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
+
+type Scope = Literal["read", "write", "manage"]
+"""What a credential may be limited to: `read`; `write` (ask, stop, store messages); `manage` (sessions' members,
+ownership, keys)."""
+
+ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,15 +17,27 @@ class Principal:
     """A caller who is known. `user_id` is the key of everything that is theirs."""
 
     user_id: str
-    roles: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()  # in the organisation, as the identity says
+    expires: datetime | None = None  # when the credential ends; None when nothing says so
+    scopes: frozenset[Scope] | None = (
+        None  # what the credential is limited to; None is everything its user may
+    )
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.roles
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the credential is good for this. What its user may do in a session is another question."""
+        return self.scopes is None or scope in self.scopes
 
 
 class Authenticator(Protocol):
     """One way to know a caller."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
-        """None when these headers say nothing that this way understands. Unauthenticated when they lie.
-        Header names are lower case."""
+        """None when these headers say nothing that this way understands: then the next way is asked. Unauthenticated
+        when they lie: a credential that is there and wrong is never passed on. Header names are lower case."""
         ...
 
     async def authenticate_socket(

@@ -12,7 +12,9 @@ from chat.conversation import Turn
 from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
 from chat.events import JSON, TurnFailed
+from chat.routes.admission import find_caller
 from chat.routes.requests import check_path, read_body
+from chat.routes.route_table import Route
 from chat.settings import SettingsError
 from chat.telemetry import record_error
 
@@ -21,27 +23,27 @@ type BodyHandler[Body] = Callable[[ChatApp, Principal, Request, Body], Awaitable
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
 
 
-async def answer(request: Request, handler: Handler) -> Response:
-    """The reply of a handler to a caller who is known, or the problem it ran into."""
+async def answer(request: Request, handler: Handler, route: Route) -> Response:
+    """The reply of a handler to a caller who may ask, or the problem it ran into."""
 
     async def handle(app: ChatApp, request: Request) -> Response:
         check_path(request)
-        return await handler(app, await app.authenticate(request.headers), request)
+        return await handler(app, await find_caller(app, request, route), request)
 
     return await answer_anyone(request, handle)
 
 
 async def answer_body[Body: pydantic.BaseModel](
-    request: Request, handler: BodyHandler[Body], model: type[Body], *, needed: bool = True
+    request: Request, handler: BodyHandler[Body], route: Route, model: type[Body]
 ) -> Response:
-    """The same, of a handler that takes what the body says. Where none is `needed`, it may be left out."""
+    """The same, of a handler that takes what the body says."""
 
     async def handle(app: ChatApp, principal: Principal, request: Request) -> Response:
-        empty = b"null" if needed else b"{}"
+        empty = b"null" if route.needs_body else b"{}"
         body = await read_body(request, model, limit=app.settings.max_body_bytes, empty=empty)
         return await handler(app, principal, request, body)
 
-    return await answer(request, handle)
+    return await answer(request, handle, route)
 
 
 async def answer_anyone(request: Request, handler: OpenHandler) -> Response:

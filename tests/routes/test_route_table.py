@@ -17,8 +17,9 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.errors import MethodNotAllowed
 from chat.routes.fallback import no_such_route
+from chat.routes.functions import functions
 from chat.routes.replies import answer_body
-from chat.routes.route_table import Route, Routes, functions, load
+from chat.routes.route_table import Route, Routes, load
 from chat.routes.schemas import MemberBody, RegenerateBody
 from tests.support.apps import make_app
 from tests.support.processes import ROOT
@@ -61,7 +62,7 @@ def test_a_cold_start_imports_no_handler() -> None:
     """Nor what they stand on: of the routes, their table and the mends to the worker alone."""
     found = {name for name in indexed().modules if not name.startswith("chat.setting")}
     others = {"chat", "chat.model_services", "chat.routes"}
-    assert found - others == {"chat.routes.route_table", "chat.routes.worker"}
+    assert found - others == {"chat.routes.functions", "chat.routes.route_table", "chat.routes.worker"}
 
 
 def test_every_handler_takes_what_its_row_says() -> None:
@@ -150,7 +151,7 @@ async def test_a_function_asks_who_it_is_reads_the_body_and_calls_the_handler(
 
 async def test_a_body_that_is_too_large_does_not_reach_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chat.app._current", make_app(settings={"CHAT_MAX_BODY_BYTES": "10"}).app)
-    reply = await answer_body(request(b'{"role":"editor"}'), _never, MemberBody)
+    reply = await answer_body(request(b'{"role":"editor"}'), _never, Route("", ""), MemberBody)
     assert reply.status_code == 413
 
 
@@ -163,8 +164,10 @@ async def test_a_handler_gets_its_body_read(monkeypatch: pytest.MonkeyPatch) -> 
         return Response(f"{principal.user_id} {body.dialect}")
 
     given = request(b'{"dialect":"chat"}', **{"x-dev-user": "ann"})
-    assert (await answer_body(given, handler, RegenerateBody)).body == b"ann chat"
-    assert (await answer_body(request(b""), handler, RegenerateBody, needed=False)).body == b"dev None"
+    assert (await answer_body(given, handler, Route("", ""), RegenerateBody)).body == b"ann chat"
+    assert (
+        await answer_body(request(b""), handler, Route("", "", needs_body=False), RegenerateBody)
+    ).body == b"dev None"
 
 
 def request(body: bytes, **headers: str) -> Request:

@@ -1,0 +1,26 @@
+"""Who calls a route, and whether they may: asked before anything else is."""
+
+from fastapi import Request
+
+from chat.app import ChatApp
+from chat.auth.base import Principal, Scope
+from chat.errors import Forbidden
+from chat.routes.route_table import Route
+
+READING = ("GET", "HEAD")
+
+
+async def find_caller(app: ChatApp, request: Request, route: Route) -> Principal:
+    """The caller of a route. Unauthenticated; Forbidden, where the route or the credential is not for this. What they
+    may do in a session is asked where the session is read."""
+    principal = await app.authenticate(request.headers)
+    if route.who == "admin" and not principal.is_admin:
+        raise Forbidden("This is for admins.")
+    if not principal.may(scope := scope_of(route, request.method)):
+        raise Forbidden(f"This credential is not for `{scope}`.")
+    return principal
+
+
+def scope_of(route: Route, method: str) -> Scope:
+    """What a limited credential must be good for."""
+    return route.scope or ("read" if method in READING else "write")

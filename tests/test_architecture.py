@@ -211,6 +211,11 @@ def _frames_written(module: Module) -> Iterator[str]:
             yield str(node.value)
 
 
+def test_nothing_imports_from_a_test() -> None:
+    ours = modules("tests", "benchmarks", "scripts", "examples")
+    assert not [f"{each.path}: {name}" for each in ours for name in each.imports if _is_of_a_test(name)]
+
+
 def test_modules_of_the_app_do_not_share_names() -> None:
     paths: dict[str, set[str]] = {}
     for module in CHAT:
@@ -224,7 +229,7 @@ def test_every_module_says_what_it_holds(folder: str) -> None:
     assert not [module.path for module in modules(folder) if not module.docstring]
 
 
-@pytest.mark.parametrize("folder", ["chat", "local"])
+@pytest.mark.parametrize("folder", ["chat", "local", "tests/support"])
 def test_functions_and_files_stay_short(folder: str) -> None:
     for module in modules(folder):
         assert module.lines <= MAX_FILE, f"{module.path} has {module.lines} lines"
@@ -298,6 +303,21 @@ def test_the_rule_of_the_environment_sees(text: str) -> None:
 )
 def test_the_rule_of_dialects_sees(text: str, seen: bool) -> None:
     assert _compares_dialects(Module("x.py", text)) is seen
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("from tests.turns.test_log import say", True),
+        ("def f():\n    import tests.turns.test_log", True),
+        ("from tests.turns import test_log", True),
+        ("import test_report", True),
+        ("from tests.store.builders import said", False),
+        ("from aiohttp.test_utils import TestServer", False),
+    ],
+)
+def test_the_rule_of_tests_sees(text: str, seen: bool) -> None:
+    assert any(map(_is_of_a_test, Module("x.py", text).imports)) is seen
 
 
 def test_the_rule_of_imports_sees() -> None:
@@ -386,6 +406,14 @@ def _points_down(who: str, whom: str) -> bool:
 def _reads_environment(module: Module) -> bool:
     attributes = {f"os.{node.attr}" for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
     return bool({"os.environ", "os.environb", "os.getenv"} & (attributes | module.imports))
+
+
+def _is_of_a_test(name: str) -> bool:
+    """Whether an import names a test module, or something in one: `tests.turns.test_log.say`."""
+    first, *others = name.split(".")
+    return first.startswith("test_") or (
+        first == "tests" and any(each.startswith("test_") for each in others)
+    )
 
 
 def _compares_dialects(module: Module) -> bool:

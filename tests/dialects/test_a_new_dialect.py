@@ -24,7 +24,7 @@ from chat.store.conversation_store import SessionDraft
 from chat.store.presence_store import Ticket
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.shout import SHOUT
 from tests.support.turns import lines, words
 from tests.support.virtual_time import VirtualClock, virtual

@@ -9,7 +9,7 @@ from chat.conversation import Turn
 from chat.dialects.chat import CHAT, ChatChunkEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest
-from tests.turns.test_grammar import SAMPLES, STARTED
+from tests.support.event_samples import SAMPLES, STARTED
 
 CASES: list[tuple[TurnEvent, JSONObject | None]] = [
     (STARTED, {"type": "chat_start", "payload": {}, "session_id": "s"}),

@@ -6,7 +6,7 @@ import pytest
 from chat import events
 from chat.dialects.delta import TextDeltaEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
-from tests.turns.test_grammar import SAMPLES
+from tests.support.event_samples import SAMPLES
 
 CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
     (events.TextDelta("a", "Our"), [{"type": "text.delta", "delta": "Our"}]),

@@ -18,7 +18,7 @@ from chat.errors import ChatError, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.requests import TurnRequest
 from chat.turns.grammar import broken_off
-from tests.turns.test_grammar import STARTED, STEP
+from tests.support.event_samples import STARTED, STEP
 
 TURN = Turn("s-00000002", "s", TurnRequest("ann"), "s-00000001", "finished", "i", SystemClock().now())
 WHOLE = [

@@ -5,7 +5,7 @@ import pytest
 from chat import events
 from chat.dialects.plan import PlanEncoder
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
-from tests.turns.test_grammar import SAMPLES, STARTED
+from tests.support.event_samples import SAMPLES, STARTED
 
 CASES: list[tuple[TurnEvent, JSONObject | None]] = [
     (STARTED, None),

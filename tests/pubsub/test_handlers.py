@@ -27,7 +27,7 @@ from chat.store.conversation_store import SessionChanges, SessionDraft
 from chat.store.presence_store import Ticket
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 
 SESSION = "0" * 25 + "A"
 STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": "", "seq": "0"}

@@ -11,7 +11,7 @@ from chat.rooms.rooms import Rooms
 from chat.rooms.typists import TYPING
 from chat.store.presence_store import Connection, Ticket
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.virtual_time import START, VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"

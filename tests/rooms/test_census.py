@@ -8,7 +8,7 @@ from chat.errors import PushError, StoreUnavailable
 from chat.push.base import EVERYBODY
 from chat.rooms.census import KNOWN, Census
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.virtual_time import VirtualClock, virtual
 
 

@@ -12,7 +12,7 @@ from chat.store.presence_store import Connection
 from chat.turns.runner import TurnRunner
 from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, lines, make_runner, words
 from tests.support.virtual_time import VirtualClock, virtual
 

@@ -15,7 +15,7 @@ from chat.store.presence_store import Connection
 from chat.turns.readers import Readers
 from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, lines, make_runner
 from tests.support.virtual_time import VirtualClock, virtual
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from chat.errors import PushError
-from tests.rooms.test_late_joiners import SESSION, World, world
+from tests.rooms.two_instances import SESSION, World, world
 from tests.support.sockets import said
 from tests.support.turns import ask, lines, words
 from tests.support.virtual_time import virtual

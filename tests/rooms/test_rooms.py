@@ -22,7 +22,7 @@ from chat.turns.runner import TurnRunner
 from chat.turns.waiting import WaitingMessages
 from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, lines, make_ports, make_runner, words
 from tests.support.virtual_time import VirtualClock, virtual
 

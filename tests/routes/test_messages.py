@@ -1,12 +1,12 @@
 """Messages and turns over HTTP, as docs/protocol.md section 7 shows them."""
 
-import json
 import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from tests.routes.builders import answering, listed
 from tests.support.clients import ChatClient, Heard, eventually
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -26,22 +26,11 @@ TEXTS = {
 }
 
 
-def answering(text: str) -> str:
-    """A message that the model answers with `text`."""
-    return f"#text={json.dumps(text, ensure_ascii=False)}"
-
-
 async def conversation(client: ChatClient, turns: int) -> Heard:
     heard = await client.hear(answering("answer 0"))
     for number in range(1, turns):
         heard = await client.hear(answering(f"answer {number}"), heard.session_id)
     return heard
-
-
-async def listed(client: ChatClient, session_id: str, query: str = "") -> Any:
-    reply = await client.call("GET", f"/api/v1/chat/sessions/{session_id}/messages{query}")
-    assert reply.status == 200, reply
-    return reply.body
 
 
 def numbers(page: Any) -> list[int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.routes.test_messages import answering, listed
+from tests.routes.builders import answering, listed
 from tests.support.clients import ChatClient, Frame, text_of
 
 

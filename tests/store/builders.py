@@ -13,6 +13,7 @@ from chat.store.conversation_store import ConversationStore, SessionDraft
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
 from chat.store.presence_store import PresenceStore
+from chat.store.tables.table_storage import TableStorage
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding, TurnStore
 
 IDS = UlidIds(SystemClock())
@@ -28,6 +29,10 @@ class Stores:
     instances: InstanceStore
     presence: PresenceStore
     errands: ErrandStore
+
+
+def ports_of(storage: TableStorage) -> Stores:
+    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
 
 
 # Controls, quotes, both ends of the BMP, private letters, and a letter of each plane above.

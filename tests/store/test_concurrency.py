@@ -10,15 +10,10 @@ import pytest
 
 from chat.errors import SessionNotFound, TurnInProgress, VersionConflict
 from chat.store.presence_store import Person
-from chat.store.tables.table_storage import TableStorage
 from chat.store.turn_store import StartedTurn
-from tests.store.builders import Stores, ending, new_session, new_turn, said, turn_draft
+from tests.store.builders import Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.support.azurite import ROOT, Azurite
-
-
-def ports_of(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
 
 
 async def test_a_thousand_appends_from_two_processes_lose_nothing_and_leave_no_gap(

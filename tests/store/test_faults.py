@@ -19,6 +19,7 @@ from tests.store.builders import (
     ending,
     new_session,
     new_turn,
+    ports_of,
     said,
     terminal,
     turn_draft,
@@ -46,7 +47,7 @@ async def storage(proxy: FaultyProxy, open_storage: OpenStorage) -> TableStorage
 
 @pytest.fixture
 async def store(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
+    return ports_of(storage)
 
 
 async def contents(store: Stores, session: Session) -> list[str]:

@@ -13,9 +13,8 @@ from chat.store.errand_store import Errand
 from chat.store.presence_store import Ticket
 from chat.store.tables.table_client import Table
 from chat.store.tables.table_storage import TableStorage
-from tests.store.builders import IDS, NOW, new_session, new_turn
+from tests.store.builders import IDS, NOW, new_session, new_turn, ports_of
 from tests.store.conftest import OpenStorage
-from tests.store.test_table_store import ports_of
 
 SOON = timedelta(minutes=1)
 

@@ -4,19 +4,24 @@ import asyncio
 
 import pytest
 
-from chat.errors import StoreUnavailable
+from chat.errors import SessionNotFound, StoreUnavailable
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
-from tests.support.memory_store import MemoryStore
+from tests.support.faults import port
+from tests.support.memory.rows import MemoryPort, Rows
+from tests.support.memory.store import MemoryStore
+
+
+def all_ports(memory: MemoryStore) -> Stores:
+    return Stores(memory, memory, memory, memory, memory)
 
 
 class MemoryStoreFixture:
     @pytest.fixture
     def store(self) -> Stores:
-        memory = MemoryStore()
-        return Stores(memory, memory, memory, memory, memory)
+        return all_ports(MemoryStore())
 
 
 class TestMemoryConversations(MemoryStoreFixture, ConversationStoreContract):
@@ -45,7 +50,7 @@ class TestMemoryPresence(MemoryStoreFixture, PresenceContract):
 
 async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:
     memory = MemoryStore()
-    session = await new_session(Stores(memory, memory, memory, memory, memory))
+    session = await new_session(all_ports(memory))
     memory.fail_next("start_turn", StoreUnavailable())
     with pytest.raises(StoreUnavailable):
         await memory.start_turn(turn_draft(session))
@@ -54,7 +59,7 @@ async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:
 
 async def test_a_fault_after_the_effect_loses_only_the_reply() -> None:
     memory = MemoryStore()
-    session = await new_session(Stores(memory, memory, memory, memory, memory))
+    session = await new_session(all_ports(memory))
     memory.fail_next("start_turn", StoreUnavailable(), after_effect=True, times=2)
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
@@ -72,3 +77,41 @@ async def test_calls_hang_while_the_store_is_frozen() -> None:
     memory.thaw()
     async with asyncio.timeout(1):
         assert (await call).instance_id == "i1"
+
+
+class MemoryPins(MemoryPort):
+    """A port as a later feature may bring it: rows of its own, beside the sessions that all ports share."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self._pins: dict[str, int] = {}
+
+    @port
+    async def pin(self, user_id: str, session_id: str, seq: int) -> None:
+        self._pins[self.rows.owned(user_id, session_id, "editor").head.id] = seq
+
+    @port
+    async def pinned(self, session_id: str) -> int | None:
+        return self._pins.get(session_id)
+
+    def forget_session(self, session_id: str) -> None:
+        self._pins.pop(session_id, None)
+        super().forget_session(session_id)
+
+
+class StoreWithPins(MemoryStore, MemoryPins):
+    pass
+
+
+async def test_a_new_port_shares_sessions_and_faults_and_goes_with_its_session() -> None:
+    memory = StoreWithPins()
+    session = await new_session(all_ports(memory), "Hello")
+    with pytest.raises(SessionNotFound):
+        await memory.pin("eve", session.id, 1)
+    await memory.pin("ann", session.id, 1)
+    memory.fail_next("pinned", StoreUnavailable())
+    with pytest.raises(StoreUnavailable):
+        await memory.pinned(session.id)
+    assert await memory.pinned(session.id) == 1
+    await memory.delete_session("ann", session.id)
+    assert await memory.pinned(session.id) is None

@@ -15,9 +15,8 @@ from chat.store.tables.table_events import events_to_rows
 from chat.store.tables.table_properties import Entity
 from chat.store.tables.table_rows import turn_to_row
 from chat.store.tables.table_storage import TableStorage
-from tests.store.builders import NOW, deltas, ending, new_turn, terminal
+from tests.store.builders import NOW, deltas, ending, new_turn, ports_of, terminal
 from tests.store.conftest import OpenStorage
-from tests.store.test_table_store import ports_of
 
 DAY = timedelta(days=1)
 TURNS = 50  # of each session that is written as bare rows

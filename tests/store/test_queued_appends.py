@@ -10,9 +10,8 @@ from chat.errors import StoreRefused, StoreUnavailable
 from chat.messages import Message, MessageDraft
 from chat.store.tables.table_client import Operation
 from chat.store.tables.table_storage import TableStorage
-from tests.store.builders import new_session, said
+from tests.store.builders import new_session, ports_of, said
 from tests.store.conftest import OpenStorage
-from tests.store.test_table_store import ports_of
 
 
 async def appended(storage: TableStorage, drafts: Sequence[MessageDraft]) -> list[list[Message] | Exception]:

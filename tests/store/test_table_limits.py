@@ -8,9 +8,8 @@ import pytest
 from chat.errors import StoreRefused
 from chat.store.tables.table_client import Operation, creating
 from chat.store.tables.table_limits import REQUEST_BYTES, check_batch, check_entity
-from tests.store.builders import PLANES, Stores, ending, new_session, new_turn, said
+from tests.store.builders import PLANES, Stores, ending, new_session, new_turn, ports_of, said
 from tests.store.conftest import OpenStorage
-from tests.store.test_table_store import ports_of
 
 KEYS: dict[str, Any] = {"PartitionKey": "p", "RowKey": "k"}
 HALF = "\ud83d"

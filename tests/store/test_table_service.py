@@ -9,7 +9,7 @@ from azure.data.tables.aio import TableClient
 from chat.settings import Settings, SettingsError, load_settings
 from chat.store.tables.table_service import TableService
 from chat.store.tables.table_storage import TableStorage
-from tests.store.builders import Stores, new_session
+from tests.store.builders import new_session, ports_of
 from tests.store.conftest import OpenStorage
 from tests.support.azurite import ROOT, Azurite
 
@@ -65,7 +65,7 @@ async def test_tables_that_were_deleted_are_made_again(
     open_storage: OpenStorage, azurite: Azurite, prefix: str
 ) -> None:
     storage = open_storage()
-    store = Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
+    store = ports_of(storage)
     await new_session(store, "one")
     for name in ("sessions", "directory", "instances"):
         async with TableClient.from_connection_string(azurite.connection_string, prefix + name) as table:

@@ -12,8 +12,7 @@ from chat.store.presence_store import Connection, Person, Ticket
 from chat.store.tables.table_client import upserting
 from chat.store.tables.table_reads import Row, age_of
 from chat.store.tables.table_sessions import READS
-from chat.store.tables.table_storage import TableStorage
-from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
+from tests.store.builders import NOW, Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
@@ -23,10 +22,7 @@ from tests.store.turn_contract import TurnStoreContract
 class TableStoreFixture:
     @pytest.fixture
     async def store(self, open_storage: OpenStorage) -> Stores:
-        storage = open_storage()
-        return Stores(
-            storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands
-        )
+        return ports_of(open_storage())
 
 
 class TestTableConversations(TableStoreFixture, ConversationStoreContract):
@@ -51,10 +47,6 @@ class TestTableWaiting(TableStoreFixture, WaitingContract):
 
 class TestTablePresence(TableStoreFixture, PresenceContract):
     pass
-
-
-def ports_of(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
 
 
 async def test_the_head_carries_the_version_of_the_schema(open_storage: OpenStorage) -> None:

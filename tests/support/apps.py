@@ -13,7 +13,7 @@ from chat.push.base import PushService
 from chat.rooms.sockets import NoSockets, Sockets, build_sockets
 from chat.tools.base import NoTools
 from chat.turns.base import TurnSource
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.provider_settings import settings_for
 from tests.support.turns import make_ports, make_runner
 

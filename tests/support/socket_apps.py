@@ -8,7 +8,7 @@ from chat.app import ChatApp
 from chat.rooms.sockets import Sockets
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 
 
 @dataclass

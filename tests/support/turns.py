@@ -19,7 +19,7 @@ from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
 from chat.turns.window import ContextWindow
 from tests.support.faults import Faults, port
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.virtual_time import VirtualClock
 
 _count = itertools.count(1)

@@ -15,7 +15,7 @@ from chat.providers.scripted import Line, ScriptedProvider
 from chat.requests import TurnRequest
 from chat.turns.client_calls import ClientOutput, find_continued
 from chat.turns.feed import LiveTurn
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, kinds, make_runner, read
 from tests.support.virtual_time import VirtualClock, virtual
 

@@ -14,7 +14,7 @@ from chat.store.instance_store import Join, Mail
 from chat.store.turn_store import TurnEnding
 from chat.turns.base import NoWatcher
 from chat.turns.runner import TurnRunner
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
 
@@ -70,7 +70,7 @@ async def test_a_turn_that_somebody_looked_at_while_it_ran_is_not_told_to_have_e
     assert (await there.look("ann", live.turn.id)).running
     await read(live.feed)
     await asyncio.sleep(60)  # the lease of the first instance, which has nothing to do, is given back
-    assert store._leases == {}  # pyright: ignore[reportPrivateUsage]
+    assert await store.list_leases() == []
     assert watcher.abandoned_turns == []
     assert (await store.load_turn(live.turn.id)).state == "finished"
 

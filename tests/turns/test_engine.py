@@ -22,7 +22,7 @@ from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.grammar import Grammar
 from chat.turns.tool_calls import MAX_CALLS
 from chat.turns.window import ContextWindow
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.virtual_time import virtual
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chat.events import TextDelta, ToolOutput, TurnEvent
 from chat.turns.event_pages import PAGE, EventPages
-from tests.turns.test_grammar import SAMPLES
+from tests.support.event_samples import SAMPLES
 
 
 def pages_of(events: list[TurnEvent]) -> EventPages:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chat.turns.flush import FLUSHES, LONGEST, PERIOD
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, lines, make_runner
 from tests.support.virtual_time import VirtualClock, virtual
 

@@ -8,7 +8,7 @@ from chat import events
 from chat.turns.feed import LiveTurn
 from chat.turns.flush import PATIENCE
 from chat.turns.runner import TurnRunner
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
 

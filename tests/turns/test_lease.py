@@ -8,7 +8,7 @@ import pytest
 from chat.errors import StoreUnavailable
 from chat.store.instance_store import InstanceLease, LeaseLost, Mail
 from chat.turns.lease import LeaseKeeper, LeaseObserver
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, make_ports
 from tests.support.virtual_time import VirtualClock, virtual
 

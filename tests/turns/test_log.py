@@ -12,9 +12,9 @@ from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, event_from_js
 from chat.turns.feed import EventFeed
 from chat.turns.grammar import Grammar, IllegalEvent
 from chat.turns.log import MAX_DELTA, TurnLog
+from tests.support.event_samples import SAMPLES, STARTED, STEP
 from tests.support.turns import kinds, read, text_of
 from tests.support.virtual_time import virtual
-from tests.turns.test_grammar import SAMPLES, STARTED, STEP
 
 
 def open_log(window: float = 0.0) -> TurnLog:

@@ -12,7 +12,7 @@ from chat.providers.scripted import ScriptedProvider
 from chat.store.conversation_store import SessionDraft
 from chat.turns.grammar import Grammar
 from chat.turns.runner import TurnRunner
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, kinds, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
 

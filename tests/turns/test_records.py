@@ -11,7 +11,7 @@ from chat.messages import MessageDraft
 from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionDraft
 from chat.turns.records import Records
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, make_runner, read
 from tests.support.virtual_time import virtual
 

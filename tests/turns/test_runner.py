@@ -24,7 +24,7 @@ from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionDraft
 from chat.store.turn_store import StartedTurn, TurnDraft
 from chat.turns.log import MAX_ANSWER
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, kinds, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
 

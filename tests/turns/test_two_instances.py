@@ -15,7 +15,7 @@ from chat.store.conversation_store import SessionDraft
 from chat.turns.feed import LiveTurn
 from chat.turns.flush import PATIENCE
 from chat.turns.runner import TurnRunner
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, kinds, last, lines, make_runner, read, text_of, words
 from tests.support.virtual_time import VirtualClock, virtual
 

@@ -14,7 +14,7 @@ from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
 from chat.turns.feed import LiveTurn
 from chat.turns.waiting import WaitingMessages
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, lines, make_ports, make_runner, read, text_of
 from tests.support.virtual_time import VirtualClock, virtual
 
@@ -299,7 +299,7 @@ async def test_what_waits_since_before_requests_were_kept_is_answered() -> None:
     runner = room.instance(SLOW, ["to two"])
     await runner.start(ask("one", session_id=SESSION))
     await waits(runner, "two")
-    stored = room.store._sessions[SESSION]  # pyright: ignore[reportPrivateUsage]
+    stored = room.store.rows.sessions[SESSION]
     stored.head, stored.requests = replace(stored.head, asked=()), {}
     await asyncio.sleep(10)
     assert (await room.contents())[2:] == ["two", "to two"]

@@ -17,7 +17,7 @@ from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges
 from chat.tokens import TokenScale, estimate_tokens
 from chat.turns.window import CUT, SUMMARY_USUAL, fit
-from tests.support.memory_store import MemoryStore
+from tests.support.memory.store import MemoryStore
 from tests.support.turns import CountingIds, ask, make_engine, make_runner, read
 from tests.support.virtual_time import VirtualClock, virtual
 

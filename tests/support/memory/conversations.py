@@ -1,0 +1,172 @@
+"""Sessions and their messages, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from chat.conversation import MemberRole, Session, WaitingMessage
+from chat.errors import MessageNotFound, QueueFull, SessionInactive, TurnInProgress, ValidationError
+from chat.messages import Message, MessageDraft, Page, split_message_id
+from chat.requests import TurnRequest
+from chat.store.conversation_store import COUNTED, WAITING, SessionChanges, SessionDraft, Waits
+from chat.store.drafts import directory_key, members_after, session_from, with_waiting
+from chat.store.tables.table_requests import request_to_rows
+from tests.support.faults import port
+from tests.support.memory.rows import MemoryPort, Rows, StoredSession
+
+
+class MemoryConversations(MemoryPort):
+    """A `ConversationStore`."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self._aliases: dict[tuple[str, str], tuple[str, datetime]] = {}
+
+    @port
+    async def create_session(
+        self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
+    ) -> Session:
+        stored = self.rows.sessions.get(draft.id)
+        if stored is not None:
+            return self.rows.owned(user_id, draft.id).head
+        now = self.clock.now()
+        stored = StoredSession(session_from(user_id, draft, now))
+        self.rows.sessions[draft.id] = stored
+        self.rows.append(stored, messages, now)
+        return stored.head
+
+    @port
+    async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
+        claimed = self._aliases.setdefault((user_id, alias), (session_id, self.clock.now()))
+        return claimed[0]
+
+    @port
+    async def get_session(self, user_id: str, session_id: str) -> Session:
+        return self.rows.owned(user_id, session_id).head
+
+    @port
+    async def load_session(self, session_id: str) -> Session:
+        return self.rows.known(session_id).head
+
+    @port
+    async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
+        stored = self.rows.owned(user_id, session_id, "editor")
+        now = max(self.clock.now(), stored.head.updated_at)
+        self.rows.set_head(stored, replace(stored.head, **changes.given, updated_at=now))
+        return stored.head
+
+    @port
+    async def set_member(
+        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
+    ) -> Session:
+        need = "viewer" if user_id == member_id and role is None else "owner"
+        stored = self.rows.owned(user_id, session_id, need)
+        members = members_after(stored.head, member_id, role)
+        self.rows.set_head(stored, replace(stored.head, members=members, updated_at=self.clock.now()))
+        return stored.head
+
+    @port
+    async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
+        if cursor is not None and not cursor.startswith("after:"):
+            raise ValidationError("cursor", "This is not a cursor of this list")
+        after = "" if cursor is None else cursor.removeprefix("after:")
+        heads = {
+            directory_key(each.head.id): each.head
+            for each in self.rows.sessions.values()
+            if each.head.role_of(user_id)
+        }
+        keys = sorted(key for key in heads if key > after)
+        more = f"after:{keys[limit - 1]}" if len(keys) > limit else None
+        return Page(tuple(heads[key] for key in keys[:limit]), more)
+
+    @port
+    async def count_sessions(self, user_id: str) -> int | None:
+        count = sum(each.head.role_of(user_id) is not None for each in self.rows.sessions.values())
+        return count if count <= COUNTED else None
+
+    @port
+    async def delete_session(self, user_id: str, session_id: str) -> None:
+        stored = self.rows.owned(user_id, session_id, "owner")
+        if stored.head.running_turn:
+            raise TurnInProgress(stored.head.running_turn)
+        del self.rows.sessions[session_id]
+        self.forget_session(session_id)
+
+    @port
+    async def tidy(self, *, before: datetime) -> None:
+        for key, (session_id, claimed) in list(self._aliases.items()):
+            if claimed < before and session_id not in self.rows.sessions:
+                del self._aliases[key]
+
+    @port
+    async def append_messages(
+        self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
+    ) -> list[Message]:
+        return self.rows.append(self.rows.owned(user_id, session_id, "editor"), drafts, self.clock.now())
+
+    @port
+    async def append_waiting(self, request: TurnRequest) -> Waits | None:
+        stored = self.rows.owned(request.user_id, request.session_id, "editor")
+        head = stored.head
+        asked = head.asked_by(request.key)
+        if asked is not None and not asked.turn:
+            return Waits(stored.messages[asked.question], new=False)
+        if asked is not None or not head.running_turn:
+            return None
+        if not head.is_active:
+            raise SessionInactive
+        if len(head.waiting) >= WAITING:
+            raise QueueFull(head.running_turn)
+        parts = len(request_to_rows(head.id, 1, request))
+        [message] = self.rows.append(stored, [request.question], self.clock.now())
+        # As it comes back from rows: what has a place of its own is not kept twice.
+        kept = replace(request.kept, tools=request.tools, settings=request.settings)
+        stored.requests[message.seq] = kept
+        self.rows.set_head(stored, with_waiting(stored.head, WaitingMessage(message.seq, request, parts)))
+        return Waits(message)
+
+    @port
+    async def load_waiting(self, session: Session) -> tuple[WaitingMessage, ...]:
+        requests = self.rows.known(session.id).requests
+        return tuple(replace(each, request=requests.get(each.seq, each.request)) for each in session.waiting)
+
+    @port
+    async def get_message(self, user_id: str, message_id: str) -> Message:
+        return self.rows.message(user_id, message_id)
+
+    @port
+    async def load_message(self, message_id: str) -> Message:
+        place = split_message_id(message_id)
+        stored = self.rows.sessions.get(place[0]) if place else None
+        message = stored.messages.get(place[1]) if stored and place else None
+        if message is None:
+            raise MessageNotFound
+        return message
+
+    @port
+    async def load_messages(self, session: Session, *, limit: int, before: int) -> list[Message]:
+        stored = self.rows.sessions[session.id].messages
+        found = [stored[seq] for seq in sorted(stored) if seq < min(before, session.last_seq + 1)]
+        return found[max(0, len(found) - limit) :]
+
+    @port
+    async def list_messages(
+        self,
+        user_id: str,
+        session_id: str,
+        *,
+        limit: int,
+        after: int = 0,
+        before: int | datetime | None = None,
+        newest: bool = False,
+    ) -> list[Message]:
+        stored = self.rows.owned(user_id, session_id)
+        if isinstance(before, datetime):
+            later = [seq for seq, each in stored.messages.items() if each.created_at >= before]
+            before = min(later, default=None)
+        found = [
+            stored.messages[seq]
+            for seq in sorted(stored.messages)
+            if seq > after and (before is None or seq < before)
+        ]
+        return found[max(0, len(found) - limit) :] if newest else found[:limit]

@@ -27,6 +27,7 @@ from chat.requests import TRIP, OnBusy, TurnRequest
 from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Audience, NoSockets, build_sockets
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
+from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
@@ -56,6 +57,7 @@ class ChatApp:
     ids: Ids
     conversations: ConversationStore
     turns: TurnStore
+    audit: AuditStore
     runner: TurnRunner
     waiting: WaitingMessages
     readers: Readers
@@ -148,6 +150,7 @@ def build_app(settings: Settings) -> ChatApp:
         settings,
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
+        audit=storage.audit,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -161,6 +164,7 @@ def assemble_app(
     ports: TurnPorts,
     runner: TurnRunner,
     *,
+    audit: AuditStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -180,6 +184,7 @@ def assemble_app(
         ids=ports.ids,
         conversations=ports.conversations,
         turns=ports.turns,
+        audit=audit,
         runner=runner,
         waiting=waiting,
         readers=readers,

@@ -27,6 +27,7 @@ class Route:
     )
     scope: Literal["", "read", "write", "manage"] = ""
     """What a limited credential must be good for; "" is `read` for GET and HEAD, and `write` for the others."""
+    for_others: bool = False  # an admin may read so what is another's, by `?user_id=`; each time is noted
     dialect: str = ""  # which one its handler is to speak, where several routes share a handler
     name: str = ""  # of its function in the Functions host; "" takes the handler's
 

@@ -126,12 +126,17 @@ class SocketQuery(BaseModel):
     protocol: Id | None = None
 
 
-class PageQuery(BaseModel):
+class CursorQuery(BaseModel):
+    """`?page_size=&cursor=`"""
+
+    page_size: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Id | None = None
+
+
+class PageQuery(CursorQuery):
     """`?page=&page_size=&cursor=`"""
 
     page: Annotated[int, Field(ge=1, le=10_000)] = 1
-    page_size: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Id | None = None
 
 
 class MessagesQuery(PageQuery):

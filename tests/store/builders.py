@@ -9,6 +9,7 @@ from chat.conversation import Session
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFinished
 from chat.messages import MessageDraft, Usage
 from chat.requests import TurnRequest
+from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, SessionDraft
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
@@ -29,10 +30,18 @@ class Stores:
     instances: InstanceStore
     presence: PresenceStore
     errands: ErrandStore
+    audit: AuditStore
 
 
 def ports_of(storage: TableStorage) -> Stores:
-    return Stores(storage.conversations, storage.turns, storage.instances, storage.presence, storage.errands)
+    return Stores(
+        storage.conversations,
+        storage.turns,
+        storage.instances,
+        storage.presence,
+        storage.errands,
+        storage.audit,
+    )
 
 
 # Controls, quotes, both ends of the BMP, private letters, and a letter of each plane above.

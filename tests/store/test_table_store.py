@@ -12,6 +12,7 @@ from chat.store.presence_store import Connection, Person, Ticket
 from chat.store.tables.table_client import upserting
 from chat.store.tables.table_reads import Row, age_of
 from chat.store.tables.table_sessions import READS
+from tests.store.audit_contract import AuditContract
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
@@ -42,6 +43,10 @@ class TestTableMembers(TableStoreFixture, MembersContract):
 
 
 class TestTableWaiting(TableStoreFixture, WaitingContract):
+    pass
+
+
+class TestTableAudit(TableStoreFixture, AuditContract):
     pass
 
 

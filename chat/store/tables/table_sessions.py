@@ -1,8 +1,6 @@
 """Sessions and their messages on tables: the port `ConversationStore`."""
 
 import asyncio
-import base64
-import binascii
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from chat.clock import Clock
 from chat.conversation import MemberRole, Session, WaitingMessage
-from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
+from chat.errors import MessageNotFound, SessionNotFound, StoreConflict
 from chat.messages import Message, MessageDraft, Page, message_id, split_message_id
 from chat.requests import TurnRequest
 from chat.store.conversation_store import COUNTED, SessionChanges, SessionDraft, Waits
@@ -25,6 +21,7 @@ from chat.store.tables.session_appends import AppendMessages, AppendWaiting, gro
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_client import Row, Table, key_range, together
+from chat.store.tables.table_cursors import cursor_after, read_cursor
 from chat.store.tables.table_deletion import Deletions
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged, RowMissing
@@ -129,7 +126,7 @@ class TableConversations:
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
         found: list[Session] = []
         keys: list[str] = []
-        after = _read_cursor(cursor)
+        after = read_cursor(cursor, DIRECTORY_KEY)
         while len(found) <= limit:
             rows = await self._directory_page(user_id, after, limit + 1)
             if not rows:
@@ -139,7 +136,7 @@ class TableConversations:
                     found.append(session)
                     keys.append(row.key)
             after = rows[-1].key
-        return Page(tuple(found[:limit]), _cursor(keys[limit - 1]))
+        return Page(tuple(found[:limit]), cursor_after(keys[limit - 1]))
 
     async def count_sessions(self, user_id: str) -> int | None:
         """Keys alone are read, a thousand a request."""
@@ -279,20 +276,3 @@ class TableConversations:
 def _lines(user_id: str, first: str = "0") -> str:
     """The rows of a user's list of sessions. Keys from "a" on are not of sessions."""
     return key_range(escaped(user_id), first, "a")
-
-
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps({"k": key})).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> str:
-    if cursor is None:
-        return ""
-    try:
-        value = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
-        key = value["k"]
-    except (ValueError, TypeError, KeyError, binascii.Error):
-        key = None
-    if not isinstance(key, str) or not DIRECTORY_KEY.fullmatch(key):
-        raise ValidationError("cursor", "This is not a cursor of this list")
-    return key

@@ -28,7 +28,7 @@ from chat.errors import (
 from chat.events import NumberedEvent
 from chat.messages import Message, MessageDraft, Page, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import COUNTED, WAITING, SessionChanges, SessionDraft, Waits
+from chat.store.conversation_store import COUNTED, WAITING, Posted, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import (
     appended,
     check_start,
@@ -39,6 +39,7 @@ from chat.store.drafts import (
     session_from,
     title_from,
     turn_from,
+    with_posted,
     with_turn,
     with_waiting,
 )
@@ -175,6 +176,16 @@ class MemoryStore(Faults):
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
     ) -> list[Message]:
         return self._append(self._owned(user_id, session_id, "editor"), drafts, self.clock.now())
+
+    @port
+    async def post_message(self, request: TurnRequest) -> Posted:
+        stored = self._owned(request.user_id, request.session_id, "editor")
+        asked = stored.head.asked_by(request.key)
+        if asked is not None:
+            return Posted(stored.messages[asked.question], new=False)
+        [message] = self._append(stored, [request.question], self.clock.now())
+        self._set_head(stored, with_posted(stored.head, request.key, message))
+        return Posted(message)
 
     @port
     async def append_waiting(self, request: TurnRequest) -> Waits | None:

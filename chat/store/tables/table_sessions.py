@@ -1,30 +1,26 @@
 """Sessions and their messages on tables: the port `ConversationStore`."""
 
 import asyncio
-import base64
-import binascii
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from chat.clock import Clock
 from chat.conversation import MemberRole, Session, WaitingMessage
-from chat.errors import MessageNotFound, SessionNotFound, StoreConflict, ValidationError
+from chat.errors import MessageNotFound, SessionNotFound, StoreConflict
 from chat.messages import Message, MessageDraft, Page, message_id, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import COUNTED, SessionChanges, SessionDraft, Waits
+from chat.store.conversation_store import COUNTED, Posted, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import members_after, session_from, with_version
 from chat.store.request_json import request_from_json
-from chat.store.tables.session_appends import AppendMessages, AppendWaiting, grouped
+from chat.store.tables.session_appends import AppendMessages, AppendWaiting, PostMessage, grouped
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_client import Row, Table, key_range, together
+from chat.store.tables.table_cursors import read_cursor, show_cursor
 from chat.store.tables.table_deletion import Deletions
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged, RowMissing
@@ -39,7 +35,6 @@ READS = 32  # heads that the lists of one process read at once: each needs a con
 ABANDONED = (
     86_400.0  # seconds after which a line of a list that leads nowhere is removed by who comes upon it
 )
-DIRECTORY_KEY = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")
 
 
 class TableConversations:
@@ -129,7 +124,7 @@ class TableConversations:
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
         found: list[Session] = []
         keys: list[str] = []
-        after = _read_cursor(cursor)
+        after = read_cursor(cursor)
         while len(found) <= limit:
             rows = await self._directory_page(user_id, after, limit + 1)
             if not rows:
@@ -139,7 +134,7 @@ class TableConversations:
                     found.append(session)
                     keys.append(row.key)
             after = rows[-1].key
-        return Page(tuple(found[:limit]), _cursor(keys[limit - 1]))
+        return Page(tuple(found[:limit]), show_cursor(keys[limit - 1]))
 
     async def count_sessions(self, user_id: str) -> int | None:
         """Keys alone are read, a thousand a request."""
@@ -171,6 +166,17 @@ class TableConversations:
             assert written is not None
             stored += written.change.messages
         return stored
+
+    async def post_message(self, request: TurnRequest) -> Posted:
+        session_id, question = request.session_id, request.question
+        list(grouped([question]))  # TooLarge for one that no batch can hold
+        written = await self._writers.write(session_id, PostMessage(request, self._clock.now()))
+        if written is not None:
+            return Posted(written.change.messages[0])
+        asked = (await self._heads.load(session_id)).asked_by(request.key)
+        if asked is None:  # ASKED others came since it was found there
+            raise StoreConflict
+        return Posted(await self.load_message(message_id(session_id, asked.question)), new=False)
 
     async def append_waiting(self, request: TurnRequest) -> Waits | None:
         session_id = request.session_id
@@ -279,20 +285,3 @@ class TableConversations:
 def _lines(user_id: str, first: str = "0") -> str:
     """The rows of a user's list of sessions. Keys from "a" on are not of sessions."""
     return key_range(escaped(user_id), first, "a")
-
-
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps({"k": key})).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> str:
-    if cursor is None:
-        return ""
-    try:
-        value = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
-        key = value["k"]
-    except (ValueError, TypeError, KeyError, binascii.Error):
-        key = None
-    if not isinstance(key, str) or not DIRECTORY_KEY.fullmatch(key):
-        raise ValidationError("cursor", "This is not a cursor of this list")
-    return key

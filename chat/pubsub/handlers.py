@@ -131,6 +131,8 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         await sockets.push.close(connection.id, "Too many messages")
         return Said()
     try:
+        if face.welcome is not None:
+            await sockets.welcomes.over(connection, listed=not is_promised(event.states))
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)

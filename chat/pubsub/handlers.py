@@ -47,6 +47,7 @@ async def handle(app: ChatApp, event: SocketEvent) -> Reply:
 async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
     if sockets.closing:
         raise ShuttingDown
+    app.runner.watch_others()
     if event.kind == "connect":
         return await _connect(app, sockets, event)
     connection = await _connection(app, sockets, event)

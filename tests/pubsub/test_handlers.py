@@ -165,6 +165,12 @@ async def test_an_event_that_only_stores_and_comes_again_stores_and_shows_once(s
     assert [each["message"]["id"] for each in scene.push.seen["watcher"]] == [each.id for each in messages]
 
 
+async def test_a_process_with_sockets_looks_whether_others_died(scene: Scene) -> None:
+    await scene.say({"type": "ping"})
+    await asyncio.sleep(0.01)
+    assert scene.store.calls["list_leases"] == 1
+
+
 async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: Scene) -> None:
     scene.store.fail_next("get_session", StoreUnavailable())
     frame = await scene.say({"type": "send_message", "content": "Hi"})

@@ -1,5 +1,6 @@
 """Removes sessions: hidden at once, then row by row. What a process that ended left behind is removed by the timer."""
 
+import secrets
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from chat.conversation import MemberRole
 from chat.errors import Forbidden, SessionNotFound, StoreConflict, TurnInProgress
 from chat.store.tables.table_client import Row, Table, quoted
 from chat.store.tables.table_due import DueRows
-from chat.store.tables.table_errors import RowChanged
+from chat.store.tables.table_errors import RowChanged, RowMissing
 from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_keys import HEAD
 
@@ -33,12 +34,12 @@ class Deletions:
             raise SessionNotFound
         if row.values["user_id"] != user_id:
             raise Forbidden
-        buried = bool(row.values.get("deleted"))
-        if not buried:
+        ours = False
+        if not row.values.get("deleted"):
             await self._due.note("due-deletions", self._clock.now(), session_id, session_id=session_id)
-            await self._bury(row)
+            ours = await self._bury(row)
         await self._remove(row)
-        if buried:
+        if not ours:
             raise SessionNotFound
 
     async def go_on(self, before: datetime) -> int:
@@ -52,21 +53,23 @@ class Deletions:
 
         return await self._due.work_off("due-deletions", before, go_on_with)
 
-    async def _bury(self, row: Row | None) -> None:
-        """Leave a tombstone in place of the head. TurnInProgress while a turn runs: it would go on writing."""
+    async def _bury(self, row: Row | None) -> bool:
+        """Leave a tombstone in place of the head. False when somebody else did. TurnInProgress while a turn runs: it
+        would go on writing."""
+        mine = secrets.token_hex(8)
         for _ in range(ATTEMPTS):
             if row is None:
                 raise SessionNotFound
             if row.values.get("deleted"):
-                return
+                return row.values.get("buried_by") == mine  # by an earlier try, whose reply did not come
             if row.values["running_turn"]:
                 raise TurnInProgress(row.values["running_turn"])
             kept = {name: row.values.get(name, "") for name in ("user_id", "members")}
-            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, **kept}
+            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, "buried_by": mine, **kept}
             try:
                 await self._sessions.replace({**tombstone, "deleted": True}, row.etag)
-                return
-            except RowChanged:
+                return True
+            except (RowChanged, RowMissing):
                 row = await self._heads.row(row.partition)
         raise StoreConflict
 

@@ -32,7 +32,7 @@ class SocketEvent:
         default_factory=dict[str, str]
     )  # what we gave the socket when it connected
     query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])  # of `connect`
-    subprotocols: Sequence[str] = ()  # that the client offers, likewise
+    subprotocols: Sequence[str] = field(default_factory=list[str])  # that the client offers, likewise
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     """Of `connect`: those of the client's handshake, with names in lower case."""
 

@@ -75,7 +75,7 @@ def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, An
         return model.model_validate(value)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
+        field = ".".join(str(part) for part in first["loc"])[:MAX_ID] or "body"
         sentence = SENTENCES.get(first["type"], "Cannot be used here")
         raise ValidationError(field, sentence.format_map(first.get("ctx", {}))) from None
 

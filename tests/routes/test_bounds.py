@@ -13,12 +13,13 @@ from chat.dialects import delta, frames, plan, session_frames
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
+from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas
 from chat.schemas.fields import SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames)
+MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames, connect_body)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
 SIZED = {"content", "message", "output"}
 BOUNDS = {
@@ -27,7 +28,7 @@ BOUNDS = {
     "array": ("maxItems",),
 }
 # Limited by the size of the body, of which they are most.
-UNCOUNTED = {"messages"}
+UNCOUNTED = {"messages", "subprotocols"}
 
 
 def models(module: ModuleType) -> Iterator[type[pydantic.BaseModel]]:

@@ -64,10 +64,10 @@ def _arguments(text: str) -> JSONObject:
 
 
 class HistoryMessage(Body):
-    """One message of those that the caller has on the screen."""
+    """One message of those that the caller has on the screen. One that did nothing but call tools has no content."""
 
     role: Literal["user", "assistant", "system"]
-    content: str
+    content: str = ""
     timestamp: Any = None
 
 

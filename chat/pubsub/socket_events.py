@@ -37,8 +37,9 @@ class SocketEvent:
     """Of `connect`: those of the client's handshake, with names in lower case."""
 
     def asked(self, name: str) -> str:
-        """What `connect` has under this name in its query; "" when there is nothing. The first of several counts."""
-        return next(iter(self.query.get(name, ())), "")
+        """What `connect` has under this name in its query; "" when there is nothing. The first of several counts that
+        is not empty: a gateway adds what is usual behind what a client says."""
+        return next(filter(None, self.query.get(name, ())), "")
 
 
 def lower_names(headers: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -8,14 +8,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
 )
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.requests import TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Body, Content, Id, check_json_size, validate
+from chat.schemas.fields import PROVIDER, Body, Content, Flag, Id, check_json_size, validate
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -25,7 +24,7 @@ def _small(value: object) -> object:
 
 
 type SmallObject = Annotated[JSONObject, BeforeValidator(_small)]
-type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
+type Provider = Annotated[str, Field(pattern=PROVIDER)]
 
 
 class ChatSettings(BaseModel):
@@ -64,7 +63,7 @@ class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
     title: Annotated[str, Field(max_length=500)] | None = None
-    is_active: bool | None = None
+    is_active: Flag | None = None
     llm_provider: Provider | None = None
     llm_model: Annotated[str, Field(max_length=100)] | None = None
     settings: SettingsObject | None = None

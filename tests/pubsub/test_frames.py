@@ -228,6 +228,9 @@ def test_cloud_events_say_the_same_as_the_trigger() -> None:
     assert connect == read_trigger(request("System", "connect", **asked))
     assert (connect.asked("ticket"), connect.asked("other")) == ("t", "")
     assert connect.headers == {"origin": ["o"]}
+    gateway = {"query": {"dialect": ["", "plan", "chat"], "session_id": [""]}}
+    asked_through = read(headers("sys", "connect"), orjson.dumps(gateway))
+    assert (asked_through.asked("dialect"), asked_through.asked("session_id")) == ("plan", "")
     later = read(headers("sys", "disconnected", **{"ce-connectionstate": state}), b'{"reason":"gone"}')
     assert later == read_trigger(request("System", "disconnected", reason="gone"))
     said = read(headers("user", "message", **{"ce-connectionstate": state}), b"hi")

@@ -15,7 +15,7 @@ from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas
-from chat.schemas.fields import SENTENCES, read_json, validate
+from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
@@ -242,7 +242,7 @@ WRONG = [
     ({**HI, "settings": {"temperature": []}}, "settings.temperature", "Must be a number"),
     ({**HI, "message_id": ""}, "message_id", "Must not be empty"),
     ({**HI, "tools": [{}] * 65}, "tools", "Has more than 64 entries"),
-    ({"tool_outputs": []}, "tool_outputs", "Must have at least 1 entries"),
+    ({"tool_outputs": []}, "tool_outputs", "Must not be empty"),
 ]
 
 
@@ -259,6 +259,21 @@ def test_every_kind_of_mistake_that_a_field_can_have_has_a_sentence() -> None:
     """What is not in the schemas is of other uses of pydantic."""
     kinds = {kind for model in MODELS for kind in _kinds(model.__pydantic_core_schema__)}
     assert kinds <= SENTENCES.keys() | {"any", "definitions", "definition-ref"}
+
+
+def test_every_form_that_a_text_must_have_is_said_in_words() -> None:
+    patterns = {each for model in MODELS for each in _patterns(model.model_json_schema())}
+    assert patterns == FORMS.keys()
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _patterns(each)
 
 
 def _kinds(schema: Any) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Dialect `plan`: the stages of the trip planner as they come, then `done` or `error` (docs/protocol.md, section 4)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, cast
+from collections.abc import Iterable, Sequence
+from typing import Annotated, cast
 
 from pydantic import BeforeValidator, Field
 
@@ -101,16 +101,15 @@ def _given(body: PlanBody) -> JSONObject:
     return {"given": cast("JSONObject", body.model_dump(include=set(GIVEN)))}
 
 
-def _read_body(body: Mapping[str, Any], asker: Asker) -> Asked:
-    read = validate(PlanBody, body)
-    check_size("message", read.message, limit=asker.message_bytes)
+def _read_body(body: PlanBody, asker: Asker) -> Asked:
+    check_size("message", body.message, limit=asker.message_bytes)
     request = TurnRequest(
         asker.user_id,
-        content=read.message,
-        session_id=read.session_id or "",
+        content=body.message,
+        session_id=body.session_id or "",
         dialect=PLAN.name,
         pipeline=TRIP,
-        input=_given(read),
+        input=_given(body),
         nonce=asker.nonce,
     )
     return Asked(request, stream=False)
@@ -152,6 +151,6 @@ PLAN = Dialect(
     "plan",
     _encoder,
     framing=sse(),
-    door=Door(_read_body, whole=_whole, patience=WHOLE),
+    door=Door(PlanBody, _read_body, whole=_whole, patience=WHOLE),
     socket=SocketFace(_read_frame, _snapshot, names=("cancel", "resume", "ping")),
 )

@@ -23,7 +23,9 @@ class Route:
     body: str = ""
     needs_body: bool = True  # else no body at all stands for an empty object
     who: Literal["caller", "anyone"] = "caller"  # who may ask: a caller who is known, or strangers too
-    dialect: str = ""  # which one its handler is to speak, where several routes share a handler
+    dialect: str = ""
+    """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is
+    the dialect's."""
     name: str = ""  # of its function in the Functions host; "" takes the handler's
 
     @property

@@ -11,6 +11,7 @@ from chat.dialects.delta import DELTA, TextDeltaEncoder
 from chat.errors import ValidationError
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest
+from chat.schemas.fields import validate
 from tests.turns.test_grammar import SAMPLES
 
 CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
@@ -78,7 +79,7 @@ def test_no_event_is_unknown_and_every_payload_has_a_type(kind: type[TurnEvent])
 def asked(*messages: Any) -> TurnRequest:
     door = DELTA.door
     assert door is not None
-    return door.read({"messages": list(messages)}, Asker("ann", "", 1000)).request
+    return door.read(validate(door.body, {"messages": list(messages)}), Asker("ann", "", 1000)).request
 
 
 HI: JSONObject = {"role": "user", "content": "Hi"}

@@ -54,6 +54,10 @@ def test_every_field_of_every_body_query_and_frame_has_a_bound(model: type[pydan
             assert not unbounded or in_bytes, (name, each)
 
 
+def test_the_bodies_of_the_doors_of_dialects_are_among_them() -> None:
+    assert {each.door.body for each in DIALECTS.values() if each.door} <= set(MODELS)
+
+
 # Counted in bytes of JSON together with what is around it.
 SMALL = {(schemas.ChatSettings, "system_prompt")}
 

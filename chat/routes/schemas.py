@@ -12,9 +12,10 @@ from pydantic import (
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.requests import TripStage
+from chat.requests import TRIP, TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
 from chat.schemas.fields import PROVIDER, Body, Content, Flag, Id, check_json_size, validate
+from chat.schemas.trip_state import TripState
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -76,6 +77,7 @@ class TurnBody(Body):
     message_id: Annotated[Id, Field(min_length=1)] | None = None
     dialect: Id | None = None
     pipeline: Id | None = None
+    state: TripState | None = None
     on_busy: Literal["reject", "queue", "interrupt"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])
@@ -88,6 +90,14 @@ class TurnBody(Body):
         if len(given) != 1:
             wrong = given[1] if given else "content"
             raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
+
+    def input_of(self, pipeline: str) -> JSONObject:
+        """What the pipeline begins with. ValidationError for a state that is not its own."""
+        if self.state is None:
+            return {}
+        if pipeline != TRIP:
+            raise ValidationError("state", f"Only the pipeline {TRIP} has one")
+        return self.state.input
 
 
 class RegenerateBody(Body):

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.datastructures import Headers
 
 from chat.auth.base import Principal
+from chat.auth.bearer import KEPT, BearerAuthenticator
 from chat.errors import Unauthenticated
 from local.oidc.server import Issuer
 from tests.support.issuers import Desk, desk, way
@@ -197,6 +199,18 @@ async def test_neither_does_it_open_a_socket(at: Desk, kind: str) -> None:
         await at.ask_socket(HOSTILE[kind](at.issuer))
 
 
+async def test_no_change_of_a_token_is_overlooked(at: Desk) -> None:
+    """One character of the claims or of the signature is another one, or is not there."""
+    chance, token = random.Random(7), at.issuer.token("ann")
+    begin = token.index(".") + 1
+    for _ in range(400):
+        place, more = chance.randrange(begin, len(token)), chance.choice(["", *"-_.=AZaz09"])
+        made = token[:place] + more + token[place + 1 :]
+        if made != token:
+            with pytest.raises(Unauthenticated):
+                await at.ask(made)
+
+
 async def test_after_all_of_these_a_good_one_is_believed_and_nobody_was_asked_for_other_keys(
     at: Desk,
 ) -> None:
@@ -310,8 +324,21 @@ async def test_a_token_that_was_believed_is_refused_once_its_key_is_gone() -> No
         at.issuer.keys.rotate(drop=True)
         clock.ahead = 10
         assert await at.ask(at.issuer.token("bob"))  # has the keys asked for again
+        clock.ahead = 20
         with pytest.raises(Unauthenticated):
             await at.ask(token)
+
+
+async def test_a_token_that_is_used_again_is_not_checked_again_and_few_are_remembered() -> None:
+    async with desk() as at:
+        assert isinstance(at.way, BearerAuthenticator)
+        token = at.issuer.token("ann")
+        first = await at.ask(token)
+        assert await at.ask(token) is first
+        for number in range(KEPT):
+            await at.ask(unused := at.issuer.token("ann", number=number))
+        assert await at.ask(token) is not first
+        assert await at.ask(unused) is await at.ask(unused)
 
 
 # Which claims say who somebody is, and what they may

@@ -10,10 +10,12 @@ BEARER = "bearer "
 def sole_header(headers: Mapping[str, str], name: str) -> str:
     """The value of a header; "" when it did not come. Unauthenticated when it came more than once: whoever stands
     before the app may have looked at the other one."""
-    found = [value for each, value in headers.items() if each == name]
-    if len(found) > 1:
+    value = headers.get(name)
+    if value is None:
+        return ""
+    if sum(each == name for each in headers) > 1:
         raise Unauthenticated(f"The header {name} came more than once.")
-    return found[0].strip() if found else ""
+    return value.strip()
 
 
 def bearer_token(authorization: str) -> str:

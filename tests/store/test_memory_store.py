@@ -7,6 +7,7 @@ import pytest
 from chat.errors import StoreUnavailable
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.key_contract import KeyContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.memory_store import MemoryStore
@@ -41,6 +42,12 @@ class TestMemoryWaiting(MemoryStoreFixture, WaitingContract):
 
 class TestMemoryPresence(MemoryStoreFixture, PresenceContract):
     pass
+
+
+class TestMemoryKeys(KeyContract):
+    @pytest.fixture
+    def keys(self) -> MemoryStore:
+        return MemoryStore()
 
 
 async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:

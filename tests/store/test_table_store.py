@@ -8,6 +8,7 @@ import pytest
 
 from chat.errors import StoreRefused
 from chat.store.drafts import directory_key
+from chat.store.key_store import KeyStore
 from chat.store.presence_store import Connection, Person, Ticket
 from chat.store.tables.table_client import upserting
 from chat.store.tables.table_reads import Row, age_of
@@ -16,6 +17,7 @@ from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.key_contract import KeyContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 
@@ -51,6 +53,12 @@ class TestTableWaiting(TableStoreFixture, WaitingContract):
 
 class TestTablePresence(TableStoreFixture, PresenceContract):
     pass
+
+
+class TestTableKeys(KeyContract):
+    @pytest.fixture
+    async def keys(self, open_storage: OpenStorage) -> KeyStore:
+        return open_storage().keys
 
 
 def ports_of(storage: TableStorage) -> Stores:

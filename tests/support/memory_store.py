@@ -47,7 +47,8 @@ from chat.store.instance_store import InstanceLease, Join, LeaseLost, Mail
 from chat.store.presence_store import Connection, Counted, Person, Presence, Ticket
 from chat.store.tables.table_requests import request_to_rows
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding
-from tests.support.faults import Faults, port
+from tests.support.faults import port
+from tests.support.memory_keys import MemoryKeys
 
 
 @dataclass
@@ -73,7 +74,7 @@ class _Box:
     joins: list[Join] = field(default_factory=list[Join])
 
 
-class MemoryStore(Faults):
+class MemoryStore(MemoryKeys):
     """Conversations, turns and instances of a test."""
 
     def __init__(self, clock: Clock | None = None) -> None:

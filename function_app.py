@@ -75,6 +75,13 @@ ROUTES: Routes = {
             needs_body=False,
         ),
     },
+    "/api/v1/chat/keys": {
+        "POST": Route("keys:create_key", "make an API key", scope="manage", body="key_schemas:KeyBody"),
+        "GET": Route("keys:list_keys", "one's own keys", scope="manage"),
+    },
+    "/api/v1/chat/keys/{key_id}": {
+        "DELETE": Route("keys:delete_key", "revoke one", scope="manage"),
+    },
     "/chat": {
         "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
     },

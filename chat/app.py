@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from chat.auth.apikey import ApiKeyAuthenticator, KeyRing
 from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
 from chat.clock import Clock, Ids, SystemClock, UlidIds
@@ -28,6 +29,7 @@ from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Audience, NoSockets, build_sockets
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
 from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.key_store import KeyStore
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record_warning
@@ -63,6 +65,8 @@ class ChatApp:
     sockets: Audience
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
+    keys: KeyStore  # of programs
+    key_ring: KeyRing  # those of them that were here lately
     tools: ToolBox
     records: Records  # what is logged of sessions that are made
     tasks: TaskSet  # what goes on when its request has its reply
@@ -148,6 +152,7 @@ def build_app(settings: Settings) -> ChatApp:
         settings,
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
+        keys=storage.keys,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -161,6 +166,7 @@ def assemble_app(
     ports: TurnPorts,
     runner: TurnRunner,
     *,
+    keys: KeyStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -171,7 +177,7 @@ def assemble_app(
     evictions = closing.add(Evictions(ports.errands, sockets))
     readers = closing.add(Readers(ports.conversations, ports.errands))
     waiting = closing.add(WaitingMessages(ports, runner))
-    tasks = TaskSet()
+    tasks, key_ring = TaskSet(), KeyRing(keys, ports.clock)
     closing.push_async_callback(tasks.close)
     closing.push_async_callback(runner.drain)
     return ChatApp(
@@ -186,7 +192,9 @@ def assemble_app(
         evictions=evictions,
         sockets=sockets,
         dialects=DIALECTS,
-        authenticators=authenticators(settings),
+        authenticators=authenticators(settings, key_ring),
+        keys=keys,
+        key_ring=key_ring,
         tools=tools,
         records=ports.records,
         tasks=tasks,
@@ -255,17 +263,22 @@ def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: 
     return Failover(providers, breakers, policy, clock=clock.monotonic)
 
 
-def authenticators(settings: Settings) -> tuple[Authenticator, ...]:
+def authenticators(settings: Settings, key_ring: KeyRing) -> tuple[Authenticator, ...]:
     """The ways of CHAT_AUTH. `dev` believes everyone, so it is left out unless this is certainly a laptop."""
-    unknown = set(settings.auth) - {"dev"}
+    ways: Mapping[str, Callable[[], Authenticator | None]] = {
+        "apikey": lambda: ApiKeyAuthenticator(key_ring),
+        "dev": lambda: DevAuthenticator() if on_laptop() else None,
+    }
+    unknown = set(settings.auth) - ways.keys()
     if unknown:
-        raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: dev")
-    if "dev" in settings.auth and on_laptop():
-        return (DevAuthenticator(),)
-    record_warning(
-        "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"
-    )
-    return ()
+        there = ", ".join(ways)
+        raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: {there}")
+    found = tuple(way for name in settings.auth if (way := ways[name]()) is not None)
+    if not found:
+        record_warning(
+            "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"
+        )
+    return found
 
 
 _current: ChatApp | None = None

@@ -62,6 +62,17 @@ class ApiKey:
         return hmac.compare_digest(self.digest, digest_of(text))
 
 
+def scopes_text(scopes: frozenset[Scope] | None) -> str:
+    """As it is kept with what was opened."""
+    return "*" if scopes is None else ",".join(scope for scope in SCOPES if scope in scopes)
+
+
+def scopes_of(text: str) -> frozenset[Scope] | None:
+    """The reverse of `scopes_text`; of any other text nothing is allowed."""
+    given = text.split(",")
+    return None if text == "*" else frozenset(scope for scope in SCOPES if scope in given)
+
+
 def make_key(user_id: str) -> tuple[str, str]:
     """The id and the text of a new key."""
     key_id = owner_part(user_id) + "".join(secrets.choice(ALPHABET) for _ in range(OWN))

@@ -170,7 +170,7 @@ async def test_a_number_of_sockets_that_nobody_knows_is_null(call: str) -> None:
 @pytest.mark.parametrize(("auth", "named"), [("devv", "devv"), ("dev,easyauth,jwt", "easyauth, jwt")])
 def test_a_way_of_signing_in_that_is_not_known_is_refused(auth: str, named: str) -> None:
     with pytest.raises(SettingsError, match=f"^CHAT_AUTH: {named} is not known"):
-        authenticators(settings_for(ENDPOINT, CHAT_AUTH=auth))
+        authenticators(settings_for(ENDPOINT, CHAT_AUTH=auth), make_app().app.key_ring)
 
 
 async def test_without_its_settings_the_app_names_them_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,7 +194,17 @@ class Settings:
         "bundled list of sights in 36 cities.",
     )
     auth: tuple[str, ...] = setting(
-        "CHAT_AUTH", "dev", "Who may ask, tried in order: `dev` (for laptops; refused elsewhere).", read_names
+        "CHAT_AUTH",
+        "dev",
+        "Who may ask, tried in order: `apikey` (programs, by keys that users made) and `dev` (for laptops; refused "
+        "elsewhere).",
+        read_names,
+    )
+    key_days: int = setting(
+        "CHAT_KEY_MAX_DAYS",
+        "365",
+        "The longest life of an API key, in days; without a wish it is 90.",
+        read_count,
     )
     http_auth_level: str = setting(
         "CHAT_HTTP_AUTH_LEVEL",

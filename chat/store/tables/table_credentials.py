@@ -8,7 +8,7 @@ import itertools
 from contextlib import suppress
 from datetime import datetime
 
-from chat.credentials import KEY_ID, OWNER, SCOPES, ApiKey, owner_part
+from chat.credentials import KEY_ID, OWNER, ApiKey, owner_part, scopes_of, scopes_text
 from chat.errors import KeyNotFound, StoreConflict, TooManyKeys
 from chat.store.key_store import KEYS
 from chat.store.tables.table_client import Row, Table, creating, deleting, key_range, replacing
@@ -86,7 +86,7 @@ def _entity(key: ApiKey) -> Entity:
     return _keys(key.id) | {
         "user_id": key.user_id,
         "name": key.name,
-        "scopes": ",".join(sorted(key.scopes)),
+        "scopes": scopes_text(key.scopes),
         "digest": key.digest,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
@@ -95,12 +95,11 @@ def _entity(key: ApiKey) -> Entity:
 
 def _key(row: Row) -> ApiKey:
     values = row.values
-    given = values["scopes"].split(",")
     return ApiKey(
         row.key.removeprefix("k-"),
         values["user_id"],
         values["name"],
-        frozenset(scope for scope in SCOPES if scope in given),
+        scopes_of(values["scopes"]) or frozenset(),
         bytes(values["digest"]),
         moment(values["created_at"]),
         moment(values["expires_at"]),

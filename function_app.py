@@ -89,7 +89,6 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
-            scope="write",
             dialect="chat",
             name="negotiate_chat",
         ),
@@ -98,7 +97,6 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
-            scope="write",
             dialect="plan",
             name="negotiate_plan",
         ),
@@ -108,7 +106,6 @@ ROUTES: Routes = {
             "socket_routes:negotiate",
             "the way to a session's room",
             role="viewer",
-            scope="write",
             dialect="session",
             name="negotiate_session",
         ),

@@ -175,7 +175,7 @@ def assemble_app(
 ) -> ChatApp:
     """What is the same over every store, model and socket service. `closing` holds these already."""
     evictions = closing.add(Evictions(ports.errands, sockets))
-    readers = closing.add(Readers(ports.conversations, ports.errands))
+    readers = closing.add(Readers(ports.conversations, ports.errands, ports.clock))
     waiting = closing.add(WaitingMessages(ports, runner))
     tasks, key_ring = TaskSet(), KeyRing(keys, ports.clock)
     closing.push_async_callback(tasks.close)

@@ -59,14 +59,14 @@ def _check_is_no_key(principal: Principal) -> None:
 def _scopes(principal: Principal, body: KeyBody) -> frozenset[Scope]:
     """What is asked for; nobody gives what they do not have. Forbidden, ValidationError."""
     if body.scopes is None:
-        scopes = frozenset(scope for scope in USUAL if principal.may(scope))
+        scopes: frozenset[Scope] = frozenset(scope for scope in USUAL if principal.may(scope))
         if not scopes:
             raise ValidationError("scopes", "This field must be given")
         return scopes
     for scope in SCOPES:
         if scope in body.scopes and not principal.may(scope):
             raise Forbidden(f"This credential is not for `{scope}`.")
-    return frozenset(body.scopes)
+    return frozenset[Scope](body.scopes)
 
 
 def _expires(body: KeyBody, now: datetime, *, longest: int) -> datetime:

@@ -8,7 +8,7 @@ store.calls["append_events"]                                # how often it was c
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -90,6 +90,7 @@ class MemoryStore(MemoryKeys):
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
         self._people: dict[tuple[str, str], Person] = {}
+        self._ends: dict[str, tuple[Connection, datetime]] = {}  # of sockets
         self._counted: tuple[int, float] | None = None  # sockets, and when that was noted
         self.rows_read = 0  # of sockets and of people in sessions
 
@@ -480,6 +481,22 @@ class MemoryStore(MemoryKeys):
         for each in old:
             if self._tickets[each].session_id == session_id:
                 del self._tickets[each]
+
+    @port
+    async def note_end(self, connection: Connection, ends: datetime) -> None:
+        self._ends[connection.id] = connection, ends
+
+    @port
+    async def forget_end(self, connection: Connection, ends: datetime) -> None:
+        self._ends.pop(connection.id, None)
+
+    @port
+    async def work_off_ends(self, before: datetime, close: Callable[[Connection], Awaitable[bool]]) -> int:
+        due = [each for each, ends in self._ends.values() if ends < before]
+        done = [each for each in due if await close(each)]
+        for each in done:
+            self._ends.pop(each.id, None)
+        return len(done)
 
     @port
     async def note_count(self, sockets: int) -> None:

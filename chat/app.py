@@ -264,7 +264,7 @@ def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: 
 
 
 def authenticators(settings: Settings, key_ring: KeyRing) -> tuple[Authenticator, ...]:
-    """The ways of CHAT_AUTH. `dev` believes everyone, so it is left out unless this is certainly a laptop."""
+    """The ways of CHAT_AUTH. `dev` believes everyone: it comes last, and only where this is certainly a laptop."""
     ways: Mapping[str, Callable[[], Authenticator | None]] = {
         "apikey": lambda: ApiKeyAuthenticator(key_ring),
         "dev": lambda: DevAuthenticator() if on_laptop() else None,
@@ -273,7 +273,8 @@ def authenticators(settings: Settings, key_ring: KeyRing) -> tuple[Authenticator
     if unknown:
         there = ", ".join(ways)
         raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: {there}")
-    found = tuple(way for name in settings.auth if (way := ways[name]()) is not None)
+    names = sorted(settings.auth, key=lambda name: name == "dev")
+    found = tuple(way for name in names if (way := ways[name]()) is not None)
     if not found:
         record_warning(
             "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"

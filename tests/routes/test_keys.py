@@ -230,3 +230,39 @@ async def test_a_time_without_a_zone_is_utc(scene: Scene) -> None:
     wish = (scene.made.app.clock.now() + timedelta(days=2)).replace(microsecond=0, tzinfo=None)
     made = await scene.make(expires_at=wish.isoformat())
     assert from_iso(made["expires_at"]).replace(tzinfo=None) == wish
+
+
+ROOM = Route("socket_routes:negotiate", "", dialect="session")
+
+
+async def test_a_way_to_a_socket_is_no_longer_good_than_the_key_that_got_it(scene: Scene) -> None:
+    session_id = (await scene.call("POST", WRITE, {})).body["id"]
+    now = scene.made.app.clock.now()
+    made = await scene.make(expires_at=(now + timedelta(seconds=90)).isoformat(), scopes=["read"])
+    long = await scene.make()
+    for each, minutes in ((made, 1.5), (long, 5)):
+        reply = await scene.call("GET", ROOM, None, {"x-api-key": each["key"]}, session_id=session_id)
+        assert reply.status == 200
+        good = from_iso(reply.body["expires_at"]) - now
+        assert abs(good - timedelta(minutes=minutes)) < timedelta(seconds=5)
+        url, _, ticket_id = reply.body["url"].rpartition(".")
+        told = float(url.partition("minutes=")[2].partition("&")[0])
+        assert minutes - 0.1 < told <= minutes
+        ticket = await scene.made.store.take(session_id, ticket_id)
+        assert ticket is not None
+        assert ticket.credential.key_id == each["id"]
+        assert ticket.credential.scopes == frozenset(each["scopes"])
+        assert ticket.credential.expires is not None and ticket.expires <= ticket.credential.expires
+
+
+async def test_a_reader_is_shown_the_way_to_a_session_and_makes_none(scene: Scene) -> None:
+    reader = {"x-api-key": (await scene.make(scopes=["read"]))["key"]}
+    manager = {"x-api-key": (await scene.make(scopes=["manage"]))["key"]}
+    chat = Route("socket_routes:negotiate", "", dialect="chat")
+    for headers in (reader, manager):
+        assert (await scene.call("GET", chat, None, headers)).status == 403
+    assert scene.made.store.calls["create_session"] == scene.made.store.calls["issue"] == 0
+    writer = {"x-api-key": (await scene.make())["key"]}
+    session_id = (await scene.call("GET", chat, None, writer)).body["session_id"]
+    assert (await scene.call("GET", ROOM, None, reader, session_id=session_id)).status == 200
+    assert (await scene.call("GET", ROOM, None, manager, session_id=session_id)).status == 403

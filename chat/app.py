@@ -28,6 +28,7 @@ from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Audience, NoSockets, build_sockets
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
 from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record_warning
@@ -55,6 +56,7 @@ class ChatApp:
     clock: Clock
     ids: Ids
     conversations: ConversationStore
+    members: MemberStore
     turns: TurnStore
     runner: TurnRunner
     waiting: WaitingMessages
@@ -148,6 +150,7 @@ def build_app(settings: Settings) -> ChatApp:
         settings,
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
+        members=storage.members,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -161,6 +164,7 @@ def assemble_app(
     ports: TurnPorts,
     runner: TurnRunner,
     *,
+    members: MemberStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -179,6 +183,7 @@ def assemble_app(
         clock=ports.clock,
         ids=ports.ids,
         conversations=ports.conversations,
+        members=members,
         turns=ports.turns,
         runner=runner,
         waiting=waiting,

@@ -1,12 +1,12 @@
 """Those who follow turns over HTTP, as long as they may: who is taken out of a session hears no further word.
 
-Owners cannot be taken out. For all others a process asks, while it has any, which evictions are noted: one query for
-all of them, however many there are.
+A process asks, while anybody reads, which evictions are noted: one query for all of them, however many there are. It
+asks seldom where only owners read who were alone in their sessions: others must accept and take over first.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from chat.errors import ChatError, Forbidden, NotFound, StoreError
 from chat.events import NumberedEvent
@@ -17,6 +17,7 @@ from chat.turns.feed import Follower, LiveTurn
 from chat.turns.tasks import TaskSet
 
 LOOK = 0.4  # seconds between two looks for evictions while somebody follows who may be taken out
+SELDOM = 10.0  # seconds where they were alone in their session when its turn began; an eviction is noted for a minute
 
 
 class Readers:
@@ -25,20 +26,21 @@ class Readers:
     def __init__(self, conversations: ConversationStore, errands: ErrandStore) -> None:
         self._conversations, self._errands = conversations, errands
         self._reading: dict[Follower, tuple[str, str]] = {}  # the session and the user
+        self._alone: set[Follower] = set()  # those of them who were alone in their session
         self._tasks = TaskSet()
         self._watching = False
+        self._hurry = asyncio.Event()  # one came who was not alone
 
-    def follow(
+    async def follow(
         self, live: LiveTurn, user_id: str, *, idle: float | None = None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         """As `EventFeed.follow`. Raises Forbidden as soon as the user is known to be no member any more."""
-        return live.feed.follow(idle=idle) if user_id == live.owner else self._watched(live, user_id, idle)
-
-    async def _watched(
-        self, live: LiveTurn, user_id: str, idle: float | None
-    ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         follower = Follower()
         self._reading[follower] = live.turn.session_id, user_id
+        if user_id == live.alone:
+            self._alone.add(follower)
+        else:
+            self._hurry.set()
         if not self._watching:
             self._watching = True
             self._tasks.spawn(self._watch())
@@ -48,6 +50,7 @@ class Readers:
                     yield batch
         finally:
             self._reading.pop(follower, None)
+            self._alone.discard(follower)
 
     async def aclose(self) -> None:
         await self._tasks.close()
@@ -55,15 +58,25 @@ class Readers:
     async def _watch(self) -> None:
         try:
             while self._reading:
+                await self._pause()
                 try:
                     await self._look()
                 except StoreError:
                     pass  # nobody can tell: as soon as the store answers again
                 except Exception as error:
                     record_error("evictions_not_read", error)
-                await asyncio.sleep(LOOK)
         finally:
             self._watching = False
+
+    async def _pause(self) -> None:
+        """Until the next look, sooner when one comes for whose sake looks are more frequent."""
+        if len(self._alone) < len(self._reading):
+            await asyncio.sleep(LOOK)
+            return
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SELDOM):
+                await self._hurry.wait()
 
     async def _look(self) -> None:
         evicted = {each.session_id for each in await self._errands.list_errands("evict")}

@@ -61,6 +61,7 @@ def make_app(
             turn_limit=turn_limit,
             watcher=sockets.watcher,
         ),
+        members=store,
         sockets=sockets,
         tools=NoTools(),
         check_store=_is_there,

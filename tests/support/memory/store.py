@@ -11,6 +11,7 @@ from chat.clock import Clock, SystemClock
 from tests.support.memory.conversations import MemoryConversations
 from tests.support.memory.errands import MemoryErrands
 from tests.support.memory.instances import MemoryInstances
+from tests.support.memory.members import MemoryMembers
 from tests.support.memory.presence import MemoryPresence
 from tests.support.memory.rows import Rows
 from tests.support.memory.turns import MemoryTurns
@@ -18,6 +19,7 @@ from tests.support.memory.turns import MemoryTurns
 
 class MemoryStore(
     MemoryConversations,
+    MemoryMembers,
     MemoryTurns,
     MemoryInstances,
     MemoryErrands,

@@ -13,6 +13,7 @@ import pytest
 from tests.local.pubsub.clients import connected as vendor_client
 from tests.local.pubsub.clients import next_of
 from tests.support.clients import ChatClient, Frame, connected, eventually
+from tests.support.members import let_in
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.sockets import PLAIN, RELIABLE, Socket, grown, negotiate, room, said, socket_of
 from tests.support.stack import Stack
@@ -141,7 +142,7 @@ async def test_ten_people_on_two_instances_see_the_same_in_the_same_order(
     session_id = await here.new_session()
     people = [f"user{number}" for number in range(10)]
     for user in people:
-        await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/{user}", json={"role": "editor"})
+        await let_in(here, session_id, user)
     sockets: list[Socket] = []
     for number, user in enumerate(people):
         client = here.as_user(user).at(pair.urls[number % 2])
@@ -305,7 +306,7 @@ async def test_what_is_done_over_http_shows_up_on_the_sockets(here: ChatClient) 
 
 async def test_a_viewer_reads_and_does_not_write(here: ChatClient) -> None:
     session_id = await here.new_session()
-    await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/vera", json={"role": "viewer"})
+    await let_in(here, session_id, "vera", "viewer")
     vera = here.as_user("vera")
     async with socket_of(vera, room(session_id)) as socket:
         await socket.of("connection_established")
@@ -322,7 +323,7 @@ async def test_a_viewer_reads_and_does_not_write(here: ChatClient) -> None:
 @pytest.mark.usefixtures("alone")
 async def test_people_come_and_go_and_type(here: ChatClient) -> None:
     session_id = await here.new_session()
-    await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/bob", json={"role": "editor"})
+    await let_in(here, session_id, "bob")
     bob = here.as_user("bob")
     async with socket_of(here, room(session_id)) as ann:
         welcome = await ann.of("connection_established")
@@ -350,7 +351,7 @@ async def test_people_come_and_go_and_type(here: ChatClient) -> None:
 async def test_who_is_taken_out_is_closed_and_cannot_come_back(here: ChatClient) -> None:
     session_id = await here.new_session()
     member = f"/api/v1/chat/sessions/{session_id}/members/bob"
-    await here.call("PUT", member, json={"role": "editor"})
+    await let_in(here, session_id, "bob")
     bob = here.as_user("bob")
     url = (await negotiate(bob, room(session_id)))["url"]
     async with socket_of(bob, room(session_id)) as socket:
@@ -364,7 +365,7 @@ async def test_who_is_taken_out_is_closed_and_cannot_come_back(here: ChatClient)
 async def test_who_is_taken_out_hears_no_further_word_over_http(pair: Stack, here: ChatClient) -> None:
     session_id = await here.new_session()
     member = f"/api/v1/chat/sessions/{session_id}/members/bob"
-    await here.call("PUT", member, json={"role": "viewer"})
+    await let_in(here, session_id, "bob", "viewer")
     async with here.ask(session_id, "#chunks=60 #rate=20") as own, connected(pair.urls[1], "bob") as bob:
 
         async def listen(reader: ChatClient) -> list[Frame]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import ChatClient
+from tests.support.members import let_in
 
 BASE = "/api/v1/chat/sessions"
 
@@ -37,7 +38,7 @@ async def test_the_owner_lets_in_and_takes_out(client: ChatClient, session_id: s
 
 async def test_a_member_may_leave(client: ChatClient, session_id: str) -> None:
     path = f"{BASE}/{session_id}/members/bob"
-    await client.call("PUT", path, json={"role": "viewer"})
+    await let_in(client, session_id, "bob", "viewer")
     assert (await client.as_user("bob").call("DELETE", path)).status == 200
     assert (await client.as_user("bob").call("GET", f"{BASE}/{session_id}")).status == 404
 
@@ -60,7 +61,7 @@ ALLOWED: dict[str, tuple[str, str, Any, tuple[int, int, int, int]]] = {
 @pytest.mark.parametrize("number", range(4), ids=["owner", "editor", "viewer", "stranger"])
 async def test_a_role_says_what_one_may(client: ChatClient, session_id: str, deed: str, number: int) -> None:
     for user, role in (("editor", "editor"), ("viewer", "viewer"), ("other", "viewer")):
-        await client.call("PUT", f"{BASE}/{session_id}/members/{user}", json={"role": role})
+        await let_in(client, session_id, user, role)
     method, path, body, statuses = ALLOWED[deed]
     caller = client.as_user(("dev", "editor", "viewer", "stranger")[number])
     reply = await caller.call(method, f"{BASE}/{session_id}{path}", json=body)
@@ -70,7 +71,7 @@ async def test_a_role_says_what_one_may(client: ChatClient, session_id: str, dee
 
 
 async def test_a_viewer_asks_nothing_and_stops_nothing(client: ChatClient, session_id: str) -> None:
-    await client.call("PUT", f"{BASE}/{session_id}/members/vera", json={"role": "viewer"})
+    await let_in(client, session_id, "vera", "viewer")
     vera = client.as_user("vera")
     reply = await vera.call("POST", f"{BASE}/{session_id}/turns", json={"content": "x"})
     assert reply.status == 403

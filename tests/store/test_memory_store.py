@@ -7,7 +7,8 @@ import pytest
 from chat.errors import SessionNotFound, StoreUnavailable
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
-from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
+from tests.store.member_contract import InvitationsContract, MembersContract, OwnersContract
+from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.faults import port
 from tests.support.memory.rows import MemoryPort, Rows
@@ -15,7 +16,7 @@ from tests.support.memory.store import MemoryStore
 
 
 def all_ports(memory: MemoryStore) -> Stores:
-    return Stores(memory, memory, memory, memory, memory)
+    return Stores(memory, memory, memory, memory, memory, memory)
 
 
 class MemoryStoreFixture:
@@ -37,6 +38,14 @@ class TestMemoryInstances(MemoryStoreFixture, InstanceStoreContract):
 
 
 class TestMemoryMembers(MemoryStoreFixture, MembersContract):
+    pass
+
+
+class TestMemoryInvitations(MemoryStoreFixture, InvitationsContract):
+    pass
+
+
+class TestMemoryOwners(MemoryStoreFixture, OwnersContract):
     pass
 
 

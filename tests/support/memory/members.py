@@ -25,7 +25,10 @@ class MemoryMembers(MemoryPort):
 
     @port
     async def set_member(self, user_id: str, session_id: str, member_id: str, role: MemberRole) -> Session:
-        stored, offer = self.rows.owned(user_id, session_id, "owner"), offer_of(role, user_id, self.clock.now())
+        stored, offer = (
+            self.rows.owned(user_id, session_id, "owner"),
+            offer_of(role, user_id, self.clock.now()),
+        )
         given = invited_after(stored.head, member_id, offer)
         if given and given.get("invited", {}).get(member_id) == offer:
             found = self._invitations(member_id)

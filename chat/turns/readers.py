@@ -57,14 +57,15 @@ class Readers:
 
     async def _watch(self) -> None:
         try:
+            await self._pause()
             while self._reading:
-                await self._pause()
                 try:
                     await self._look()
                 except StoreError:
                     pass  # nobody can tell: as soon as the store answers again
                 except Exception as error:
                     record_error("evictions_not_read", error)
+                await self._pause()
         finally:
             self._watching = False
 

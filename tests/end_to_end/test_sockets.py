@@ -348,6 +348,43 @@ async def test_people_come_and_go_and_type(here: ChatClient) -> None:
         assert (member["user_id"], member["online"], bool(member["last_seen"])) == ("bob", False, True)
 
 
+async def test_a_room_hears_of_invitations_and_of_a_new_owner(here: ChatClient) -> None:
+    session_id = await here.new_session()
+    members = f"/api/v1/chat/sessions/{session_id}/members"
+    await let_in(here, session_id, "bob", "viewer")
+    await here.call("PUT", f"{members}/eve", json={"role": "viewer"})
+    bob, eve = here.as_user("bob"), here.as_user("eve")
+
+    async def shown(socket: Socket) -> dict[str, tuple[str, str]]:
+        frame = await socket.of("session_update", action="members")
+        return {each["user_id"]: (each["role"], each["status"]) for each in frame["members"]}
+
+    async with socket_of(bob, room(session_id)) as socket:
+        welcome = await socket.of("connection_established")
+        assert [(each["user_id"], each["status"]) for each in welcome["members"]] == [
+            ("dev", "member"),
+            ("bob", "member"),
+        ]
+        await here.call("PUT", f"{members}/dan", json={"role": "editor"})
+        both = {"eve": ("viewer", "invited"), "dan": ("editor", "invited")}
+        assert (await shown(socket)).items() >= both.items()
+        await here.as_user("dan").call("POST", f"/api/v1/chat/invitations/{session_id}/decline")
+        assert "dan" not in await shown(socket)
+        await eve.call("POST", f"/api/v1/chat/invitations/{session_id}/accept")
+        assert (await shown(socket))["eve"] == ("viewer", "member")
+        await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/owner", json={"user_id": "bob"})
+        changed = await socket.of("session_update", action="updated")
+        assert changed["session"]["user_id"] == "bob"
+        assert (await shown(socket))["dev"] == ("editor", "member")
+        await socket.say(type="send_message", content="mine", reply=False)  # viewers may not
+        assert (await socket.of("message_update", action="new_message"))["message"]["content"] == "mine"
+
+        async def told() -> bool:
+            return any(each.get("text") == "You are now owner of this session." for each in socket.frames)
+
+        await eventually(told, seconds=5, what="notice")
+
+
 async def test_who_is_taken_out_is_closed_and_cannot_come_back(here: ChatClient) -> None:
     session_id = await here.new_session()
     member = f"/api/v1/chat/sessions/{session_id}/members/bob"

@@ -18,10 +18,10 @@ ROUTES: Routes = {
     },
     "/api/v1/chat/sessions": {
         "POST": Route("sessions:create_session", "make a session", body="schemas:NewSessionBody"),
-        "GET": Route("sessions:list_sessions", "list one's own sessions"),
+        "GET": Route("sessions:list_sessions", "list one's own sessions", for_others=True),
     },
     "/api/v1/chat/sessions/{session_id}": {
-        "GET": Route("sessions:get_session", "one session", role="viewer"),
+        "GET": Route("sessions:get_session", "one session", role="viewer", for_others=True),
         "PUT": Route(
             "sessions:update_session",
             "change title, model, settings",
@@ -33,13 +33,15 @@ ROUTES: Routes = {
         ),
     },
     "/api/v1/chat/sessions/{session_id}/messages": {
-        "GET": Route("messages:list_messages", "its messages", role="viewer"),
+        "GET": Route("messages:list_messages", "its messages", role="viewer", for_others=True),
         "POST": Route(
             "messages:post_message", "store one; no model is asked", role="editor", body="schemas:MessageBody"
         ),
     },
     "/api/v1/chat/sessions/{session_id}/members": {
-        "GET": Route("members:list_members", "who may read it, and who is there", role="viewer"),
+        "GET": Route(
+            "members:list_members", "who may read it, and who is there", role="viewer", for_others=True
+        ),
     },
     "/api/v1/chat/sessions/{session_id}/members/{user_id}": {
         "PUT": Route(
@@ -62,7 +64,7 @@ ROUTES: Routes = {
         ),
     },
     "/api/v1/chat/invitations": {
-        "GET": Route("invitations:list_invitations", "what one is invited to"),
+        "GET": Route("invitations:list_invitations", "what one is invited to", for_others=True),
     },
     "/api/v1/chat/invitations/{session_id}/accept": {
         "POST": Route("invitations:accept_invitation", "become a member", scope="manage"),
@@ -76,10 +78,12 @@ ROUTES: Routes = {
         ),
     },
     "/api/v1/chat/turns/{turn_id}": {
-        "GET": Route("turns:get_turn", "how a turn stands", role="viewer"),
+        "GET": Route("turns:get_turn", "how a turn stands", role="viewer", for_others=True),
     },
     "/api/v1/chat/turns/{turn_id}/events": {
-        "GET": Route("turns:follow_turn", "follow it, from the start or from any event", role="viewer"),
+        "GET": Route(
+            "turns:follow_turn", "follow it, from the start or from any event", role="viewer", for_others=True
+        ),
     },
     "/api/v1/chat/turns/{turn_id}/cancel": {
         "POST": Route("turns:cancel_turn", "stop it", role="editor"),
@@ -128,6 +132,9 @@ ROUTES: Routes = {
             dialect="session",
             name="negotiate_session",
         ),
+    },
+    "/api/v1/chat/audit": {
+        "GET": Route("audit:list_audit", "what admins read of other people's", who="admin"),
     },
     "/api/webpubsub/events": {
         "POST": Route("socket_routes:take_socket_event", "what happens to sockets", who="anyone"),

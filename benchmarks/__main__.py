@@ -78,13 +78,16 @@ def speed(given: argparse.Namespace) -> bool:
     with running_field() as field:
         figures = measure(field, given.only, sizes)
     crowded = _sockets(given) if "sockets" in given.only else {}
-    goals = report.goal_rows(figures, started, field.skipped) + socket_goals(crowded)
+    goals = report.goal_rows(figures, started, field.skipped) + socket_goals(
+        crowded, report.slowness(figures)
+    )
     tables = [
         report.figures_table(figures),
         report.ratio_table(figures, ("nginx", "ordinary app")),
         _start_up_table(started),
         socket_table(crowded),
         report.goals_table(goals),
+        report.pace(figures),
         _skipped_table(field.skipped),
     ]
     print("\n\n".join(each for each in (*tables, crowd) if each))

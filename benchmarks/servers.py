@@ -124,7 +124,7 @@ def start_model(stack: ExitStack) -> Server:
 
 def model_server(url: str, pid: int) -> Server:
     """The stand-in at any of its URLs."""
-    return Server("the model itself", urljoin(url, COMPLETIONS), pid, {"stream": True})
+    return Server(MODEL, urljoin(url, COMPLETIONS), pid, {"stream": True})
 
 
 def start_nginx(stack: ExitStack, model: Server) -> Server:
@@ -196,6 +196,7 @@ PEERS: Mapping[str, Callable[[ExitStack, Server], Server]] = {
     "nginx": start_nginx,
     "ordinary app": start_ordinary_app,
 }
+MODEL = "the model itself"
 WORKER = "Parley, worker"
 PROXIED = "Parley, local host"
 

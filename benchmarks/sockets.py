@@ -78,12 +78,9 @@ def socket_table(figures: Figures) -> str:
     return table(["sockets", "measured"], rows) if figures else ""
 
 
-def socket_goals(figures: Figures) -> list[list[str]]:
-    return (
-        [verdict(each, figures.get(each.key)) for each in METRICS if each.limit is not None]
-        if figures
-        else []
-    )
+def socket_goals(figures: Figures, slower: float) -> list[list[str]]:
+    limited = [each for each in METRICS if each.limit is not None and figures]
+    return [verdict(each, figures.get(each.key), slower=slower) for each in limited]
 
 
 async def _relay(crowd: Crowd) -> Figures:

@@ -27,6 +27,7 @@ from chat.requests import TRIP, OnBusy, TurnRequest
 from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Audience, NoSockets, build_sockets
 from chat.settings import Settings, SettingsError, load_settings, on_laptop
+from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
@@ -58,6 +59,7 @@ class ChatApp:
     conversations: ConversationStore
     members: MemberStore
     turns: TurnStore
+    audit: AuditStore
     runner: TurnRunner
     waiting: WaitingMessages
     readers: Readers
@@ -151,6 +153,7 @@ def build_app(settings: Settings) -> ChatApp:
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
         members=storage.members,
+        audit=storage.audit,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -165,6 +168,7 @@ def assemble_app(
     runner: TurnRunner,
     *,
     members: MemberStore,
+    audit: AuditStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -185,6 +189,7 @@ def assemble_app(
         conversations=ports.conversations,
         members=members,
         turns=ports.turns,
+        audit=audit,
         runner=runner,
         waiting=waiting,
         readers=readers,

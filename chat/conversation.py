@@ -57,7 +57,9 @@ class Asked:
 
     key: str  # of the request; "" when it had none
     question: int  # the number of the message that is answered
-    turn: int = 0  # the number of the turn's answer; 0 while the message waits
+    turn: int = (
+        0  # the number of the turn's answer; 0 while the message waits, its own where none is asked for
+    )
 
 
 @dataclass(frozen=True, slots=True)

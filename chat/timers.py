@@ -8,8 +8,8 @@ from chat.telemetry import record, record_error
 
 
 async def sweep() -> None:
-    """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and purge old
-    events. A store that is away is asked again next time."""
+    """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and remove what
+    is old. A store that is away is asked again next time."""
     app = await current_app()
     counting = app.tasks.spawn(_count_sockets(app))  # beside the rest: the service may be slow
     try:
@@ -17,6 +17,7 @@ async def sweep() -> None:
         await app.evictions.work_off()
         await app.runner.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
         await app.sockets.work_off(now=app.clock.now())
+        await app.audit.forget_audit(before=app.clock.now() - timedelta(days=app.settings.audit_days))
     except StoreError as error:
         record("sweep_failed", code=error.code)
     await counting

@@ -14,20 +14,22 @@ from pathlib import Path
 
 from chat import errors
 from chat.errors import ChatError
+from chat.routes.admission import scope_of
+from chat.routes.route_table import Route
 from chat.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PROTOCOL = "docs/protocol.md"
-PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md", PROTOCOL)
+PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md", "docs/security.md", PROTOCOL)
 TIMED = ("chat/turns", "chat/rooms", "chat/routes")  # where the numbers of a turn's life are
 NUMBER = re.compile(r"^([A-Z_]+) = ([0-9(][0-9. *_,()]*)  # (.+)$", re.MULTILINE)
 
 SECTION = re.compile(r"^## (\d+)\. ", re.MULTILINE)
 SHOW_ROUTES = """
-import json, function_app
+import dataclasses, json, function_app
 rows = [(method, path, row) for path, rows in function_app.ROUTES.items() for method, row in rows.items()]
-print(json.dumps([(method, path, row.summary, row.who) for method, path, row in rows]))
+print(json.dumps([(method, path, dataclasses.asdict(row)) for method, path, row in rows]))
 """
 
 
@@ -56,17 +58,29 @@ def routes_table() -> str:
     """Every row of the table in `function_app.py`, with the first section of the protocol that names it."""
     _, *sections = SECTION.split((ROOT / PROTOCOL).read_text())
     head = ("method and path", "what", "who may ask", "section")
-    rows = ((f"`{method} {path}`", what, who) for method, path, what, who in read_routes())
+    rows = ((f"`{method} {path}`", route.summary, route.who) for method, path, route in read_routes())
     return table(head, ((name, what, who, _section_of(name, sections)) for name, what, who in rows))
 
 
+def access_table() -> str:
+    """The same rows: what one must be to call each."""
+    head = ("method and path", "who", "least role in the session", "scope", "admins for others")
+    return table(head, (_access_row(method, path, route) for method, path, route in read_routes()))
+
+
+def _access_row(method: str, path: str, route: Route) -> tuple[str, ...]:
+    open_to_all = route.who == "anyone"
+    scope = "" if open_to_all else f"`{scope_of(route, method)}`"
+    return f"`{method} {path}`", route.who, route.role, scope, "`?user_id=`" if route.for_others else ""
+
+
 @cache
-def read_routes() -> list[tuple[str, str, str, str]]:
-    """`(method, path, summary, who may ask)` of every route. Asked in a process of its own: `function_app.py` mends the
-    worker when it is imported."""
+def read_routes() -> list[tuple[str, str, Route]]:
+    """`(method, path, row)` of every route. Asked in a process of its own: to import `function_app.py` mends the
+    worker."""
     command = [sys.executable, "-c", SHOW_ROUTES]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    return [(method, path, summary, who) for method, path, summary, who in json.loads(done.stdout)]
+    return [(method, path, Route(**row)) for method, path, row in json.loads(done.stdout)]
 
 
 # What the docstring of the root says is meant for those who raise it.
@@ -77,6 +91,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "errors": errors_table,
     "numbers": numbers_table,
     "routes": routes_table,
+    "access": access_table,
 }
 
 

@@ -125,7 +125,7 @@ def test_every_section_that_a_docstring_names_exists() -> None:
 
 def test_the_protocol_names_every_route_and_no_other() -> None:
     named = {_route(method, path) for method, path in ROUTE.findall(read("docs/protocol.md"))}
-    assert named == {_route(method, path.removeprefix("/")) for method, path, _, _ in read_routes()}
+    assert named == {_route(method, path.removeprefix("/")) for method, path, _ in read_routes()}
 
 
 def test_a_section_of_the_protocol_tells_of_every_route() -> None:

@@ -4,7 +4,6 @@ from chat.app import ChatApp
 from chat.dialects.base import SocketFace
 from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
-from chat.messages import MessageDraft
 from chat.requests import Action, Answered, Cancel, Resume, Say, TurnRequest, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
@@ -49,28 +48,22 @@ async def _say(
     if face.news is not None:  # in no other does anybody type; nor does the message wait for it
         user_id, session_id = connection.user_id, connection.session_id
         app.tasks.spawn(sockets.attendance.typing(session_id, user_id, is_typing=False))
-    if not say.reply:
-        draft = MessageDraft(
-            "user", say.text, author=connection.user_id, parent_message_id=say.parent_message_id
-        )
-        [message] = await app.conversations.append_messages(
-            connection.user_id, connection.session_id, [draft]
-        )
-        sockets.rooms.news.tell_message(message)
-        return _ack(face, say, message.id)
-    asked = await app.ask(
-        TurnRequest(
-            connection.user_id,
-            content=say.text,
-            session_id=connection.session_id,
-            dialect=connection.dialect,
-            pipeline=say.pipeline,
-            input=say.input,
-            parent_message_id=say.parent_message_id,
-            nonce=nonce,
-        ),
-        usual="queue",
+    request = TurnRequest(
+        connection.user_id,
+        content=say.text,
+        session_id=connection.session_id,
+        dialect=connection.dialect,
+        pipeline=say.pipeline,
+        input=say.input,
+        parent_message_id=say.parent_message_id,
+        nonce=nonce,
     )
+    if not say.reply:
+        posted = await app.conversations.post_message(request)
+        if posted.new:
+            sockets.rooms.news.tell_message(posted.message)
+        return _ack(face, say, posted.message.id)
+    asked = await app.ask(request, usual="queue")
     if isinstance(asked, Waits):
         return _ack(face, say, asked.message.id)
     return _ack(face, say, asked.turn.user_message_id, asked.turn.id)

@@ -14,6 +14,7 @@ from chat.dialects.base import spoken
 from chat.errors import NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Resume, Say, Typing
+from chat.rooms.newcomers import Newcomer
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
 from chat.store.conversation_store import SessionDraft
@@ -49,9 +50,16 @@ async def ensure_session(app: ChatApp, sockets: Sockets, connection: Connection,
     """Make the session of a socket that was promised one, if this is what begins it. False where there is nothing to
     do, since nothing was said yet. TooLarge, TurnNotFound, StoreUnavailable; SessionNotFound when it was deleted."""
     newcomer = sockets.newcomers.get(connection.id, connection.session_id)
-    if newcomer.made or await _is_there(app, connection):
-        newcomer.made = True
-        return True
+    async with newcomer.making:
+        if newcomer.made or await _is_there(app, connection):
+            newcomer.made = True
+            return True
+        return await _begin(app, sockets, connection, action, newcomer)
+
+
+async def _begin(
+    app: ChatApp, sockets: Sockets, connection: Connection, action: Action, newcomer: Newcomer
+) -> bool:
     match action:
         case Say():
             check_size("content", action.text, limit=app.settings.max_message_bytes)

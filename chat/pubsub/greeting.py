@@ -7,7 +7,7 @@ from datetime import timedelta
 from chat.app import ChatApp
 from chat.conversation import Session
 from chat.errors import NotFound, PushError, PushRefused, StoreError
-from chat.news import Member, Running, Welcome
+from chat.news import Running, Welcome
 from chat.pubsub.states import is_promised
 from chat.rooms.attendance import members_of
 from chat.rooms.gate import PATIENCE
@@ -49,17 +49,14 @@ async def _greet_again(
 
 async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before: Mapping[str, str]) -> None:
     if is_promised(before):
-        alone = members_of(_promised(connection), Presence((connection,)))
-        await _welcome(app, sockets, connection, alone)
+        await _welcome(app, sockets, connection, _promised(connection), Presence((connection,)))
         return
     session = await app.conversations.get_session(connection.user_id, connection.session_id)
-    present = await sockets.attendance.arrived(connection)
+    present = await sockets.attendance.present(connection.session_id)
+    await _welcome(app, sockets, connection, session, present)
+    await sockets.attendance.arrived(connection, present)  # by this others know that it was welcomed
     app.answer_left(session)
-    face = app.dialects[connection.dialect].face
-    if face.welcome is not None:
-        running = await _running(app, sockets, connection, session)
-        await _welcome(app, sockets, connection, members_of(session, present), running)
-    elif session.running_turn:
+    if session.running_turn and app.dialects[connection.dialect].face.welcome is None:
         await app.runner.look(connection.user_id, session.running_turn)  # its maker may be dead
     ran = session.running_turn or await _missed(app, connection, session, before)
     just_ended = app.clock.now() - session.updated_at < RECENT
@@ -71,21 +68,21 @@ async def _greet(app: ChatApp, sockets: Sockets, connection: Connection, before:
 
 
 async def _welcome(
-    app: ChatApp,
-    sockets: Sockets,
-    connection: Connection,
-    members: tuple[Member, ...],
-    running: Running | None = None,
+    app: ChatApp, sockets: Sockets, connection: Connection, session: Session, present: Presence
 ) -> None:
+    """In the dialects that have one: once, though greeting it fails later and is tried again."""
     welcome = app.dialects[connection.dialect].face.welcome
-    if welcome is None:
+    if welcome is None or sockets.welcomes.is_said(connection.id):
         return
-    facts = Welcome(connection.session_id, connection.user_id, connection.id, members, running)
+    members = members_of(session, present)
+    running = await _running(app, sockets, connection, session)
+    facts = Welcome(session.id, connection.user_id, connection.id, members, running)
     try:
         for frame in welcome(facts):
             await sockets.push.send_to_connection(connection.id, frame)
     except PushRefused as error:
         record("welcome_lost", connection_id=connection.id, code=error.code)
+    sockets.welcomes.say(connection.id)
 
 
 def _promised(connection: Connection) -> Session:

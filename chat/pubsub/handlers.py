@@ -47,6 +47,7 @@ async def handle(app: ChatApp, event: SocketEvent) -> Reply:
 async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
     if sockets.closing:
         raise ShuttingDown
+    app.runner.watch_others()
     if event.kind == "connect":
         return await _connect(app, sockets, event)
     connection = await _connection(app, sockets, event)
@@ -131,6 +132,8 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         await sockets.push.close(connection.id, "Too many messages")
         return Said()
     try:
+        if face.welcome is not None:
+            await sockets.welcomes.over(connection, listed=not is_promised(event.states))
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)

@@ -62,10 +62,19 @@ class Attendance:
             raise
         return connection
 
-    async def arrived(self, connection: Connection) -> Presence:
-        """The socket is open. Who is there, with it."""
+    async def present(self, session_id: str) -> Presence:
+        """Who is there."""
+        return await self._roll.present(session_id)
+
+    async def is_open(self, connection: Connection) -> bool:
+        """Whether the socket has arrived, by whichever process's word; also when it is gone."""
+        person, _ = await self._change(connection, lambda each: each)
+        return person.sockets.get(connection.id, True)
+
+    async def arrived(self, connection: Connection, present: Presence | None = None) -> None:
+        """The socket is open, and was welcomed. `present` is who was there just now, where that is known."""
         before, after = await self._change(connection, lambda person: _opened(person, connection.id))
-        present = await self._roll.present(connection.session_id)
+        present = present or await self._roll.present(connection.session_id)
         others = [each for each in present.connections if each.id != connection.id]
         if after.online and not before.online:
             came = PersonCame(connection.user_id, len(others) + 1)
@@ -75,7 +84,6 @@ class Attendance:
         old = self._clock.now() - STALE
         if any(each.seen < old for each in others):
             self._look_for_ghosts(connection.session_id)
-        return present
 
     async def left(self, connection: Connection) -> None:
         """The socket is gone."""

@@ -17,12 +17,13 @@ from chat.rooms.rooms import Rooms
 from chat.store.conversation_store import ConversationStore
 from chat.store.errand_store import Errand, ErrandStore
 from chat.store.presence_store import Connection, PresenceStore
-from chat.telemetry import record
+from chat.telemetry import record, record_warning
 from chat.turns.tasks import TaskSet
 
 AT_ONCE = 5.0  # seconds that the request which takes somebody out waits for their sockets to be closed
 AGAIN = (0.3, 1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before each further look: one may just be opening
 SETTLED = 60.0  # seconds after which nothing that began before the eviction is still on its way
+HOPELESS = 86_400.0  # seconds after which the timer tries no more what the service refuses
 TAKEN_OUT = Notice("warning", "You are no longer a member of this session.")
 DELETED = Notice("warning", "The session was deleted.")
 
@@ -64,7 +65,10 @@ class Evictions:
     async def work_off(self) -> None:
         """Go on with what is noted. StoreError."""
         for errand in await self._errands.list_errands("evict"):
-            if await self._tried(errand) and errand.age > SETTLED:
+            evicted = await self._tried(errand)
+            if not evicted and errand.age > HOPELESS:
+                record_warning("eviction_given_up", session_id=errand.session_id, user_id=errand.user_id)
+            if errand.age > (SETTLED if evicted else HOPELESS):
                 await self._errands.end_errand(errand)
 
     async def aclose(self) -> None:

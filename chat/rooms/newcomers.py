@@ -1,7 +1,8 @@
 """Sockets that named no session when they opened: each is promised one, which is made when it says something."""
 
+import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 KEPT = 10_000  # sockets that named no session
 
@@ -13,6 +14,7 @@ class Newcomer:
     session_id: str
     made: bool = False  # its session is there
     left: bool = False
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)  # of what comes at once, one makes it
 
 
 class Newcomers:

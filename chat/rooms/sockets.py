@@ -19,6 +19,7 @@ from chat.rooms.flood import FloodGuard
 from chat.rooms.newcomers import Newcomers
 from chat.rooms.recent import Recent
 from chat.rooms.rooms import Rooms
+from chat.rooms.welcomes import Welcomes
 from chat.store.errand_store import Errand, ErrandStore
 from chat.store.presence_store import Presence, PresenceStore
 from chat.turns.base import NoWatcher, TurnWatcher
@@ -133,9 +134,11 @@ class Sockets(Audience):
     newcomers: Newcomers = field(default_factory=Newcomers)
     texts: Recent[str] = field(default_factory=Recent[str])  # by turn, what it said so far
     census: Census = field(init=False)
+    welcomes: Welcomes = field(init=False)
 
     def __post_init__(self) -> None:
         self.census = Census(self.push, self.presence)
+        self.welcomes = Welcomes(self.attendance)
 
     @property
     def watcher(self) -> TurnWatcher:
@@ -170,6 +173,7 @@ class Sockets(Audience):
         """Let what was said last go out."""
         self.closing = True
         await self.texts.aclose()
+        await self.welcomes.aclose()
         await self.rooms.aclose()
         await self.attendance.aclose()
         await self.push.aclose()

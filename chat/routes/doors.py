@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing, suppress
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -12,7 +13,7 @@ from chat.errors import ChatError
 from chat.events import NumberedEvent
 from chat.requests import TurnRequest
 from chat.routes.replies import turn_problem
-from chat.routes.requests import nonce_of, read_object
+from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, stream_turn
 from chat.turns.feed import LiveTurn
 
@@ -24,7 +25,7 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     try:
-        body = await read_object(request, limit=app.settings.max_body_bytes)
+        body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
         asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
         asked = door.read(body, asker)
         if asked.stream:
@@ -37,7 +38,7 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
     return await _whole(app, door, live, principal.user_id, patience=until - app.clock.monotonic())
 
 
-async def _stream(app: ChatApp, dialect: Dialect, door: Door, request: TurnRequest) -> Response:
+async def _stream(app: ChatApp, dialect: Dialect, door: Door[Any], request: TurnRequest) -> Response:
     live = await ask(app, request)
     failed = await live.feed.opening(OPENING)
     if failed is not None and door.failed is not None:
@@ -47,7 +48,7 @@ async def _stream(app: ChatApp, dialect: Dialect, door: Door, request: TurnReque
     return stream_turn(app, request.user_id, live, dialect, framing=door.framing)
 
 
-async def _whole(app: ChatApp, door: Door, live: LiveTurn, user_id: str, *, patience: float) -> Response:
+async def _whole(app: ChatApp, door: Door[Any], live: LiveTurn, user_id: str, *, patience: float) -> Response:
     """All of a turn, or what there is of it after so many seconds: it goes on without its caller."""
     assert door.whole is not None
     seen: list[NumberedEvent] = []

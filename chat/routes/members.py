@@ -12,9 +12,9 @@ from chat.errors import Forbidden, NotFound
 from chat.events import JSONObject
 from chat.news import Member, MembersChanged, Notice, SessionChanged
 from chat.rooms.attendance import members_of
+from chat.routes.admission import note_act
 from chat.routes.replies import json_reply
 from chat.routes.schemas import MemberBody, OwnerBody
-from chat.telemetry import record
 from chat.user_ids import user_of_path
 
 
@@ -53,14 +53,14 @@ async def delete_member(app: ChatApp, principal: Principal, request: Request) ->
 
 
 async def put_owner(app: ChatApp, principal: Principal, request: Request, body: OwnerBody) -> Response:
-    """`PUT /api/v1/chat/sessions/{id}/owner`: hand it over to a member."""
-    session = await app.members.set_owner(
-        principal.user_id,
-        request.path_params["session_id"],
-        body.user_id,
-        as_admin=principal.is_admin,
-    )
-    record("session_handed_over", session_id=session.id, owner=session.user_id, by=principal.user_id)
+    """`PUT /api/v1/chat/sessions/{id}/owner`: hand it over to a member. What is another's an admin may hand over."""
+    session_id, as_admin = request.path_params["session_id"], False
+    if principal.is_admin:
+        session = await app.conversations.load_session(session_id)
+        as_admin = session.user_id != principal.user_id
+        if as_admin:
+            await note_act(app, principal, request, "put_owner", session.user_id)
+    session = await app.members.set_owner(principal.user_id, session_id, body.user_id, as_admin=as_admin)
     _notice(app, session, body.user_id, "You are now owner of this session.")
     app.tell(session.id, SessionChanged(session, app.settings.providers[0]))
     return json_reply(await tell_members(app, session))

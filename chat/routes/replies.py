@@ -12,7 +12,7 @@ from chat.conversation import Turn
 from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
 from chat.events import JSON, TurnFailed
-from chat.routes.admission import find_caller
+from chat.routes.admission import admit
 from chat.routes.requests import check_path, read_body
 from chat.routes.route_table import Route
 from chat.settings import SettingsError
@@ -28,7 +28,7 @@ async def answer(request: Request, handler: Handler, route: Route) -> Response:
 
     async def handle(app: ChatApp, request: Request) -> Response:
         check_path(request)
-        return await handler(app, await find_caller(app, request, route), request)
+        return await handler(app, await admit(app, request, route), request)
 
     return await answer_anyone(request, handle)
 

@@ -8,14 +8,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
 )
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.requests import TripStage
+from chat.requests import TRIP, TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Body, Content, Id, check_json_size, validate
+from chat.schemas.fields import PROVIDER, Body, Content, Flag, Id, check_json_size, validate
+from chat.schemas.trip_state import TripState
 from chat.user_ids import read_user_id
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
@@ -34,7 +34,7 @@ def _user_id(value: str) -> str:
 
 type SmallObject = Annotated[JSONObject, BeforeValidator(_small)]
 type UserId = Annotated[Id, Field(min_length=1), AfterValidator(_user_id)]
-type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
+type Provider = Annotated[str, Field(pattern=PROVIDER)]
 
 
 class ChatSettings(BaseModel):
@@ -73,7 +73,7 @@ class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
     title: Annotated[str, Field(max_length=500)] | None = None
-    is_active: bool | None = None
+    is_active: Flag | None = None
     llm_provider: Provider | None = None
     llm_model: Annotated[str, Field(max_length=100)] | None = None
     settings: SettingsObject | None = None
@@ -86,6 +86,7 @@ class TurnBody(Body):
     message_id: Annotated[Id, Field(min_length=1)] | None = None
     dialect: Id | None = None
     pipeline: Id | None = None
+    state: TripState | None = None
     on_busy: Literal["reject", "queue", "interrupt"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])
@@ -98,6 +99,14 @@ class TurnBody(Body):
         if len(given) != 1:
             wrong = given[1] if given else "content"
             raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
+
+    def input_of(self, pipeline: str) -> JSONObject:
+        """What the pipeline begins with. ValidationError for a state that is not its own."""
+        if self.state is None:
+            return {}
+        if pipeline != TRIP:
+            raise ValidationError("state", f"Only the pipeline {TRIP} has one")
+        return self.state.input
 
 
 class RegenerateBody(Body):
@@ -141,12 +150,17 @@ class SocketQuery(BaseModel):
     protocol: Id | None = None
 
 
-class PageQuery(BaseModel):
+class CursorQuery(BaseModel):
+    """`?page_size=&cursor=`"""
+
+    page_size: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Id | None = None
+
+
+class PageQuery(CursorQuery):
     """`?page=&page_size=&cursor=`"""
 
     page: Annotated[int, Field(ge=1, le=10_000)] = 1
-    page_size: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Id | None = None
 
 
 class MessagesQuery(PageQuery):

@@ -75,7 +75,8 @@ async def take_socket_event(app: ChatApp, request: Request) -> Response:
             "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."
         )
     body = await read_bytes(request, limit=MAX_EVENT)
-    reply = show_reply(await handle(app, read_event(headers, body)))
+    event = read_event(headers, body, hub=app.settings.web_pubsub_hub)
+    reply = show_reply(await handle(app, event))
     return Response(reply.body, reply.status, dict(reply.headers))
 
 

@@ -31,6 +31,7 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request, body:
         session_id=request.path_params["session_id"],
         dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect, pipeline=pipeline),
         pipeline=pipeline,
+        input=body.input_of(pipeline),
         nonce=nonce_of(request),
         settings=body.settings,
         tools=read_tools(body.tools, app.tools.definitions),

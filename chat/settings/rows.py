@@ -266,6 +266,9 @@ class Settings:
         "Hours for which the events of an ended turn can be replayed.",
         read_duration,
     )
+    audit_days: int = setting(
+        "CHAT_AUDIT_DAYS", "365", "Days for which is kept what admins read of other people's.", read_count
+    )
     heartbeat: float = setting(
         "CHAT_HEARTBEAT_S",
         "15",

@@ -66,6 +66,14 @@ class Waits:
     new: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message that is stored and nobody answers. One that is not `new` came before, under the same key."""
+
+    message: Message
+    new: bool = True
+
+
 class ConversationStore(Protocol):
     """Sessions and their messages."""
 
@@ -117,6 +125,11 @@ class ConversationStore(Protocol):
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
     ) -> list[Message]:
         """Store messages with consecutive numbers; concurrent appends lose nothing and leave no gap. Editors may."""
+        ...
+
+    async def post_message(self, request: TurnRequest) -> Posted:
+        """Store the message of a request that is not to be answered; what came under the same `key` is stored once.
+        Editors may. TooLarge."""
         ...
 
     async def append_waiting(self, request: TurnRequest) -> Waits | None:

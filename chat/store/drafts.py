@@ -92,6 +92,13 @@ def with_waiting(session: Session, waiting: WaitingMessage) -> Session:
     return replace(session, waiting=(*session.waiting, replace(waiting, request=head)), asked=asked)
 
 
+def with_posted(session: Session, key: str, message: Message) -> Session:
+    """The head with one more message that nobody answers; without a key nothing is remembered of it."""
+    if not key:
+        return session
+    return replace(session, asked=_remembered((*session.asked, Asked(key, message.seq, message.seq))))
+
+
 def with_turn(session: Session, draft: TurnDraft, question: int, answer: Message) -> Session:
     """The head with a turn that runs. It answers what waits up to its question; what is newer goes on waiting."""
     taken = {each.seq for each in session.waiting if each.seq <= question}
@@ -102,16 +109,22 @@ def with_turn(session: Session, draft: TurnDraft, question: int, answer: Message
     key = draft.request.key
     if key and not draft.request.waited:
         asked = [*(each for each in asked if each.key != key), Asked(key, question, answer.seq)]
-    excess = sum(each.turn > 0 for each in asked) - ASKED
-    for each in [each for each in asked if each.turn][: max(excess, 0)]:
-        asked.remove(each)
     return replace(
         session,
         running_turn=answer.id,
         start_nonce=draft.nonce,
         waiting=tuple(each for each in session.waiting if each.seq > question),
-        asked=tuple(asked),
+        asked=_remembered(asked),
     )
+
+
+def _remembered(asked: Iterable[Asked]) -> tuple[Asked, ...]:
+    """The newest, and all that wait."""
+    kept = list(asked)
+    done = [each for each in kept if each.turn]
+    for each in done[: max(len(done) - ASKED, 0)]:
+        kept.remove(each)
+    return tuple(kept)
 
 
 def check_start(session: Session, draft: TurnDraft, question: int) -> None:

@@ -143,7 +143,7 @@ class TurnCreator:
             session = await self._conversations.load_session(draft.session.id)
             if session.start_nonce == draft.nonce and session.running_turn:
                 turn = await self._turns.load_turn(session.running_turn)
-                return turn if turn.running and _made_by(draft, turn) else None
+                return turn if _made_by(draft, turn) else None
         return None
 
     async def _session(self, request: TurnRequest, new_id: str) -> Session:
@@ -234,5 +234,6 @@ def _turn_id(draft: TurnDraft) -> str:
 
 
 def _made_by(draft: TurnDraft, turn: Turn) -> bool:
-    """Whether this very start made the turn, and not another request with the same nonce."""
-    return (turn.instance_id, turn.started_at) == (draft.instance_id, draft.started_at)
+    """Whether this very start made the turn, and not another request with the same nonce: be it one of the same moment,
+    whose turn has ended by now."""
+    return turn.running and (turn.instance_id, turn.started_at) == (draft.instance_id, draft.started_at)

@@ -237,6 +237,18 @@ class LeaseObserver:
             return False
         return self.observe(instance_id, lease)
 
+    async def dead(self) -> list[InstanceLease]:
+        """All that are expired by now, by one reading of every lease. StoreError."""
+        began = self._clock.monotonic()
+        try:
+            leases = await self._store.list_leases()
+        except StoreError:
+            self._seen.clear()
+            raise
+        if self._clock.monotonic() - began > BEAT:  # tries of it failed: so may the beats of the others have
+            self._seen.clear()
+        return [each for each in leases if self.observe(each.instance_id, each)]
+
     def observe(self, instance_id: str, lease: InstanceLease | None) -> bool:
         """Take a reading of a lease into account."""
         now = self._clock.monotonic()

@@ -16,6 +16,7 @@ from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper, LeaseObserver
 from chat.turns.mail import MailReader
 from chat.turns.orphans import Orphans
+from chat.turns.patrol import TurnPatrol
 from chat.turns.ports import TurnLimits, TurnPorts
 from chat.turns.production import NewTurn
 from chat.turns.roster import TurnRoster
@@ -43,6 +44,9 @@ class TurnRunner:
         observer = LeaseObserver(ports.instances, ports.clock)
         self.sweeper = sweeper = TurnSweeper(ports, observer=observer, roster=roster, watcher=watcher)
         orphans = Orphans(ports, roster=roster, lease=lease, sweeper=sweeper, tasks=tasks)
+        self._patrol = TurnPatrol(
+            ports.clock, observer=observer, sweeper=sweeper, lease=lease, roster=roster, tasks=tasks
+        )
         lease.deliver_to(MailReader(roster, orphans, watcher).read)
         self._remote = remote = RemoteTurns(ports, observer=observer, sweeper=sweeper)
         self._finder = finder = TurnFinder(ports, roster=roster, lease=lease, orphans=orphans, remote=remote)
@@ -101,6 +105,11 @@ class TurnRunner:
         TurnInProgress when its turn does not end."""
         await self._stopper.delete_session(user_id, session_id)
 
+    def watch_others(self) -> None:
+        """A socket is there, which follows no turn by itself: look for a while whether processes died, and end their
+        turns. While turns are made here that is done anyway. Returns at once."""
+        self._patrol.used()
+
     async def sweep(self, *, events_ttl: timedelta) -> None:
         """Do what is left to do for processes that died, and remove what is old. StoreError."""
         await self.sweeper.sweep(events_ttl=events_ttl)
@@ -118,6 +127,7 @@ class TurnRunner:
     async def _start(self, request: TurnRequest) -> LiveTurn:
         began = self._clock.monotonic()
         with self._roster.starting():
+            self._patrol.walk()
             new = await self._create(request)
         if isinstance(new, Turn):
             return await self._finder.live(new)

@@ -69,12 +69,10 @@ class TurnSweeper:
 
     async def sweep(self, *, events_ttl: timedelta) -> None:
         """One round: end the turns of dead instances, forget those instances, remove what is due."""
-        for lease in await self._instances.list_leases():
-            self._observer.observe(lease.instance_id, lease)
+        await self._observer.dead()
         await asyncio.sleep(BEAT)
-        for lease in await self._instances.list_leases():
-            if self._observer.observe(lease.instance_id, lease):
-                await self._bury(lease)
+        for lease in await self._observer.dead():
+            await self.bury(lease)
         await self._instances.forget_strays()
         now = self._clock.now()
         purged = await self._turns.purge_events(ended_before=now - events_ttl)
@@ -82,7 +80,7 @@ class TurnSweeper:
             record("events_purged", turns=purged)
         await self._conversations.tidy(before=now - UNUSED)
 
-    async def _bury(self, lease: InstanceLease) -> None:
+    async def bury(self, lease: InstanceLease) -> None:
         """End the turns of a dead instance and forget it. When something goes wrong the rest goes on, and the lease
         stays as the trail to what is left."""
         try:

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from benchmarks.measure import cpu_seconds, percentile, resident_kb
-from benchmarks.report import Metric, figures_table, goal_rows, ratio_table, verdict
+from benchmarks.report import Metric, figures_table, goal_rows, ratio_table, slowness, verdict
 from benchmarks.scenarios import beyond_model, growth
-from benchmarks.servers import ROW, WORKER
+from benchmarks.servers import MODEL, ROW, WORKER
 
 LIMITED = Metric("m", "metric", limit=25, goal=15)
 
@@ -35,6 +35,15 @@ def test_a_process_has_cpu_time_and_memory() -> None:
 )
 def test_a_limit_passes_fails_or_is_skipped(value: float | None, outcome: str) -> None:
     assert verdict(LIMITED, value)[-1] == outcome
+
+
+def test_limits_in_time_grow_with_the_slowness_of_the_machine_and_others_do_not() -> None:
+    figures = {MODEL: {"burst_us": 5.6}, WORKER: {"burst_us": 49.0, "stream_kb": 151.0}}
+    outcomes = {row[0]: row[-1] for row in goal_rows(figures, {"Parley": 1.5}, {})}
+    assert outcomes["burst: CPU us a delta"] == outcomes["start-up: CPU s"] == "pass"
+    assert outcomes["paced: KB a stream"] == "FAIL"
+    figures[MODEL] = {"burst_us": 1.4}
+    assert slowness(figures) == slowness({}) == 1.0
 
 
 def test_the_reason_of_a_skip_stands_in_the_table_of_goals() -> None:

@@ -1,5 +1,7 @@
 """Sockets that open without negotiation: who is let in, and when their session is made."""
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -222,6 +224,17 @@ async def test_it_is_made_once_though_others_take_the_next_messages(scene: Socke
     assert len(await sessions(scene)) == 1
     assert scene.store.calls["create_session"] == 2
     assert scene.store.calls["enter"] == 1
+
+
+async def test_messages_that_come_at_once_make_it_once(
+    scene: SocketApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "chat")
+    accepted = await connect(scene)
+    await asyncio.gather(*(say(scene, accepted, each, reply=False) for each in "abc"))
+    [made] = await sessions(scene)
+    assert len(await scene.store.list_messages("dev", made, limit=9)) == 3
+    assert caplog.text.count("session_created") == scene.store.calls["enter"] == 1
 
 
 async def test_a_message_that_found_the_store_away_may_come_again(scene: SocketApp) -> None:

@@ -1,8 +1,9 @@
 """Who is let in, and what becomes of what a socket says, over a store in memory and sockets in memory."""
 
+import asyncio
 import hmac
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -150,6 +151,25 @@ async def test_an_event_that_comes_again_asks_once(scene: Scene) -> None:
     assert first == again
     messages = await scene.store.list_messages("ann", SESSION, limit=9)
     assert [each.content for each in messages if each.role == "user"] == ["Hi"]
+
+
+async def test_an_event_that_only_stores_and_comes_again_stores_and_shows_once(scene: Scene) -> None:
+    scene.push.groups[room_of(SESSION, "session")].append("watcher")
+    data = '{"type":"send_message","content":"Hi","request_id":"r","reply":false}'
+    event = SocketEvent("user", "message", "c1", "ann", id="7", data=data, states=signed(STATES))
+    ack = {"type": "ack", "request_id": "r", "message_id": f"{SESSION}-00000001", "turn_id": None}
+    assert [await handle(scene.app, event) for _ in "12"] == [Said(ack), Said(ack)]
+    await handle(scene.app, replace(event, id="8"))
+    await asyncio.sleep(0.01)
+    messages = await scene.store.list_messages("ann", SESSION, limit=9)
+    assert [each.content for each in messages] == ["Hi", "Hi"]
+    assert [each["message"]["id"] for each in scene.push.seen["watcher"]] == [each.id for each in messages]
+
+
+async def test_a_process_with_sockets_looks_whether_others_died(scene: Scene) -> None:
+    await scene.say({"type": "ping"})
+    await asyncio.sleep(0.01)
+    assert scene.store.calls["list_leases"] == 1
 
 
 async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: Scene) -> None:

@@ -144,6 +144,22 @@ async def test_a_turn_that_died_is_told_once_by_whoever_finds_it_and_never_by_th
 
 
 @virtual
+async def test_sockets_are_told_that_a_process_died_though_nobody_asks_for_its_turn() -> None:
+    here = await World().open()
+    maker, others = here.instance(lines(1000, 0.1)), [here.instance() for _ in range(3)]
+    await maker.runner.start(ask("Hi", session_id=SESSION))
+    for each in others:
+        each.runner.watch_others()
+    await asyncio.sleep(2)
+    maker.kill()
+    await asyncio.sleep(25)
+    assert (here.ends, await here.owed()) == (1, 0)
+    assert here.push.seen["s"][-1]["payload"]["code"] == "INTERRUPTED"
+    await asyncio.sleep(120)
+    assert here.ends == 1
+
+
+@virtual
 async def test_an_end_that_the_service_does_not_take_is_told_when_it_is_back() -> None:
     here = await World().open()
     maker, other = here.instance(lines(100, 0.1)), here.instance()

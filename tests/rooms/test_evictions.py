@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from chat.errors import Forbidden, PushError, StoreUnavailable
+from chat.errors import Forbidden, PushError, PushRefused, StoreUnavailable
 from chat.push.base import group_of
 from chat.rooms.evictions import Evictions
 from chat.store.conversation_store import SessionDraft
@@ -110,6 +110,25 @@ async def test_an_eviction_is_struck_out_when_nothing_can_be_on_its_way_any_more
     await asyncio.sleep(61)
     await evictions.work_off()
     assert await house.store.list_errands("evict") == []
+
+
+@virtual
+async def test_an_eviction_that_the_service_always_refuses_is_given_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.rooms.evictions.HOPELESS", 600.0)  # a day, else
+    house = await House().open()
+    evictions = house.instance()
+    house.push.fail_next("remove_user", PushRefused(), times=9999)
+    await house.take_out(evictions)
+    await asyncio.sleep(590)
+    await evictions.work_off()
+    assert len(await house.store.list_errands("evict")) == 1
+    assert "eviction_given_up" not in caplog.text
+    await asyncio.sleep(15)
+    await evictions.work_off()
+    assert await house.store.list_errands("evict") == []
+    assert f'eviction_given_up {{"session_id": "{SESSION}", "user_id": "bob"}}' in caplog.text
 
 
 @virtual

@@ -199,6 +199,10 @@ async def test_the_members_of_an_owner_who_is_gone_go_on_and_an_admin_hands_over
         reply = await root.call("PUT", path, json={"user_id": "bob"}, headers=ADMIN)
         assert (reply.status, reply.body["members"][0]["user_id"]) == (200, "bob")
     assert (await root.call("GET", f"{SESSIONS}/{session_id}")).status == 404
+    audit = (await root.call("GET", "/api/v1/chat/audit?page_size=3", headers=ADMIN)).body
+    assert {(each["actor"], each["action"], each["path"]) for each in audit["entries"]} == {
+        ("root", "put_owner", path)
+    }
     assert (await bob.call("DELETE", f"{SESSIONS}/{session_id}/members/gone")).status == 200
     assert await members_of(late, session_id) == [("bob", "owner", "member"), ("late", "viewer", "member")]
     assert len(await late.messages(session_id)) == 2

@@ -9,6 +9,7 @@ from chat.conversation import MemberRole, Session
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFinished
 from chat.messages import MessageDraft, Usage
 from chat.requests import TurnRequest
+from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, SessionDraft
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
@@ -32,6 +33,7 @@ class Stores:
     presence: PresenceStore
     errands: ErrandStore
     members: MemberStore
+    audit: AuditStore
 
 
 def ports_of(storage: TableStorage) -> Stores:
@@ -42,6 +44,7 @@ def ports_of(storage: TableStorage) -> Stores:
         storage.presence,
         storage.errands,
         storage.members,
+        storage.audit,
     )
 
 

@@ -23,7 +23,7 @@ from chat.store.conversation_store import ASKED, WAITING, SessionChanges, Waits
 from chat.store.errand_store import Errand
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection, Person, Ticket
-from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
+from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, shared, turn_draft
 from tests.support.members import let_into
 
 
@@ -133,6 +133,41 @@ class WaitingContract:
         assert len(started.session.asked) == ASKED
         assert started.session.asked_by(to_wait("", key="k").key) is None
         assert started.session.asked_by(to_wait("", key=f"k{ASKED + 1}").key) is not None
+
+    async def test_what_is_posted_under_one_key_is_stored_once(self, store: Stores) -> None:
+        session_id = (await new_turn(store)).session.id  # it waits for no turn
+        post, request = store.conversations.post_message, to_wait(session_id, "two", key="k")
+        outcomes = [*await asyncio.gather(*(post(request) for _ in range(5))), await post(request)]
+        assert sorted(each.new for each in outcomes) == [False] * 5 + [True]
+        message = outcomes[0].message
+        assert all(each.message == message for each in outcomes)
+        assert (message.seq, message.content, message.author) == (3, "two", "ann")
+        assert (await post(to_wait(session_id, "two", key="other"))).new
+        session = await store.conversations.get_session("ann", session_id)
+        assert (session.last_seq, session.waiting) == (4, ())
+
+    async def test_what_is_posted_without_a_key_is_stored_each_time(self, store: Stores) -> None:
+        session = await new_session(store)
+        for _ in range(2):
+            assert (await store.conversations.post_message(to_wait(session.id, "x"))).new
+        session = await store.conversations.get_session("ann", session.id)
+        assert (session.last_seq, session.asked, session.title) == (2, (), "x")
+
+    async def test_of_what_is_posted_only_so_many_keys_are_remembered(self, store: Stores) -> None:
+        session_id = (await new_turn(store, key="k")).session.id
+        await wait_in(store, session_id, "waits", key="w")
+        for number in range(ASKED + 1):
+            await store.conversations.post_message(to_wait(session_id, "x", key=f"k{number}"))
+        session = await store.conversations.get_session("ann", session_id)
+        known = {key: session.asked_by(to_wait("", key=key).key) for key in ("k", "w", "k0", "k1")}
+        assert [key for key, asked in known.items() if asked] == ["w", "k1"]
+        assert len(session.asked) == ASKED + 1
+
+    async def test_a_viewer_posts_nothing(self, store: Stores) -> None:
+        session = await shared(store, bob="viewer")
+        for user, error in (("bob", Forbidden), ("eve", SessionNotFound)):
+            with pytest.raises(error):
+                await store.conversations.post_message(to_wait(session.id, user=user, key="k"))
 
     async def test_a_session_that_is_not_active_takes_no_turn(self, store: Stores) -> None:
         session = await new_session(store, "Hello")

@@ -98,6 +98,15 @@ async def test_appends_that_race_with_a_delete_land_before_it_or_find_nothing(
     assert await storage.service.sessions.rows(f"PartitionKey eq '{session.id}'") == []
 
 
+async def test_of_deletes_at_once_one_is_told_that_it_deleted(open_storage: OpenStorage) -> None:
+    stores = [ports_of(open_storage()) for _ in range(2)]
+    for _ in range(5):
+        session = await new_session(stores[0], "one")
+        deletes = (each.conversations.delete_session("ann", session.id) for each in stores for _ in "123")
+        outcomes = await asyncio.gather(*deletes, return_exceptions=True)
+        assert [type(each) for each in outcomes if each is not None] == [SessionNotFound] * 5
+
+
 async def test_a_delete_that_was_cut_off_goes_on_when_asked_again(open_storage: OpenStorage) -> None:
     storage = open_storage()
     store = ports_of(storage)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from chat.errors import SessionNotFound, StoreUnavailable
+from tests.store.audit_contract import AuditContract
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.member_contract import InvitationsContract, MembersContract, OwnersContract
@@ -16,7 +17,7 @@ from tests.support.memory.store import MemoryStore
 
 
 def all_ports(memory: MemoryStore) -> Stores:
-    return Stores(memory, memory, memory, memory, memory, memory)
+    return Stores(*(memory,) * 7)
 
 
 class MemoryStoreFixture:
@@ -50,6 +51,10 @@ class TestMemoryOwners(MemoryStoreFixture, OwnersContract):
 
 
 class TestMemoryWaiting(MemoryStoreFixture, WaitingContract):
+    pass
+
+
+class TestMemoryAudit(MemoryStoreFixture, AuditContract):
     pass
 
 

@@ -12,6 +12,7 @@ from chat.store.presence_store import Connection, Person, Ticket
 from chat.store.tables.table_client import upserting
 from chat.store.tables.table_lists import READS
 from chat.store.tables.table_reads import Row, age_of
+from tests.store.audit_contract import AuditContract
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
@@ -52,6 +53,10 @@ class TestTableOwners(TableStoreFixture, OwnersContract):
 
 
 class TestTableWaiting(TableStoreFixture, WaitingContract):
+    pass
+
+
+class TestTableAudit(TableStoreFixture, AuditContract):
     pass
 
 

@@ -117,22 +117,32 @@ class Reply:
 class ChatClient:
     """A user at one instance."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, user: str = "dev") -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        user: str = "dev",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._http = http
         self.url = url
         self.user = user
+        self.headers = {"x-dev-user": user, **(headers or {})}  # of each request
 
     def at(self, url: str) -> "ChatClient":
         """The same user at another instance."""
-        return ChatClient(self._http, url, self.user)
+        return ChatClient(self._http, url, self.user, self.headers)
 
     def as_user(self, user: str) -> "ChatClient":
         return ChatClient(self._http, self.url, user)
 
+    def as_admin(self, user: str = "root") -> "ChatClient":
+        return ChatClient(self._http, self.url, user, {"x-dev-roles": "admin"})
+
     @asynccontextmanager
     async def open(self, method: str, path: str, **options: Any) -> AsyncGenerator[Stream]:
         """A request whose reply is read as a stream."""
-        headers = {"x-dev-user": self.user, **options.pop("headers", {})}
+        headers = {**self.headers, **options.pop("headers", {})}
         request = self._http.request(method, self.url + path, headers=headers, **options)
         async with request as response, aclosing(Stream(response)) as stream:
             yield stream

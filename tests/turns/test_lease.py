@@ -83,6 +83,52 @@ async def test_many_who_ask_cost_one_read() -> None:
     assert store.calls["read_lease"] == 1
 
 
+class ListingStore:
+    """Gives the lists of a script, one a reading, each after so many seconds; an exception is raised."""
+
+    def __init__(self, *readings: tuple[float, InstanceLease | Exception]) -> None:
+        self.readings = list(readings)
+
+    async def list_leases(self) -> list[InstanceLease]:
+        seconds, reading = self.readings.pop(0)
+        await asyncio.sleep(seconds)
+        if isinstance(reading, Exception):
+            raise reading
+        return [reading]
+
+
+LISTED: dict[str, tuple[list[Any], list[bool]]] = {
+    "an old beat, read twice": ([(0, beat(1, 5)), (0, beat(1, 15))], [False, True]),
+    "a new beat in between": ([(0, beat(1, 13)), (0, beat(2, 13)), (0, beat(2, 23))], [False, False, True]),
+    "a failed read in between": (
+        [(0, beat(1, 13)), (0, AWAY), (0, beat(1, 33)), (0, beat(1, 43))],
+        [False, False, False, True],
+    ),
+    "a read that took long": ([(0, beat(1, 5)), (8, beat(1, 23)), (0, beat(1, 33))], [False, False, True]),
+    "a fenced lease": ([(0, beat(1, 2, fenced=True))], [True]),
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_all_leases_are_judged_by_one_reading_as_each_would_be_alone(name: str) -> None:
+    readings, expected = LISTED[name]
+
+    @virtual
+    async def check() -> None:
+        store: Any = ListingStore(*readings)
+        observer = LeaseObserver(store, VirtualClock())
+        verdicts: list[bool] = []
+        for _ in readings:
+            try:
+                verdicts.append(bool(await observer.dead()))
+            except StoreUnavailable:
+                verdicts.append(False)
+            await asyncio.sleep(10)
+        assert verdicts == expected
+
+    check()
+
+
 class Owner:
     """A busy instance and what its keeper tells it."""
 

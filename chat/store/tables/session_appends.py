@@ -18,6 +18,7 @@ from chat.store.drafts import (
     placeholder_from,
     title_from,
     turn_from,
+    with_posted,
     with_turn,
     with_waiting,
 )
@@ -85,6 +86,23 @@ class AppendMessages:
             return None
         messages = messages_from(self.drafts, session.id, session.last_seq, self.now)
         return Change(replace(head, session=appended(session, messages, self.now)), tuple(messages))
+
+
+@dataclass(frozen=True, slots=True)
+class PostMessage:
+    """A message that nobody answers. Nothing is written when it is there, by its key."""
+
+    request: TurnRequest
+    now: datetime
+    marker: str = field(default_factory=lambda: uuid4().hex)
+
+    def apply(self, head: Head) -> Change | None:
+        session = allowed(self.request.user_id, head.session, "editor")
+        if session.asked_by(self.request.key):
+            return None
+        messages = messages_from([self.request.question], session.id, session.last_seq, self.now)
+        after = with_posted(appended(session, messages, self.now), self.request.key, messages[0])
+        return Change(replace(head, session=after), tuple(messages))
 
 
 @dataclass(frozen=True, slots=True)

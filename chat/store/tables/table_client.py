@@ -146,6 +146,15 @@ class Table:
                 continue
         raise StoreConflict
 
+    async def delete_rows(self, rows: Sequence[Row]) -> None:
+        """Delete these rows of one partition, at most BATCH_ROWS. Safe beside others who do the same."""
+        if not rows:
+            return
+        try:
+            await self.batch([deleting(row.partition, row.key) for row in rows], again=True)
+        except RowMissing:  # somebody else was there, or an earlier try of ours
+            await asyncio.gather(*(self.delete(row.partition, row.key) for row in rows))
+
     async def rows(
         self, query: str, *, select: Sequence[str] = (), top: int = 1000, patient: bool = False
     ) -> list[Row]:

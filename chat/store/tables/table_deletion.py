@@ -1,5 +1,6 @@
 """Removes sessions: hidden at once, then row by row. What a process that ended left behind is removed by the timer."""
 
+import secrets
 from datetime import datetime
 
 import orjson
@@ -10,7 +11,7 @@ from chat.errors import Forbidden, SessionNotFound, StoreConflict, TurnInProgres
 from chat.store.membership import offers_from_json
 from chat.store.tables.table_client import Row, Table, quoted
 from chat.store.tables.table_due import DueRows
-from chat.store.tables.table_errors import RowChanged
+from chat.store.tables.table_errors import RowChanged, RowMissing
 from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_invitations import TableInvitations
 from chat.store.tables.table_keys import HEAD
@@ -33,12 +34,12 @@ class Deletions:
     async def delete(self, user_id: str, session_id: str) -> None:
         """As `ConversationStore.delete_session`."""
         row = _owned(user_id, await self._heads.row(session_id))
-        buried = bool(row.values.get("deleted"))
-        if not buried:
+        ours = False
+        if not row.values.get("deleted"):
             await self._due.note("due-deletions", self._clock.now(), session_id, session_id=session_id)
-            await self._bury(user_id, row)
+            ours = await self._bury(user_id, row)
         await self._remove(session_id)
-        if buried:
+        if not ours:
             raise SessionNotFound
 
     async def go_on(self, before: datetime) -> int:
@@ -52,19 +53,21 @@ class Deletions:
 
         return await self._due.work_off("due-deletions", before, go_on_with)
 
-    async def _bury(self, user_id: str, row: Row) -> None:
-        """Leave a tombstone in place of the head. TurnInProgress while a turn runs: it would go on writing."""
+    async def _bury(self, user_id: str, row: Row) -> bool:
+        """Leave a tombstone in place of the head. False when somebody else did. TurnInProgress while a turn runs: it
+        would go on writing."""
+        mine = secrets.token_hex(8)
         for _ in range(ATTEMPTS):
             if row.values.get("deleted"):
-                return
+                return row.values.get("buried_by") == mine  # by an earlier try, whose reply did not come
             if row.values["running_turn"]:
                 raise TurnInProgress(row.values["running_turn"])
             kept = {name: row.values.get(name, "") for name in ("user_id", "members", "invited")}
-            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, **kept}
+            tombstone = {"PartitionKey": row.partition, "RowKey": HEAD, "buried_by": mine, **kept}
             try:
                 await self._sessions.replace({**tombstone, "deleted": True}, row.etag)
-                return
-            except RowChanged:
+                return True
+            except (RowChanged, RowMissing):
                 row = _owned(user_id, await self._heads.row(row.partition))
         raise StoreConflict
 

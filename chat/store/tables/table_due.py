@@ -7,13 +7,12 @@ takes about 2,000 writes a second, and each turn writes one row.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal
 
 from chat.errors import StoreConflict, StoreError, StoreRefused
-from chat.store.tables.table_client import Row, Table, deleting, key_range
-from chat.store.tables.table_errors import RowMissing
+from chat.store.tables.table_client import Row, Table, key_range
 from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
@@ -48,7 +47,7 @@ class DueRows:
                 began = time.monotonic()
                 outcomes = await asyncio.gather(*(_tried(work, row) for row in group))
                 finished = [row for row, outcome in zip(group, outcomes, strict=True) if outcome]
-                await self._forget(finished)
+                await self._usage.delete_rows(finished)
                 done += len(finished)
                 if time.monotonic() > until:
                     return done
@@ -61,14 +60,6 @@ class DueRows:
             if page:
                 return page
         return []
-
-    async def _forget(self, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        try:
-            await self._usage.batch([deleting(row.partition, row.key) for row in rows], again=True)
-        except RowMissing:  # somebody else was there, or an earlier try of ours
-            await asyncio.gather(*(self._usage.delete(row.partition, row.key) for row in rows))
 
 
 async def _tried(work: Callable[[Row], Awaitable[bool]], row: Row) -> bool:

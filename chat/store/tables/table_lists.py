@@ -3,18 +3,14 @@ which says whether it still holds.
 """
 
 import asyncio
-import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 
-import orjson
-
-from chat.errors import ValidationError
 from chat.messages import Page
 from chat.store.conversation_store import COUNTED
 from chat.store.tables.table_client import Row, Table, key_range
+from chat.store.tables.table_cursors import cursor_after, read_cursor
 from chat.store.tables.table_errors import RowChanged
 from chat.store.tables.table_keys import escaped
 
@@ -22,12 +18,15 @@ READS = 32  # heads that the lists of one process read at once: each needs a con
 ABANDONED = (
     86_400.0  # seconds after which a line of a list that leads nowhere is removed by who comes upon it
 )
-LINE = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")  # inverted milliseconds and a session
 
 type Show[T] = Callable[[Row], Awaitable[T | None]]
 
 SESSIONS, INVITATIONS = "", "i-"
-"""The lists of a user, by what their keys begin with."""
+"""The lists of a user, by what their keys begin with; inverted milliseconds and a session follow."""
+
+LINES = {
+    which: re.compile(which + r"\d{13}-[A-Za-z0-9_-]{1,128}", re.ASCII) for which in (SESSIONS, INVITATIONS)
+}
 
 
 class UserLists:
@@ -43,7 +42,7 @@ class UserLists:
         """What `show` makes of the lines; None for one that leads nowhere. ValidationError for a cursor not ours."""
         found: list[T] = []
         keys: list[str] = []
-        after = _read_cursor(which, cursor)
+        after = read_cursor(cursor, LINES[which])
         while len(found) <= limit:
             rows = await self._lines(which, user_id, after, limit + 1)
             if not rows:
@@ -53,7 +52,7 @@ class UserLists:
                     found.append(shown)
                     keys.append(row.key)
             after = rows[-1].key
-        return Page(tuple(found[:limit]), _cursor(keys[limit - 1]))
+        return Page(tuple(found[:limit]), cursor_after(keys[limit - 1]))
 
     async def count(self, which: str, user_id: str) -> int | None:
         """Keys alone are read, a thousand a request. None for more than COUNTED."""
@@ -96,20 +95,3 @@ class UserLists:
 def _lines(which: str, user_id: str, first: str = "") -> str:
     """The keys of a list go on with digits."""
     return key_range(escaped(user_id), first or which + "0", which + ":")
-
-
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps({"k": key})).decode().rstrip("=")
-
-
-def _read_cursor(which: str, cursor: str | None) -> str:
-    if cursor is None:
-        return ""
-    try:
-        value = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
-        key = value["k"]
-    except (ValueError, TypeError, KeyError, binascii.Error):
-        key = None
-    if not isinstance(key, str) or not key.startswith(which) or not LINE.fullmatch(key, len(which)):
-        raise ValidationError("cursor", "This is not a cursor of this list")
-    return key

@@ -7,14 +7,14 @@ from datetime import datetime
 
 from chat.clock import Clock
 from chat.conversation import Session, WaitingMessage
-from chat.errors import MessageNotFound, SessionNotFound
+from chat.errors import MessageNotFound, SessionNotFound, StoreConflict
 from chat.messages import Message, MessageDraft, Page, message_id, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
+from chat.store.conversation_store import Posted, SessionChanges, SessionDraft, Waits
 from chat.store.drafts import session_from
 from chat.store.membership import HeadChanges
 from chat.store.request_json import request_from_json
-from chat.store.tables.session_appends import AppendMessages, AppendWaiting, grouped
+from chat.store.tables.session_appends import AppendMessages, AppendWaiting, PostMessage, grouped
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_client import Row, Table, key_range, together
@@ -116,6 +116,17 @@ class TableConversations:
             assert written is not None
             stored += written.change.messages
         return stored
+
+    async def post_message(self, request: TurnRequest) -> Posted:
+        session_id, question = request.session_id, request.question
+        list(grouped([question]))  # TooLarge for one that no batch can hold
+        written = await self._writers.write(session_id, PostMessage(request, self._clock.now()))
+        if written is not None:
+            return Posted(written.change.messages[0])
+        asked = (await self._heads.load(session_id)).asked_by(request.key)
+        if asked is None:  # ASKED others came since it was found there
+            raise StoreConflict
+        return Posted(await self.load_message(message_id(session_id, asked.question)), new=False)
 
     async def append_waiting(self, request: TurnRequest) -> Waits | None:
         session_id = request.session_id

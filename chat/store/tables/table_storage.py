@@ -3,6 +3,7 @@
 from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
 from chat.store.tables.session_writer import SessionWriters
+from chat.store.tables.table_audit import TableAudit
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errands import TableErrands
 from chat.store.tables.table_heads import Heads
@@ -36,6 +37,7 @@ class TableStorage:
         self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)
+        self.audit = TableAudit(service.audit)
         self.presence = TablePresence(service.sessions, service.instances, due)
 
     @classmethod

@@ -8,8 +8,8 @@ from chat.conversation import Session, WaitingMessage
 from chat.errors import MessageNotFound, QueueFull, SessionInactive, TurnInProgress, ValidationError
 from chat.messages import Message, MessageDraft, Page, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import COUNTED, WAITING, SessionChanges, SessionDraft, Waits
-from chat.store.drafts import directory_key, session_from, with_waiting
+from chat.store.conversation_store import COUNTED, WAITING, Posted, SessionChanges, SessionDraft, Waits
+from chat.store.drafts import directory_key, session_from, with_posted, with_waiting
 from chat.store.tables.table_requests import request_to_rows
 from tests.support.faults import port
 from tests.support.memory.rows import MemoryPort, Rows, StoredSession
@@ -96,6 +96,16 @@ class MemoryConversations(MemoryPort):
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
     ) -> list[Message]:
         return self.rows.append(self.rows.owned(user_id, session_id, "editor"), drafts, self.clock.now())
+
+    @port
+    async def post_message(self, request: TurnRequest) -> Posted:
+        stored = self.rows.owned(request.user_id, request.session_id, "editor")
+        asked = stored.head.asked_by(request.key)
+        if asked is not None:
+            return Posted(stored.messages[asked.question], new=False)
+        [message] = self.rows.append(stored, [request.question], self.clock.now())
+        self.rows.set_head(stored, with_posted(stored.head, request.key, message))
+        return Posted(message)
 
     @port
     async def append_waiting(self, request: TurnRequest) -> Waits | None:

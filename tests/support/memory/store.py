@@ -8,6 +8,7 @@ store.calls["append_events"]                                # how often it was c
 """
 
 from chat.clock import Clock, SystemClock
+from tests.support.memory.audit import MemoryAudit
 from tests.support.memory.conversations import MemoryConversations
 from tests.support.memory.errands import MemoryErrands
 from tests.support.memory.instances import MemoryInstances
@@ -24,6 +25,7 @@ class MemoryStore(
     MemoryInstances,
     MemoryErrands,
     MemoryPresence,
+    MemoryAudit,
 ):
     """All ports over the same sessions; faults and counts are by the name of the call."""
 

@@ -25,6 +25,11 @@ def offer_of(role: MemberRole, by: str, now: datetime) -> Offer:
     return Offer(role, by, at=_moment(milliseconds(now)))
 
 
+def is_new_to(session: Session, user_id: str, now: datetime) -> bool:
+    """Whether they are neither a member nor invited: then `invited_after` invites them."""
+    return session.role_of(user_id) is None and user_id not in session.offers(now)
+
+
 def invited_after(session: Session, user_id: str, offer: Offer) -> HeadChanges | None:
     """One who is no member is invited; one who is, or is invited already, gets another role. ValidationError."""
     if user_id == session.user_id:

@@ -13,6 +13,7 @@ from chat.store.membership import (
     accepted_after,
     declined_after,
     invited_after,
+    is_new_to,
     offer_of,
     owner_after,
     removed_after,
@@ -36,7 +37,7 @@ class TableMembers:
         async def change(session: Session) -> HeadChanges | None:
             nonlocal announced
             given = invited_after(session, member_id, offer)
-            if given and given.get("invited", {}).get(member_id) == offer and not announced:
+            if given and not announced and is_new_to(session, member_id, offer.at):
                 await self._invitations.announce(member_id, session_id, offer)
                 announced = True
             return given

@@ -12,6 +12,7 @@ from chat.store.membership import (
     declined_after,
     invitation_of,
     invited_after,
+    is_new_to,
     offer_of,
     owner_after,
     removed_after,
@@ -30,7 +31,7 @@ class MemoryMembers(MemoryPort):
             offer_of(role, user_id, self.clock.now()),
         )
         given = invited_after(stored.head, member_id, offer)
-        if given and given.get("invited", {}).get(member_id) == offer:
+        if is_new_to(stored.head, member_id, offer.at):
             found = self._invitations(member_id)
             if len(found) >= INVITATIONS or sum(e.offer.by == user_id for e in found) >= INVITATIONS_EACH:
                 raise TooManyInvitations

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chat.auth.base import Authenticator, Principal
-from chat.auth.dev import DevAuthenticator
+from chat.auth.ways import build_authenticators
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.conversation import Session
 from chat.dialects.base import Dialect
@@ -26,13 +26,12 @@ from chat.providers.retry import RetryPolicy
 from chat.requests import TRIP, OnBusy, TurnRequest
 from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Audience, NoSockets, build_sockets
-from chat.settings import Settings, SettingsError, load_settings, on_laptop
+from chat.settings import Settings, load_settings
 from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
-from chat.telemetry import record_warning
 from chat.tools.base import ToolBox
 from chat.tools.places import PlaceFinder
 from chat.turns.base import TurnSource
@@ -76,7 +75,8 @@ class ChatApp:
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Who asks. Unauthenticated when no configured way knows them."""
+        """Who asks. Unauthenticated when no configured way knows them, or one knows that they lie;
+        SignInUnavailable."""
         for authenticator in self.authenticators:
             principal = await authenticator.authenticate(headers)
             if principal is not None:
@@ -196,7 +196,7 @@ def assemble_app(
         evictions=evictions,
         sockets=sockets,
         dialects=DIALECTS,
-        authenticators=authenticators(settings),
+        authenticators=build_authenticators(settings, ports.clock, closing),
         tools=tools,
         records=ports.records,
         tasks=tasks,
@@ -263,19 +263,6 @@ def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: 
         for name in providers
     }
     return Failover(providers, breakers, policy, clock=clock.monotonic)
-
-
-def authenticators(settings: Settings) -> tuple[Authenticator, ...]:
-    """The ways of CHAT_AUTH. `dev` believes everyone, so it is left out unless this is certainly a laptop."""
-    unknown = set(settings.auth) - {"dev"}
-    if unknown:
-        raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: dev")
-    if "dev" in settings.auth and on_laptop():
-        return (DevAuthenticator(),)
-    record_warning(
-        "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"
-    )
-    return ()
 
 
 _current: ChatApp | None = None

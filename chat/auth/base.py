@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 type Scope = Literal["read", "write", "manage"]
 """What a credential may be limited to: `read`; `write` (ask, stop, store messages); `manage` (sessions' members,
@@ -22,6 +22,9 @@ class Principal:
     scopes: frozenset[Scope] | None = (
         None  # what the credential is limited to; None is everything its user may
     )
+    by_cookie: bool = (
+        False  # a browser sends it with whatever any page has it ask for: see chat/routes/origins.py
+    )
 
     @property
     def is_admin(self) -> bool:
@@ -33,11 +36,14 @@ class Principal:
 
 
 class Authenticator(Protocol):
-    """One way to know a caller."""
+    """One way to know a caller. `name` is what CHAT_AUTH calls it."""
+
+    name: ClassVar[str] = ""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
         """None when these headers say nothing that this way understands: then the next way is asked. Unauthenticated
-        when they lie: a credential that is there and wrong is never passed on. Header names are lower case."""
+        when they lie: a credential that is there and wrong is never passed on. SignInUnavailable while nobody can tell.
+        Header names are lower case; one that came twice is there twice, where the mapping allows it."""
         ...
 
     async def authenticate_socket(

@@ -15,6 +15,7 @@ ChatError (500)
                             ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503, StoreRefused 500
   PushError (503)           PushRefused
+  SignInUnavailable (503)
   Misconfigured (503)
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
@@ -67,6 +68,7 @@ from chat.errors.services import ProviderUnavailable as ProviderUnavailable
 from chat.errors.services import PushError as PushError
 from chat.errors.services import PushRefused as PushRefused
 from chat.errors.services import ShuttingDown as ShuttingDown
+from chat.errors.services import SignInUnavailable as SignInUnavailable
 from chat.errors.services import StoreConflict as StoreConflict
 from chat.errors.services import StoreError as StoreError
 from chat.errors.services import StoreRefused as StoreRefused

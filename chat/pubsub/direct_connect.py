@@ -117,10 +117,10 @@ def _check_origin(allowed: frozenset[str], event: SocketEvent) -> None:
 
 
 async def _who(app: ChatApp, event: SocketEvent) -> Principal:
-    """Whom the ways of CHAT_AUTH know by the handshake alone. Unauthenticated."""
+    """Whom the ways of CHAT_AUTH know by the handshake alone. Unauthenticated; SignInUnavailable."""
     if event.user_id:  # by a token of the service's, which is for those who have a ticket
         raise Unauthenticated("Negotiate, or connect without a token of the socket service.")
-    headers = {name: next(iter(values), "") for name, values in event.headers.items()}
+    headers = {name: ", ".join(values) for name, values in event.headers.items()}  # RFC 9110, section 5.2
     for authenticator in app.authenticators:
         principal = await authenticator.authenticate_socket(event.query, headers)
         if principal is not None:

@@ -31,6 +31,7 @@ from chat.settings import Settings, load_settings
 from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.key_store import KeyStore
+from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
 from chat.tools.base import ToolBox
@@ -57,6 +58,7 @@ class ChatApp:
     clock: Clock
     ids: Ids
     conversations: ConversationStore
+    members: MemberStore
     turns: TurnStore
     audit: AuditStore
     runner: TurnRunner
@@ -154,6 +156,7 @@ def build_app(settings: Settings) -> ChatApp:
         settings,
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
+        members=storage.members,
         audit=storage.audit,
         keys=storage.keys,
         sockets=sockets,
@@ -169,6 +172,7 @@ def assemble_app(
     ports: TurnPorts,
     runner: TurnRunner,
     *,
+    members: MemberStore,
     audit: AuditStore,
     keys: KeyStore,
     sockets: Audience,
@@ -189,6 +193,7 @@ def assemble_app(
         clock=ports.clock,
         ids=ports.ids,
         conversations=ports.conversations,
+        members=members,
         turns=ports.turns,
         audit=audit,
         runner=runner,

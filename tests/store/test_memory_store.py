@@ -9,7 +9,8 @@ from tests.store.audit_contract import AuditContract
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.key_contract import KeyContract
-from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
+from tests.store.member_contract import InvitationsContract, MembersContract, OwnersContract
+from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.faults import port
 from tests.support.memory.rows import MemoryPort, Rows
@@ -17,7 +18,7 @@ from tests.support.memory.store import MemoryStore
 
 
 def all_ports(memory: MemoryStore) -> Stores:
-    return Stores(*(memory,) * 6)
+    return Stores(*(memory,) * 7)
 
 
 class MemoryStoreFixture:
@@ -39,6 +40,14 @@ class TestMemoryInstances(MemoryStoreFixture, InstanceStoreContract):
 
 
 class TestMemoryMembers(MemoryStoreFixture, MembersContract):
+    pass
+
+
+class TestMemoryInvitations(MemoryStoreFixture, InvitationsContract):
+    pass
+
+
+class TestMemoryOwners(MemoryStoreFixture, OwnersContract):
     pass
 
 

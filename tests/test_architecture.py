@@ -28,6 +28,7 @@ VALUES = (
     "chat.requests",
     "chat.conversation",
     "chat.news",
+    "chat.quotas",
 )
 SIBLINGS = (
     "chat.providers",

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from chat.quotas import Rate
 from chat.settings.model_services import ServiceSettings
 from chat.settings.values import (
     PROVIDERS,
     TOOLS,
+    read_budget,
     read_busy,
     read_count,
     read_duration,
@@ -24,6 +26,7 @@ from chat.settings.values import (
     read_output_size,
     read_positive,
     read_providers,
+    read_rate,
     read_switch,
     read_tools,
 )
@@ -260,6 +263,20 @@ class Settings:
         read_milliseconds,
     )
     turn_max: float = setting("CHAT_TURN_MAX_S", "300", "Seconds after which a turn is ended.", read_positive)
+    limit_requests: Rate | None = setting(  # noqa: RUF009
+        "CHAT_LIMIT_REQUESTS",
+        "0",
+        "How many answers one user may ask for at once, and the seconds in which as many come back, such as `60/60`; 0 "
+        "is without a limit.",
+        read_rate,
+    )
+    user_budget: int = setting(
+        "CHAT_BUDGET_TOKENS_PER_USER",
+        "0",
+        "Tokens of models that one user may use in a day (UTC); 0 is without a limit.",
+        read_budget,
+    )
+    budget: int = setting("CHAT_BUDGET_TOKENS", "0", "The same for all users together.", read_budget)
     events_ttl_hours: float = setting(
         "CHAT_EVENTS_TTL_HOURS",
         "24",

@@ -2,6 +2,7 @@
 
 import re
 
+from chat.quotas import Rate
 from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
@@ -110,3 +111,18 @@ def read_busy(text: str) -> str | None:
     if text not in {"", "reject", "queue", "interrupt"}:
         raise ValueError("must be reject, queue or interrupt")
     return text or None
+
+
+def read_rate(text: str) -> Rate | None:
+    """`60/60`: so many requests, and so many again in so many seconds. None for 0."""
+    if text == "0":
+        return None
+    requests, slash, seconds = text.partition("/")
+    if not slash:
+        raise ValueError("must be 0, or requests and seconds such as 60/60")
+    return Rate(read_count(requests), read_positive(seconds))
+
+
+def read_budget(text: str) -> int:
+    """Tokens; 0 is without a limit."""
+    return 0 if text == "0" else read_count(text)

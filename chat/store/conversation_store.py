@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from chat.conversation import MemberRole, Session, WaitingMessage
 from chat.events import JSONObject, empty_object
 from chat.messages import Message, MessageDraft, Page
+from chat.quotas import Standing
 from chat.requests import TurnRequest
 
 WAITING = 5
@@ -67,6 +68,7 @@ class Waits:
 
     message: Message
     new: bool = True
+    standing: Standing | None = None  # how the limits of who sent it stand, where there are any
 
 
 class ConversationStore(Protocol):

@@ -9,6 +9,7 @@ from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_instances import TableInstances
 from chat.store.tables.table_presence import TablePresence
 from chat.store.tables.table_purge import EventPurge
+from chat.store.tables.table_quotas import TableQuotas
 from chat.store.tables.table_service import TableService
 from chat.store.tables.table_sessions import TableConversations
 from chat.store.tables.table_turns import TableTurns
@@ -31,6 +32,7 @@ class TableStorage:
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)
         self.presence = TablePresence(service.sessions, service.instances, due)
+        self.limits = TableQuotas(service.limits, service.clock)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

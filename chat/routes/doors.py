@@ -11,6 +11,7 @@ from chat.dialects.base import Asker, Dialect, Door, Reply
 from chat.errors import ChatError
 from chat.events import NumberedEvent
 from chat.requests import TurnRequest
+from chat.routes.limit_headers import with_limits
 from chat.routes.replies import turn_problem
 from chat.routes.requests import nonce_of, read_object
 from chat.routes.streams import OPENING, ask, stream_turn
@@ -33,17 +34,16 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
     except ChatError as error:
         if door.refusal is None:
             raise
-        return _shown(door.refusal(error))
+        return with_limits(_shown(door.refusal(error)), getattr(error, "standing", None))
     return await _whole(app, door, live, principal.user_id, patience=until - app.clock.monotonic())
 
 
 async def _stream(app: ChatApp, dialect: Dialect, door: Door, request: TurnRequest) -> Response:
     live = await ask(app, request)
     failed = await live.feed.opening(OPENING)
-    if failed is not None and door.failed is not None:
-        return _shown(door.failed(live.turn, failed))
     if failed is not None:
-        return turn_problem(failed, live.turn)
+        shown = _shown(door.failed(live.turn, failed)) if door.failed else turn_problem(failed, live.turn)
+        return with_limits(shown, live.standing)
     return stream_turn(app, request.user_id, live, dialect, framing=door.framing)
 
 
@@ -55,7 +55,7 @@ async def _whole(app: ChatApp, door: Door, live: LiveTurn, user_id: str, *, pati
         async with asyncio.timeout(max(patience, 0)), aclosing(app.readers.follow(live, user_id)) as batches:
             async for batch in batches:
                 seen += batch
-    return _shown(door.whole(live.turn, seen))
+    return with_limits(_shown(door.whole(live.turn, seen)), live.standing)
 
 
 def _shown(reply: Reply) -> Response:

@@ -3,12 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from chat.clock import Clock
 from chat.errors import Conflict
 from chat.settings import Settings
-from chat.store.limit_store import LimitStore, Override
+from chat.store.limit_store import Account, LimitStore, Override
 from chat.turns.accounts import Accounts
 from chat.turns.allowance import FREE, STEP, Allowance, Hold, Ledger, LimitedAllowance
 from chat.turns.shared_budget import SharedBudget
@@ -33,7 +34,7 @@ class Limiter(Protocol):
         ...
 
     async def look(self, user_id: str) -> Tally:
-        """How a user stands. Conflict without limits; StoreError."""
+        """How a user stands. StoreError."""
         ...
 
     async def override(self, user_id: str, override: Override) -> Tally:
@@ -56,10 +57,10 @@ class NoLimiter(Limiter):
         return FREE
 
     async def look(self, user_id: str) -> Tally:
-        raise Conflict("There are no limits here: see the setting CHAT_LIMIT_REQUESTS.")
+        return Tally(Account(user_id), Terms(), datetime.now(UTC))
 
     async def override(self, user_id: str, override: Override) -> Tally:
-        return await self.look(user_id)
+        raise Conflict("Nothing is limited here: see the setting CHAT_LIMIT_REQUESTS.")
 
     async def aclose(self) -> None:
         return

@@ -88,7 +88,7 @@ class Tally:
         rate, tokens = self.terms.rate, self.terms.tokens
         return Standing(
             request_quota(rate, self._left) if rate else None,
-            token_quota(tokens, self._today.taken, self._now) if tokens else None,
+            token_quota(tokens, self.today.taken, self._now) if tokens else None,
         )
 
     def take(self, taking: Taking) -> Taken | LimitReached:
@@ -101,9 +101,9 @@ class Tally:
                 retry_after=round(wait, 3),
                 standing=self.standing,
             )
-        left = tokens - self._today.taken
+        left = tokens - self.today.taken
         if tokens and left < taking.least:
-            spent = self._today.used + taking.least > tokens
+            spent = self.today.used + taking.least > tokens
             return BudgetSpent(
                 retry_after=float(until_tomorrow(self._now)) if spent else HELD, standing=self.standing
             )
@@ -128,7 +128,8 @@ class Tally:
             self.settle(each)
 
     @property
-    def _today(self) -> Spent:
+    def today(self) -> Spent:
+        """The tokens of this day."""
         return self._spent.get(self.day, Spent())
 
     @property

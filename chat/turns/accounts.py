@@ -19,7 +19,8 @@ from chat.telemetry import record, record_error
 from chat.turns.tally import Settling, Taken, Taking, Tally, Terms
 from chat.turns.tasks import TaskSet
 
-ATTEMPTS = 8  # tries that may meet another instance
+ATTEMPTS = 20  # tries that may meet another instance
+LONGEST = 0.15  # seconds between two of them, at most
 FRESH = 1.0  # seconds for which an account that was read is good enough to refuse by
 GATHER = 0.5  # seconds in which ended turns of one user gather, unless a request comes first
 AGAIN = 5.0  # seconds until what ended turns used is noted again, after the store was away
@@ -52,7 +53,7 @@ async def change_account(
             return await store.save_account(before, after, secrets.token_hex(4))
         except VersionConflict:
             known = None
-            await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+            await asyncio.sleep(random.uniform(0, min(LONGEST, 0.02 * (attempt + 1))))
     raise StoreConflict("Too many requests of one user at once.")
 
 

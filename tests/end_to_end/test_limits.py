@@ -137,6 +137,13 @@ async def test_a_budget_that_runs_out_ends_the_answer_and_then_refuses(client: C
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
 
 
+async def test_a_plan_ends_with_its_users_budget(client: ChatClient) -> None:
+    await limits_of(client, "planner", tokens_per_day=600)
+    reply = await client.as_user("planner").call("POST", "/chat", json={"message": "plan 3 days in Rome"})
+    assert (reply.status, reply.body["error_code"]) == (429, "BUDGET_SPENT")
+    assert 10_000_000 > int(reply.headers["retry-after"]) > 0
+
+
 ERRORS = {
     "chat": ({"type": "chat", "payload": {"text": "Hi"}}, "chat_error"),
     "plan": ({"message": "a day in Rome"}, "error"),

@@ -31,8 +31,8 @@ ANSWER = ["Hi", UsageReport(30, 20)]
 class Instances:
     """Processes that share a store, its accounts among it."""
 
-    def __init__(self, *scripts: Script, count: int = 1, **settings: str) -> None:
-        clock = VirtualClock()
+    def __init__(self, *scripts: Script, count: int = 1, skew: float = 0.0, **settings: str) -> None:
+        clock = VirtualClock(skew)
         self.store, self.limits = MemoryStore(clock), MemoryLimits(clock)
         named = {f"CHAT_{name}": value for name, value in settings.items()}
         self.apps = [
@@ -367,4 +367,52 @@ async def test_what_an_admin_sets_counts_on_every_instance_at_once() -> None:
     await here.first.app.limiter.override("ann", Override())
     await asyncio.sleep(60)
     assert len(let_in(await here.all_ask(20))) == 20
+    await here.close()
+
+
+BEFORE_MIDNIGHT = 15 * 3600 + 44 * 60 - 1000.0  # seconds from the virtual clock's beginning to 23:59
+
+
+@virtual
+async def test_at_midnight_there_is_a_new_budget_and_what_runs_counts_for_the_old_day() -> None:
+    settings = {"BUDGET_TOKENS_PER_USER": "1200", "BUDGET_TOKENS": "1200"}
+    here = Instances(lines(100, 1.0), skew=BEFORE_MIDNIGHT, **settings)
+    [live] = let_in(await here.all_ask(1))
+    await asyncio.sleep(50)
+    both = [*await here.all_ask(1, "bob"), *await here.all_ask(1, "eva")]
+    assert len(let_in(both)) == 2  # and so all three slices are held
+    assert len(refused(await here.all_ask(1, "cid"))) == 1
+    await asyncio.sleep(20)
+    assert len(let_in(await here.all_ask(1, "cid"))) == 1
+    await read(live.feed)
+    await here.close()
+    accounts = here.limits.accounts
+    assert accounts["ann"].spent.keys() == {TODAY} and accounts["cid"].spent.keys() == {"20261121"}
+    assert accounts[EVERYBODY].spent.keys() == {"20261121"}
+    assert accounts["ann"].spent[TODAY].held == 0 < accounts["ann"].spent[TODAY].used
+
+
+@virtual
+async def test_many_instances_that_one_user_asks_at_once_all_get_their_word_in() -> None:
+    here = Instances(ANSWER, count=12, LIMIT_REQUESTS=f"100/{10**9}", BUDGET_TOKENS_PER_USER="10000000")
+    outcomes = await here.all_ask(120)
+    assert (len(let_in(outcomes)), len(refused(outcomes))) == (100, 20)
+    await here.close()
+
+
+@virtual
+async def test_what_waits_while_the_budget_is_spent_is_answered_when_there_is_one_again() -> None:
+    here = Instances(lines(20, 0.1), BUDGET_TOKENS_PER_USER="1500")
+    app, session = here.first.app, "0" * 25 + "A"
+    await here.store.create_session("ann", SessionDraft(session))
+    live = await app.ask(ask(session_id=session), usual="queue")
+    waits = await app.ask(ask(session_id=session), usual="queue")
+    assert isinstance(live, LiveTurn) and isinstance(waits, Waits)
+    await app.limiter.override("ann", Override(tokens_per_day=1))
+    await read(live.feed)
+    await asyncio.sleep(10)
+    assert (await here.store.load_session(session)).waiting
+    await app.limiter.override("ann", Override())
+    await app.waiting.work_off()
+    assert isinstance(await app.answer_to("ann", waits.message, patience=5), LiveTurn)
     await here.close()

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Session
 from chat.errors import BudgetSpent, ChatError, LimitReached, RateLimited, StoreUnavailable
 from chat.events import TurnFailed
-from chat.messages import Usage
+from chat.messages import Message, Usage
 from chat.providers.base import UsageReport
 from chat.providers.scripted import Script
 from chat.quotas import Quota, Rate
 from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionDraft, Waits
-from chat.store.limit_store import EVERYBODY, Override, Spent
+from chat.store.limit_store import EVERYBODY, Account, Override, Spent
 from chat.turns.feed import LiveTurn
 from chat.turns.shared_budget import LEAST
 from tests.support.apps import TestApp, make_app
@@ -416,3 +417,61 @@ async def test_what_waits_while_the_budget_is_spent_is_answered_when_there_is_on
     await app.waiting.work_off()
     assert isinstance(await app.answer_to("ann", waits.message, patience=5), LiveTurn)
     await here.close()
+
+
+TRIP = 0.01  # seconds of a round trip to the store
+
+
+class FarLimits(MemoryLimits):
+    async def load_account(self, user_id: str) -> Account:
+        await asyncio.sleep(TRIP)
+        return await super().load_account(user_id)
+
+    async def save_account(self, before: Account, after: Account, nonce: str) -> Account:
+        await asyncio.sleep(TRIP)
+        return await super().save_account(before, after, nonce)
+
+
+class FarStore(MemoryStore):
+    async def get_session(self, user_id: str, session_id: str) -> Session:
+        await asyncio.sleep(TRIP)
+        return await super().get_session(user_id, session_id)
+
+    async def load_messages(self, session: Session, *, limit: int, before: int) -> list[Message]:
+        await asyncio.sleep(TRIP)
+        return await super().load_messages(session, limit=limit, before=before)
+
+
+@pytest.mark.parametrize(
+    ("known", "in_session", "trips"),
+    [(True, True, 0), (False, True, 0), (True, False, 1), (False, False, 2)],
+)
+@virtual
+async def test_the_model_is_asked_so_many_round_trips_later_than_without_limits(
+    known: bool, in_session: bool, trips: int
+) -> None:
+    took: dict[str, float] = {}
+    for limit in ("0", "100/60"):
+        clock, asked = VirtualClock(), list[float]()
+        store, limits = FarStore(clock), FarLimits(clock)
+
+        def script(_: object, asked: list[float] = asked) -> Sequence[Any]:
+            asked.append(asyncio.get_running_loop().time())
+            return ANSWER
+
+        tokens = "0" if limit == "0" else "100000"
+        settings = {"CHAT_LIMIT_REQUESTS": limit, "CHAT_BUDGET_TOKENS_PER_USER": tokens}
+        here = make_app(script, settings=settings, store=store, clock=clock, limits=limits)
+        session = "0" * 25 + "A"
+        await store.create_session("ann", SessionDraft(session))
+        if known:
+            live = await here.app.ask(ask(), usual="reject")
+            assert isinstance(live, LiveTurn)
+            await read(live.feed)
+            await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        await here.app.ask(ask(session_id=session if in_session else ""), usual="reject")
+        await here.wait_for_turns()
+        took[limit] = asked[-1] - began
+        await here.app.close()
+    assert took["100/60"] - took["0"] == pytest.approx(trips * TRIP, abs=1e-6)

@@ -86,9 +86,8 @@ class LimitedAllowance(Allowance):
         self._ledger, self._tasks, self._user_id = ledger, tasks, user_id
         self._on_settled = on_settled
         self._holds: list[Hold] = []
-        self._held: int | None = (
-            None  # tokens of them together; None without a limit, or before there are any
-        )
+        self._held: int | None = None  # tokens of them together; None without a limit
+        self._standing: Standing | None = None  # when the request was let in
         self._closed = False
         self._used = 0  # by the calls that are over, and the prompt of the one that runs
         self._said = RunningEstimate()  # in the call that runs
@@ -99,7 +98,7 @@ class LimitedAllowance(Allowance):
 
     async def granted(self) -> Standing | None:
         await asyncio.shield(self._asking)
-        return self._holds[0].standing if self._holds else None
+        return self._standing
 
     def stream(self, provider: ModelProvider, request: ModelRequest) -> AsyncGenerator[ModelDelta]:
         return provider.stream(request) if self._held is None else self._metered(provider, request)
@@ -132,6 +131,7 @@ class LimitedAllowance(Allowance):
 
     async def _take(self, taking: Taking) -> None:
         hold = await self._ledger.take(self._user_id, taking)
+        self._standing = self._standing or hold.standing
         if self._closed:
             self._ledger.settle(self._user_id, hold, used=0)
             return

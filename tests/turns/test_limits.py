@@ -327,7 +327,7 @@ async def test_the_same_request_again_costs_nothing() -> None:
     await here.store.create_session("ann", SessionDraft(session))
     for _ in range(3):
         live = await here.first.app.ask(ask(session_id=session, nonce="key"), usual="reject")
-        assert isinstance(live, LiveTurn)
+        assert isinstance(live, LiveTurn) and live.standing and live.standing.requests
         await read(live.feed)
     await asyncio.sleep(1)
     assert here.limits.accounts["ann"].left == pytest.approx(9, abs=1e-3)

@@ -2,7 +2,7 @@
 
 ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
-                            MethodNotAllowed 405
+                            MethodNotAllowed 405, SlowBody 408, AddressTooLong 414, HeadersTooLarge 431
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, NoPlaces; EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, VersionConflict
@@ -22,11 +22,13 @@ always a log line. What is not a `ChatError` is shown as `INTERNAL` and its text
 
 from chat.errors.base import ChatError as ChatError
 from chat.errors.base import error_name as error_name
+from chat.errors.callers import AddressTooLong as AddressTooLong
 from chat.errors.callers import AuthError as AuthError
 from chat.errors.callers import Conflict as Conflict
 from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
+from chat.errors.callers import HeadersTooLarge as HeadersTooLarge
 from chat.errors.callers import InvalidBody as InvalidBody
 from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
@@ -38,6 +40,7 @@ from chat.errors.callers import RateLimited as RateLimited
 from chat.errors.callers import RequestError as RequestError
 from chat.errors.callers import SessionInactive as SessionInactive
 from chat.errors.callers import SessionNotFound as SessionNotFound
+from chat.errors.callers import SlowBody as SlowBody
 from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge
 from chat.errors.callers import TooManyConnections as TooManyConnections

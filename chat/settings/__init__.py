@@ -115,6 +115,8 @@ def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]
         missing.append("CHAT_STORAGE: must be the name of a setting, not what that setting holds")
     elif not storage_values(storage, environ):
         missing.append(f"{storage}: missing; CHAT_STORAGE says that it names the storage account")
+    if "*" in values.get("CHAT_CORS_ORIGINS", ()) and values.get("CHAT_CORS_CREDENTIALS"):
+        missing.append("CHAT_CORS_CREDENTIALS: not together with CHAT_CORS_ORIGINS=*; name the origins")
     return missing
 
 

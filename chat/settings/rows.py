@@ -22,6 +22,7 @@ from chat.settings.values import (
     read_names,
     read_origins,
     read_output_size,
+    read_pages,
     read_positive,
     read_providers,
     read_switch,
@@ -239,6 +240,19 @@ class Settings:
         "The origins of the web pages that may open a socket so, such as `https://chat.example.com`, or "
         "`http://localhost:*` for every port. Clients that are no web page name none. `make run` adds its own.",
         read_origins,
+    )
+    cors_origins: frozenset[str] = setting(
+        "CHAT_CORS_ORIGINS",
+        "",
+        "The origins of the web pages that may read answers, written likewise, or `*` alone: all. By default that is "
+        "left to the platform, which has a setting of its own.",
+        read_pages,
+    )
+    cors_credentials: bool = setting(
+        "CHAT_CORS_CREDENTIALS",
+        "false",
+        "Whether they may send cookies, too: `true` or `false`.",
+        read_switch,
     )
     session_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_SESSION", "1000", "Sockets that one session may have.", read_count

@@ -17,12 +17,12 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import TypeAdapter
 
-from chat import user_ids
+from chat import telemetry, user_ids
 from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import NAME, values
+from chat.settings import KEY, NAME, values
 from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
@@ -77,6 +77,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/settings/values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
     ),
+    ("chat/settings/__init__.py", "KEY"): Use(KEY.findall, LINE, ("0a",)),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
     ("chat/settings/values.py", "ORIGIN"): Use(
         values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")
@@ -93,6 +94,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/store/tables/table_writes.py", "STATUS"): Use(
         encoded(lambda text: re.split(table_writes.STATUS, text)), BODY, ("HTTP/1.1 20", "\nHTTP/1.1 200")
+    ),
+    ("chat/telemetry.py", "CREDENTIAL"): Use(
+        telemetry.without_secrets, BODY, ("key=", "a://", "://", "bearer ", "code=a&", "key", "://a@")
     ),
     ("chat/tools/data.py", "PLAIN_NAME"): Use(data.PLAIN_NAME.fullmatch, LINE),
     ("chat/tools/function_tool.py", "ARGUMENT"): Use(

@@ -27,6 +27,7 @@ from chat.tools.registry import ToolRegistry
 from tests.support import canaries
 from tests.support.canaries import canary
 from tests.support.model_requests import QUESTION, read
+from tests.support.processes import Command
 from tests.support.provider_settings import STORAGE, provider_settings, settings_for
 
 SECRET = canary("secret")
@@ -61,6 +62,15 @@ def test_the_look_finds_secrets_in_every_dress() -> None:
 )
 def test_the_look_finds_credentials_in_logs_by_their_form(text: str) -> None:
     canaries.look(text, where="", logged=True)
+    assert canaries.found()
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_look_finds_what_a_process_prints(stream: str) -> None:
+    code = f"import sys; print({SECRET!r}, file=sys.{stream})"
+    command = Command("timeit", ["-n", "1", "-r", "1", code])
+    command.process.wait(timeout=30)
+    command.kill()
     assert canaries.found()
 
 

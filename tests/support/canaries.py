@@ -52,6 +52,10 @@ def look(text: str | bytes, *, where: str, logged: bool = False) -> None:
             _found.append(f"{where} shows {found[0][:40]!r}: ...{around}")
 
 
+OF_CLIENTS = ("aiohttp.access", "azure.messaging.webpubsubclient")
+"""Loggers of servers and clients that tests make; the app has none of these."""
+
+
 def found() -> list[str]:
     """What was found since the last call."""
     taken = _found.copy()
@@ -67,5 +71,5 @@ class Watch(logging.Handler):
         self.setFormatter(logging.Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != "aiohttp.access":  # of servers that tests make
+        if not record.name.startswith(OF_CLIENTS):
             look(self.format(record), where=f"the log {record.name}", logged=True)

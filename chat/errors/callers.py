@@ -44,6 +44,28 @@ class EncodedBody(RequestError):
     code = "ENCODED_BODY"
 
 
+class SlowBody(RequestError):
+    """The body did not come in time."""
+
+    status = 408
+    code = "SLOW_BODY"
+    retryable = True
+
+
+class AddressTooLong(RequestError):
+    """The path or the query is longer than the limit."""
+
+    status = 414
+    code = "ADDRESS_TOO_LONG"
+
+
+class HeadersTooLarge(RequestError):
+    """The headers are more, or larger, than the limit."""
+
+    status = 431
+    code = "HEADERS_TOO_LARGE"
+
+
 class MethodNotAllowed(RequestError):
     """The path exists, the method does not."""
 

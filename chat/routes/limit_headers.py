@@ -11,7 +11,6 @@ from fastapi import Response
 
 from chat.quotas import Quota, Standing
 
-EXPOSE = "access-control-expose-headers"
 UNITS = {"requests": "", "tokens": ';qu="tokens"'}  # a policy counts requests, unless it says otherwise
 POLICIES = {"requests": "default", "tokens": "tokens"}
 
@@ -39,18 +38,9 @@ def limit_headers(standing: Standing | None) -> dict[str, str]:
 
 
 def with_limits[Reply: Response](response: Reply, standing: Standing | None) -> Reply:
-    """The reply with these headers, which pages of other origins may read, too."""
-    if headers := limit_headers(standing):
-        response.headers.update(headers)
-        more = [name for name in ("retry-after",) if name in response.headers]
-        response.headers[EXPOSE] = exposed(response.headers.get(EXPOSE, ""), *more, *headers)
+    """The reply with these headers; `reply_headers.py` lets pages of other origins read them."""
+    response.headers.update(limit_headers(standing))
     return response
-
-
-def exposed(before: str, *names: str) -> str:
-    """The names of headers that pages may read, with more of them."""
-    known = [each.strip() for each in before.split(",") if each.strip()]
-    return ", ".join(dict.fromkeys([*known, *names]))
 
 
 def show_duration(seconds: int) -> str:

@@ -32,7 +32,6 @@ HEADERS = {
     "cache-control": "no-cache",
     "connection": "keep-alive",
     "x-accel-buffering": "no",
-    "access-control-expose-headers": "x-session-id, x-turn-id",
 }
 
 

@@ -113,6 +113,17 @@ def read_origins(text: str) -> frozenset[str]:
     return origins
 
 
+def read_pages(text: str) -> frozenset[str]:
+    """The same, or `*` alone for every origin."""
+    return frozenset("*") if text == "*" else read_origins(text)
+
+
+def has_origin(origins: frozenset[str], origin: str) -> bool:
+    """Whether a page of this origin, as its browser names it, is among them."""
+    origin = origin.lower()
+    return bool({origin, f"{origin.rpartition(':')[0]}:*"} & origins)
+
+
 def read_busy(text: str) -> str | None:
     if text not in {"", "reject", "queue", "interrupt"}:
         raise ValueError("must be reject, queue or interrupt")

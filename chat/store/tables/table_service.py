@@ -13,7 +13,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from chat.errors import StoreUnavailable
-from chat.settings import SettingsError
+from chat.settings import SettingsError, shown
 from chat.store.tables.table_client import Table
 from chat.store.tables.table_clock import ServiceClock
 from chat.store.tables.table_connection import Connection
@@ -67,7 +67,7 @@ class TableService:
         prefix cannot begin the name of a table."""
         endpoint = values.get("") or _endpoint(values)
         if not TABLE_PREFIX.fullmatch(prefix):
-            raise SettingsError(f"CHAT_TABLE_PREFIX: {prefix!r} cannot begin the name of a table")
+            raise SettingsError(f"CHAT_TABLE_PREFIX: {shown(prefix)} cannot begin the name of a table")
         # The root logger of a function app is at INFO; there the SDK would log every request with all its headers.
         logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
         self._credential: Any = None

@@ -23,7 +23,7 @@ from chat.events import (
     TurnFinished,
 )
 from chat.requests import TRIP, TRIP_STAGES, Action, Answered, Say, TurnRequest
-from chat.schemas.fields import Body, Content, Id, check_json_size, check_size, validate
+from chat.schemas.fields import Body, Content, Id, check_json_size, check_size, examples, validate
 from chat.schemas.trip_state import Place, PlanOption, Requirement
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
@@ -90,6 +90,8 @@ LIMITS = (Field(max_length=200), BeforeValidator(_small))
 class PlanBody(Body):
     """`POST /chat`, and a frame. The three lists are what the caller has from before."""
 
+    model_config = examples({"message": "plan a 3 day trip to Tokyo"})
+
     message: Content
     pois: Annotated[list[Place], *LIMITS] = Field(default_factory=list)
     requirements: Annotated[list[Requirement], *LIMITS] = Field(default_factory=list)
@@ -154,4 +156,5 @@ PLAN = Dialect(
     framing=sse(),
     door=Door(_read_body, whole=_whole, patience=WHOLE),
     socket=SocketFace(_read_frame, _snapshot, names=("cancel", "resume", "ping")),
+    schemas="chat.dialects.plan_schemas",
 )

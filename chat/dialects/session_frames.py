@@ -25,7 +25,7 @@ from chat.requests import Action, Answered, Say, Typing
 from chat.schemas.fields import Body, Content, Id, validate
 
 
-class _SendMessage(Body):
+class SendMessageFields(Body):
     content: Content
     request_id: Id = ""
     reply: bool = True
@@ -37,7 +37,7 @@ def read_session(name: str, data: str) -> Action:
     frame = read_object(name, data)
     match frame.get("type"):
         case "send_message":
-            body = validate(_SendMessage, frame)
+            body = validate(SendMessageFields, frame)
             return Say(body.content, body.request_id, body.reply, body.parent_message_id)
         case "typing_start":
             return Typing(is_typing=True)

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -27,8 +27,8 @@ IDS = {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-session-id
 KEY = "Names the request: a repeat of it gets what there is, instead of a second one."
 LAST = "The `id:` of the last frame that came; browsers send it by themselves. `after` counts more."
 STREAM = (
-    "Server-sent events: `id:` is a place to come back to, `data:` an object of the dialect (`x-frames`); a comment"
-    " says that the connection lives."
+    "Server-sent events, each of which the schema describes: an object of the dialect, or the end. A comment says that"
+    " the connection lives."
 )
 
 
@@ -143,11 +143,9 @@ class Operation:
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""
-        content: dict[str, Schema] = {}
-        for dialect, framing in self._framings():
-            kind = content.setdefault(framing.content_type, {"schema": {"type": "string"}, "x-frames": {}})
-            for model in _models_of(dialect, "OUT"):
-                kind["x-frames"][dialect.name] = ref(model)
+        framings = [*self._framings()]
+        kinds = dict.fromkeys(framing.content_type for _, framing in framings)
+        content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
         return {"description": STREAM, "headers": IDS, "content": content}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
@@ -162,13 +160,26 @@ class Operation:
         reference = {"$ref": f"#/components/responses/{name_of(status)}"}
         if self.door is None or self.door.failed is None or status < 404:
             return reference
-        [(dialect, framing)] = self._framings()
-        frames = {
-            "schema": {"type": "string"},
-            "x-frames": [ref(each) for each in _models_of(dialect, "FAILED")],
-        }
-        content = {JSON: {"schema": ref(Problem)}, framing.content_type: frames}
-        return {"description": f"As `{name_of(status)}`, or frames.", "content": content}
+        framings = [*self._framings()]
+        [(_, framing)] = framings
+        events = {"schema": _event(framings, "FAILED", framing.content_type)}
+        content = {JSON: {"schema": ref(Problem)}, framing.content_type: events}
+        return {"description": f"As `{name_of(status)}`, or as a stream.", "content": content}
+
+
+def _event(framings: Sequence[tuple[Dialect, Framing]], name: str, kind: str) -> Schema:
+    """What one event of a stream may be: before OpenAPI 3.2 the schema of a stream is taken to be that of its items."""
+    framings = [each for each in framings if each[1].content_type == kind]
+    frames = [ref(model) for dialect, _ in framings for model in _models_of(dialect, name)]
+    ends = dict.fromkeys(framing.done.decode().removeprefix("data: ").strip() for _, framing in framings)
+    data: list[Schema] = [{"contentMediaType": JSON, "contentSchema": {"anyOf": frames}}]
+    data += [{"const": each} for each in ends if each]
+    place = {"type": "string", "description": "A place to come back to."}
+    return {
+        "type": "object",
+        "required": ["data"],
+        "properties": {"id": place, "data": {"type": "string", "anyOf": data}},
+    }
 
 
 def models_of(operation: Operation) -> Iterator[type[BaseModel]]:

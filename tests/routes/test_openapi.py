@@ -89,7 +89,9 @@ def test_streams_name_the_frames_of_every_dialect_that_they_may_be_in() -> None:
     for _, _, operation, row in operations():
         if row.streams:
             [content] = operation["responses"]["200"]["content"].values()
-            assert {each["$ref"] for each in content["x-frames"].values()} == frames
+            data, end = content["schema"]["properties"]["data"]["anyOf"]
+            assert {each["$ref"] for each in data["contentSchema"]["anyOf"]} == frames
+            assert end == {"const": "[DONE]"}
 
 
 def test_every_dialect_describes_its_frames() -> None:

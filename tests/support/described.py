@@ -54,8 +54,9 @@ def _closed(value: Any) -> Any:
 
 
 def check_frame(dialect: str, payload: Any) -> None:
-    """AssertionError for a frame that this dialect is not said to have."""
-    _check(validator_of(f"/components/schemas/{dialect.title()}Frame"), payload)
+    """AssertionError for a frame that this dialect is not said to have. One that describes none may say anything."""
+    if f"{dialect.title()}Frame" in document()["components"]["schemas"]:
+        _check(validator_of(f"/components/schemas/{dialect.title()}Frame"), payload)
 
 
 def check_reply(method: str, path: str, status: int, content_type: str, body: Any) -> None:

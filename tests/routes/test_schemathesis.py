@@ -1,0 +1,126 @@
+"""schemathesis asks every route of the served document whatever comes to its mind, within bounds, and always the same:
+nothing fails on our side, and every reply has a status, a content type, headers and a body that the document has."""
+
+from typing import Any
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.support.described import document
+from tests.support.stack import Stack
+
+EXAMPLES = 12  # of each route and each caller, beside those of the document and the edges of its schemas
+BOUNDED = hypothesis.settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+WITHIN = 20.0  # seconds for one request
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+routes = schemathesis.openapi.from_dict(
+    document(),
+    config=SchemathesisConfig.from_dict(
+        {
+            "generation": {"deterministic": True, "with-security-parameters": False},
+            "phases": {"stateful": {"enabled": False}},
+        }
+    ),
+)
+"""Of the document that is served: see test_openapi.py."""
+
+
+RERUN = "/api/v1/chat/turns/{turn_id}/rerun"
+CHANGES = ("DELETE", "PUT")  # what later requests could not do without
+UNANSWERED = {
+    ("POST", "/api/webpubsub/events"),
+    ("OPTIONS", "/api/webpubsub/events"),
+}  # the trigger takes them
+
+
+class World:
+    """What there is: a session of `ann`'s with an answer in it, and one with a plan."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.well: set[tuple[str, str]] = set()  # the routes that were answered with success
+        self._http = requests.Session()
+        self._http.headers["x-dev-user"] = "ann"
+        self._answer, self._plan = self._made("/api/chat/stream"), self._made("/chat")
+
+    def ids(self, case: Any) -> dict[str, str]:
+        if case.method == "DELETE" and "user_id" in (case.path_parameters or {}):
+            return self._shared()
+        if case.method in CHANGES:
+            return self._made("/api/chat/stream")
+        return self._plan if case.operation.path == RERUN else self._answer
+
+    def _made(self, path: str) -> dict[str, str]:
+        body = {"message": "a day in Tokyo", "messages": [{"role": "user", "content": "#chunks=2"}]}
+        reply = self._http.post(self.url + path, json=body, timeout=WITHIN)
+        found = reply.json() if path == "/chat" else reply.headers
+        turn = found.get("turn_id") or found["x-turn-id"]
+        return {"session_id": turn.rpartition("-")[0], "turn_id": turn, "message_id": turn}
+
+    def _shared(self) -> dict[str, str]:
+        """One with a member."""
+        made = self._made("/api/chat/stream")
+        member = f"{self.url}/api/v1/chat/sessions/{made['session_id']}/members/bob"
+        assert self._http.put(member, json={"role": "viewer"}, timeout=WITHIN).ok
+        return {**made, "user_id": "bob"}
+
+    def ask(self, case: Any, user: str, given: dict[str, str]) -> None:
+        path = case.path_parameters or {}
+        case.path_parameters = {name: given.get(name, value) for name, value in path.items()}
+        response = case.call(self.url, headers={"x-dev-user": user}, timeout=WITHIN)
+        if response.status_code < 300:
+            self.well.add((case.method, case.operation.path))
+        case.validate_response(response, checks=CHECKS)
+
+
+@pytest.fixture(scope="module")
+def world(stack: Stack) -> World:
+    return World(stack.url)
+
+
+@routes.parametrize()
+@BOUNDED
+def test_whose_sessions_they_are(case: Any, world: World) -> None:
+    world.ask(case, "ann", world.ids(case))
+
+
+@routes.parametrize()
+@BOUNDED
+def test_a_stranger_to_what_is_there(case: Any, world: World) -> None:
+    world.ask(case, "eve", world.ids(case))
+
+
+@routes.parametrize()
+@BOUNDED
+def test_anybody_about_what_is_not_there(case: Any, world: World) -> None:
+    world.ask(case, "ann", {})
+
+
+def test_every_route_was_asked_for_something_that_it_does(world: World) -> None:
+    paths = document()["paths"].items()
+    known = {(method.upper(), path) for path, operations in paths for method in operations}
+    assert not world.well or known - world.well == UNANSWERED

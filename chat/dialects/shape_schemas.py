@@ -198,11 +198,11 @@ class Problem(Shown):
 
 
 class Poi(Shown):
-    """A place of a trip. One that the caller gave has the keys that it came with."""
+    """A place of a trip. One that the caller gave has the keys that it came with; without a plan maybe no `id`."""
 
     model_config = ConfigDict(extra="allow")
 
-    id: str | int
+    id: str | int | None = None
     name: str | None = None
     kind: str | None = None
     city: str | None = None

@@ -1,7 +1,8 @@
 """The map of the app: every route, then the triggers and the timer.
 
-A row names its handler, and the model of its body, as `module:name` under `chat/routes`. They are imported with the
-first request for it, so that a cold start pays only for what its first request needs.
+A row names its handler as `module:name` under `chat/routes`, the models of its body and its query in `schemas.py`
+there, and that of its reply in `reply_schemas.py`. They are imported with the first request for it, so that a cold
+start pays only for what its first request needs. `chat/routes/openapi.py` makes `/api/openapi.json` from all rows.
 """
 
 import azure.functions as func
@@ -17,30 +18,64 @@ ROUTES: Routes = {
         "POST": Route("doors:enter", "ask, and stream the answer", dialect="delta", name="chat_stream"),
     },
     "/api/v1/chat/sessions": {
-        "POST": Route("sessions:create_session", "make a session", body="schemas:NewSessionBody"),
-        "GET": Route("sessions:list_sessions", "list one's own sessions", for_others=True),
+        "POST": Route(
+            "sessions:create_session",
+            "make a session",
+            body="NewSessionBody",
+            reply="Session",
+            statuses=(201,),
+        ),
+        "GET": Route(
+            "sessions:list_sessions",
+            "list one's own sessions",
+            for_others=True,
+            query="PageQuery",
+            reply="Sessions",
+        ),
     },
     "/api/v1/chat/sessions/{session_id}": {
-        "GET": Route("sessions:get_session", "one session", role="viewer", for_others=True),
+        "GET": Route("sessions:get_session", "one session", role="viewer", for_others=True, reply="Session"),
         "PUT": Route(
             "sessions:update_session",
             "change title, model, settings",
             role="editor",
-            body="schemas:SessionBody",
+            body="SessionBody",
+            reply="Session",
         ),
         "DELETE": Route(
-            "sessions:delete_session", "delete it, with everything in it", role="owner", scope="manage"
+            "sessions:delete_session",
+            "delete it, with everything in it",
+            role="owner",
+            scope="manage",
+            reply="SessionDeleted",
+            problems=(409,),
         ),
     },
     "/api/v1/chat/sessions/{session_id}/messages": {
-        "GET": Route("messages:list_messages", "its messages", role="viewer", for_others=True),
+        "GET": Route(
+            "messages:list_messages",
+            "its messages",
+            role="viewer",
+            for_others=True,
+            query="MessagesQuery",
+            reply="Messages",
+        ),
         "POST": Route(
-            "messages:post_message", "store one; no model is asked", role="editor", body="schemas:MessageBody"
+            "messages:post_message",
+            "store one; no model is asked",
+            role="editor",
+            body="MessageBody",
+            reply="Message",
+            statuses=(201,),
         ),
     },
     "/api/v1/chat/sessions/{session_id}/members": {
         "GET": Route(
-            "members:list_members", "who may read it, and who is there", role="viewer", for_others=True
+            "members:list_members",
+            "who may read it, and who is there",
+            role="viewer",
+            for_others=True,
+            reply="Members",
         ),
     },
     "/api/v1/chat/sessions/{session_id}/members/{user_id}": {
@@ -49,48 +84,79 @@ ROUTES: Routes = {
             "invite somebody, or change a role",
             role="owner",
             scope="manage",
-            body="schemas:MemberBody",
+            body="MemberBody",
+            reply="Members",
+            problems=(409,),
         ),
         "DELETE": Route(
             "members:delete_member",
             "take somebody out, or an invitation back, or leave",
             role="owner",
             scope="manage",
+            reply="MemberRemoved",
         ),
     },
     "/api/v1/chat/sessions/{session_id}/owner": {
         "PUT": Route(
-            "members:put_owner", "hand it over", role="owner", scope="manage", body="schemas:OwnerBody"
+            "members:put_owner",
+            "hand it over",
+            role="owner",
+            scope="manage",
+            body="OwnerBody",
+            reply="Members",
         ),
     },
     "/api/v1/chat/invitations": {
-        "GET": Route("invitations:list_invitations", "what one is invited to", for_others=True),
+        "GET": Route(
+            "invitations:list_invitations",
+            "what one is invited to",
+            for_others=True,
+            query="PageQuery",
+            reply="Invitations",
+        ),
     },
     "/api/v1/chat/invitations/{session_id}/accept": {
-        "POST": Route("invitations:accept_invitation", "become a member", scope="manage"),
+        "POST": Route("invitations:accept_invitation", "become a member", scope="manage", reply="Session"),
     },
     "/api/v1/chat/invitations/{session_id}/decline": {
-        "POST": Route("invitations:decline_invitation", "stay out", scope="manage"),
+        "POST": Route("invitations:decline_invitation", "stay out", scope="manage", reply="Declined"),
     },
     "/api/v1/chat/sessions/{session_id}/turns": {
         "POST": Route(
-            "turns:start_turn", "ask in it, and stream the answer", role="editor", body="schemas:TurnBody"
+            "turns:start_turn",
+            "ask in it, and stream the answer",
+            role="editor",
+            body="TurnBody",
+            query="TurnQuery",
+            streams=True,
         ),
     },
     "/api/v1/chat/turns/{turn_id}": {
-        "GET": Route("turns:get_turn", "how a turn stands", role="viewer", for_others=True),
+        "GET": Route("turns:get_turn", "how a turn stands", role="viewer", for_others=True, reply="Turn"),
     },
     "/api/v1/chat/turns/{turn_id}/events": {
         "GET": Route(
-            "turns:follow_turn", "follow it, from the start or from any event", role="viewer", for_others=True
+            "turns:follow_turn",
+            "follow it, from the start or from any event",
+            role="viewer",
+            for_others=True,
+            query="FollowQuery",
+            streams=True,
+            problems=(410,),
         ),
     },
     "/api/v1/chat/turns/{turn_id}/cancel": {
-        "POST": Route("turns:cancel_turn", "stop it", role="editor"),
+        "POST": Route("turns:cancel_turn", "stop it", role="editor", reply="Turn"),
     },
     "/api/v1/chat/turns/{turn_id}/rerun": {
         "POST": Route(
-            "plans:rerun", "run a plan again from a stage", role="editor", body="schemas:RerunBody"
+            "plans:rerun",
+            "run a plan again from a stage",
+            role="editor",
+            body="RerunBody",
+            query="StreamQuery",
+            streams=True,
+            problems=(410,),
         ),
     },
     "/api/v1/chat/messages/{message_id}/regenerate": {
@@ -98,35 +164,64 @@ ROUTES: Routes = {
             "turns:regenerate",
             "answer it anew",
             role="editor",
-            body="schemas:RegenerateBody",
+            body="RegenerateBody",
             needs_body=False,
+            query="StreamQuery",
+            streams=True,
         ),
     },
     "/api/v1/chat/keys": {
-        "POST": Route("keys:create_key", "make an API key", scope="manage", body="key_schemas:KeyBody"),
-        "GET": Route("keys:list_keys", "one's own keys", scope="manage"),
+        "POST": Route(
+            "keys:create_key",
+            "make an API key",
+            scope="manage",
+            body="key_schemas:KeyBody",
+            reply="NewKey",
+            statuses=(201,),
+            problems=(409,),
+        ),
+        "GET": Route("keys:list_keys", "one's own keys", scope="manage", reply="Keys"),
     },
     "/api/v1/chat/keys/{key_id}": {
-        "DELETE": Route("keys:delete_key", "revoke one", scope="manage"),
+        "DELETE": Route("keys:delete_key", "revoke one", scope="manage", reply="KeyRevoked"),
     },
     "/api/v1/chat/limits/{user_id}": {
-        "GET": Route("limits:get_limits", "what a user may, and what is left of it"),
+        "GET": Route("limits:get_limits", "what a user may, and what is left of it", reply="Limits"),
         "PUT": Route(
             "limits:put_limits",
             "set what a user may",
             who="admin",
             scope="manage",
             body="limit_schemas:LimitsBody",
+            reply="Limits",
+            problems=(409,),
         ),
-        "DELETE": Route("limits:delete_limits", "back to the settings", who="admin", scope="manage"),
+        "DELETE": Route(
+            "limits:delete_limits",
+            "back to the settings",
+            who="admin",
+            scope="manage",
+            reply="Limits",
+            problems=(409,),
+        ),
     },
     "/chat": {
-        "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
+        "POST": Route(
+            "doors:enter",
+            "plan a trip, whole in one reply",
+            reply="Trip",
+            statuses=(200, 202),
+            dialect="plan",
+            name="plan_whole",
+        ),
     },
     "/ws": {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
+            query="SocketQuery",
+            reply="SocketAddress",
+            problems=(404,),
             dialect="chat",
             name="negotiate_chat",
         ),
@@ -135,6 +230,9 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
+            query="SocketQuery",
+            reply="SocketAddress",
+            problems=(404,),
             dialect="plan",
             name="negotiate_plan",
         ),
@@ -144,20 +242,48 @@ ROUTES: Routes = {
             "socket_routes:negotiate",
             "the way to a session's room",
             role="viewer",
+            query="SocketQuery",
+            reply="SocketAddress",
             dialect="session",
             name="negotiate_session",
         ),
     },
     "/api/v1/chat/audit": {
-        "GET": Route("audit:list_audit", "what admins read of other people's", who="admin"),
+        "GET": Route(
+            "audit:list_audit",
+            "what admins read of other people's",
+            who="admin",
+            query="CursorQuery",
+            reply="Audit",
+        ),
     },
     "/api/webpubsub/events": {
-        "POST": Route("socket_routes:take_socket_event", "what happens to sockets", who="anyone"),
-        "OPTIONS": Route("socket_routes:take_socket_event", "whether that is wanted", who="anyone"),
+        "POST": Route(
+            "socket_routes:take_socket_event",
+            "what happens to sockets",
+            who="anyone",
+            problems=(400, 401, 403, 404, 409, 413, 415, 422, 429),
+        ),
+        "OPTIONS": Route(
+            "socket_routes:take_socket_event",
+            "whether that is wanted",
+            who="anyone",
+            problems=(400, 401, 403, 404, 409, 413, 415, 422, 429),
+        ),
     },
     "/api/v1/chat/health": {
-        "GET": Route("health:health", "how the service is", who="anyone"),
-        "HEAD": Route("health:health", "the same in its status alone", who="anyone"),
+        "GET": Route(
+            "health:health", "how the service is", who="anyone", reply="Health", statuses=(200, 503)
+        ),
+        "HEAD": Route(
+            "health:health", "the same in its status alone", who="anyone", reply="Health", statuses=(200, 503)
+        ),
+    },
+    "/api/openapi.json": {
+        "GET": Route("openapi:show_document", "this table, for machines", who="anyone", wants_routes=True),
+    },
+    "/api/docs": {
+        "GET": Route("docs_page:show_page", "the same as a page, for people", who="anyone"),
     },
 }
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from chat import errors
 from chat.errors import ChatError
@@ -80,7 +81,12 @@ def read_routes() -> list[tuple[str, str, Route]]:
     worker."""
     command = [sys.executable, "-c", SHOW_ROUTES]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    return [(method, path, Route(**row)) for method, path, row in json.loads(done.stdout)]
+    return [(method, path, _route(row)) for method, path, row in json.loads(done.stdout)]
+
+
+def _route(row: Mapping[str, Any]) -> Route:
+    """JSON has no tuples."""
+    return Route(**{name: tuple(each) if isinstance(each, list) else each for name, each in row.items()})
 
 
 # What the docstring of the root says is meant for those who raise it.

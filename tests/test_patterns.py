@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from chat import credentials, telemetry, user_ids
 from chat.pipelines import trip_plan
 from chat.providers import service_errors
-from chat.routes import fallback, schemas
+from chat.routes import fallback, operations, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import KEY, NAME, issuers, values
 from chat.store.tables import table_audit, table_keys, table_limits, table_lists, table_service, table_writes
@@ -65,6 +65,18 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/providers/service_errors.py", "[45][0-9][0-9]"): Use(
         lambda text: service_errors.error_in_stream({"code": text}), BODY, ("5", "4")
+    ),
+    ("chat/dialects/shape_schemas.py", "^[A-Z][A-Z0-9_]*$"): Use(
+        re.compile("^[A-Z][A-Z0-9_]*$").search, LINE, ("A",)
+    ),
+    ("chat/dialects/shape_schemas.py", r"^\d+\.\d+$"): Use(
+        re.compile(r"^\d+\.\d+$").search, LINE, ("1", "1.")
+    ),
+    ("chat/routes/operations.py", "TITLE"): Use(
+        lambda text: operations.TITLE.sub("", text), 2 * KIB, ("`GET` and `", "`A", "` and `")
+    ),
+    ("chat/routes/operations.py", r"{(\w+)}"): Use(
+        lambda text: re.findall(r"{(\w+)}", text), 2 * KIB, ("{", "{a")
     ),
     ("chat/routes/fallback.py", r"\\\{\w+\\\}"): Use(
         lambda text: fallback.no_such_route({"{a}" + text: ()}, "/"), 2 * KIB, ("{", "{a")

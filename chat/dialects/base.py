@@ -197,6 +197,9 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    schemas: str = (
+        ""  # the module of the models of its frames: `OUT`, and for what clients say on sockets `IN`
+    )
 
     @property
     def face(self) -> SocketFace:

@@ -107,4 +107,5 @@ CHAT = Dialect(
     _encoder,
     framing=sse(),
     socket=SocketFace(_read, _snapshot, error=_error, names=("chat", "chat_cancel", "chat_resume")),
+    schemas="chat.dialects.chat_schemas",
 )

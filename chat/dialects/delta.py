@@ -25,7 +25,7 @@ from chat.events import (
 )
 from chat.messages import MessageDraft
 from chat.requests import TurnRequest
-from chat.schemas.fields import EMPTY, Body, Id, check_size
+from chat.schemas.fields import EMPTY, Body, Id, check_size, examples
 
 
 class TextDeltaEncoder:
@@ -74,6 +74,10 @@ class HistoryMessage(Body):
 class StreamBody(Body):
     """`POST /api/chat/stream`"""
 
+    model_config = examples(
+        {"messages": [{"role": "user", "content": "What is our total revenue?"}]},
+    )
+
     messages: Annotated[list[HistoryMessage], FailFast(), Field(min_length=1)]
     session_id: Id | None = None
 
@@ -120,4 +124,5 @@ DELTA = Dialect(
     lambda _: TextDeltaEncoder(),
     framing=sse(done="[DONE]"),
     door=Door(StreamBody, _read, framing=BARE, failed=_failed),
+    schemas="chat.dialects.delta_schemas",
 )

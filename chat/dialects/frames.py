@@ -23,12 +23,12 @@ def _place(seq: object) -> Cursor:
     raise ValueError("Must be the seq of a frame")
 
 
-class _Resume(Body):
+class ResumeFields(Body):
     turn_id: Annotated[Id, Field(min_length=1)]
     after: Annotated[Cursor, PlainValidator(_place)] = Cursor(0, 0)
 
 
-class _Cancel(Body):
+class CancelFields(Body):
     turn_id: Id = ""
 
 
@@ -50,9 +50,9 @@ def read_object(name: str, data: str) -> dict[str, Any]:
 
 
 def read_cancel(fields: Mapping[str, Any]) -> Cancel:
-    return Cancel(validate(_Cancel, fields).turn_id)
+    return Cancel(validate(CancelFields, fields).turn_id)
 
 
 def read_resume(fields: Mapping[str, Any]) -> Resume:
-    body = validate(_Resume, fields)
+    body = validate(ResumeFields, fields)
     return Resume(body.turn_id, body.after.number, body.after.further or 0)

@@ -20,7 +20,7 @@ from chat.events import (
     TurnFinished,
 )
 from chat.requests import TRIP, TRIP_STAGES, Action, Answered, Say, TurnRequest
-from chat.schemas.fields import Content, Id, check_size, validate
+from chat.schemas.fields import Content, Id, check_size, examples, validate
 from chat.schemas.trip_state import TripState
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
@@ -76,6 +76,8 @@ WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the pla
 
 class PlanBody(TripState):
     """`POST /chat`, and a frame."""
+
+    model_config = examples({"message": "plan a 3 day trip to Tokyo"})
 
     message: Content
     session_id: Id | None = None
@@ -133,4 +135,5 @@ PLAN = Dialect(
     framing=sse(),
     door=Door(PlanBody, _read_body, whole=_whole, patience=WHOLE),
     socket=SocketFace(_read_frame, _snapshot, names=("cancel", "resume", "ping")),
+    schemas="chat.dialects.plan_schemas",
 )

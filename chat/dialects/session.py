@@ -215,4 +215,5 @@ SESSION = Dialect(
         lacks=_lacks,
         filled=_filled,
     ),
+    schemas="chat.dialects.session_schemas",
 )

@@ -28,7 +28,7 @@ SAID = ("send_message", "typing_start", "typing_stop", "cancel", "resume", "ping
 """The types of a client's frames."""
 
 
-class _SendMessage(Body):
+class SendMessageFields(Body):
     content: Content
     request_id: Id = ""
     reply: Flag = True
@@ -40,7 +40,7 @@ def read_session(name: str, data: str) -> Action:
     frame = read_object(name, data)
     match frame.get("type"):
         case "send_message":
-            body = validate(_SendMessage, frame)
+            body = validate(SendMessageFields, frame)
             return Say(body.content, body.request_id, body.reply, body.parent_message_id)
         case "typing_start":
             return Typing(is_typing=True)

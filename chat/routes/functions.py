@@ -21,10 +21,10 @@ def functions(routes: Routes) -> Iterator[tuple[str, list[str], HttpFunction]]:
         for method, route in rows.items():
             methods.setdefault(route, []).append(method)
         for route, shared in methods.items():
-            yield path.removeprefix("/"), shared, _function(route)
+            yield path.removeprefix("/"), shared, _function(route, routes)
 
 
-def _function(route: Route) -> HttpFunction:
+def _function(route: Route, routes: Routes) -> HttpFunction:
     """The host wants its argument to be called `req`, annotated with the extension's `Request`, which is FastAPI's, and
     one plain class as what it returns."""
 
@@ -34,6 +34,8 @@ def _function(route: Route) -> HttpFunction:
         handler = load(route.handler)
         if route.dialect:
             handler = partial(handler, dialect=route.dialect)
+        if route.wants_routes:
+            handler = partial(handler, routes=routes)
         if route.who == "anyone":
             return await replies.answer_anyone(req, handler)
         if route.body:

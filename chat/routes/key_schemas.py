@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from chat.credentials import Scope
-from chat.schemas.fields import Body, read_time
+from chat.schemas.fields import Body, examples, read_time
 
 
 def _time(value: object) -> object:
@@ -18,6 +18,8 @@ def _time(value: object) -> object:
 
 class KeyBody(Body):
     """`POST /api/v1/chat/keys`"""
+
+    model_config = examples({"name": "nightly report", "scopes": ["read"], "days": 30})
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=9)] | None = None

@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chat.schemas.fields import Body
+from chat.schemas.fields import Body, examples
 
 
 class LimitsBody(Body):
     """`PUT /api/v1/chat/limits/{user_id}`: what is not given, or null, is as the settings say; 0 is without a limit."""
+
+    model_config = examples({"requests": 60, "per_seconds": 60, "tokens_per_day": 100000})
 
     requests: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     per_seconds: Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False)] | None = None

@@ -9,8 +9,8 @@ from chat.auth.base import Principal
 from chat.errors import Conflict, ValidationError
 from chat.events import JSON, JSONObject, StageFinished
 from chat.requests import TRIP, TRIP_STAGES, TurnRequest
-from chat.routes.requests import nonce_of
-from chat.routes.schemas import RerunBody
+from chat.routes.requests import nonce_of, read_query
+from chat.routes.schemas import RerunBody, StreamQuery
 from chat.routes.streams import find_dialect, start_and_stream
 from chat.turns.feed import LiveTurn
 
@@ -38,7 +38,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request, body: Reru
             principal.user_id,
             message_id=turn.user_message_id,
             session_id=turn.session_id,
-            dialect=find_dialect(app, request.query_params.get("dialect"), pipeline=TRIP),
+            dialect=find_dialect(app, read_query(request, StreamQuery).dialect, pipeline=TRIP),
             pipeline=TRIP,
             nonce=nonce_of(request),
             input=taken,

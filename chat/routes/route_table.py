@@ -12,13 +12,19 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Route:
-    """What one method of a path does. `handler`, and the pydantic model in `body`, are named `module:name` under
-    `chat/routes`."""
+    """What one method of a path does. `handler`, and the pydantic models of `body`, `query` and `reply`, are named
+    `module:name` under `chat/routes`; models may leave out the module: that is `schemas`, and `reply_schemas` for
+    `reply`. The OpenAPI document is made from rows, and from the docstrings of handlers."""
 
     handler: str
     summary: str = field(compare=False)  # rows that differ in it alone share a function
     body: str = ""
     needs_body: bool = True  # else no body at all stands for an empty object
+    query: str = ""  # what the handler reads of it
+    reply: str = ""  # what it answers with; nothing is written through it, tests hold replies against it
+    statuses: tuple[int, ...] = (200,)  # of what it answers with
+    streams: bool = False  # it answers with the stream of a turn
+    problems: tuple[int, ...] = ()  # statuses of problems that others like it do not have
     who: Literal["anyone", "caller", "admin"] = "caller"
     """Who may ask: strangers too, who is known, or admins alone."""
     role: Literal["", "viewer", "editor", "owner"] = ""
@@ -29,6 +35,7 @@ class Route:
     dialect: str = ""
     """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is
     the dialect's."""
+    wants_routes: bool = False  # its handler is given the whole table
     name: str = ""  # of its function in the Functions host; "" takes the handler's
 
     @property
@@ -40,7 +47,7 @@ class Route:
 type Routes = Mapping[str, Mapping[str, Route]]  # path, method
 
 
-def load(name: str) -> Any:
-    """What `module:name` names under `chat/routes`. ImportError; AttributeError."""
-    module, _, name = name.partition(":")
-    return getattr(import_module(f"chat.routes.{module}"), name)
+def load(name: str, module: str = "schemas") -> Any:
+    """What `module:name` names under `chat/routes`, or `name` in a module of these. ImportError; AttributeError."""
+    where, _, what = name.rpartition(":")
+    return getattr(import_module(f"chat.routes.{where or module}"), what)

@@ -14,7 +14,17 @@ from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.requests import TRIP, TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import PROVIDER, Body, Content, Flag, Id, check_json_size, validate
+from chat.schemas.fields import (
+    PROVIDER,
+    Body,
+    Content,
+    Flag,
+    Id,
+    ShownAs,
+    check_json_size,
+    examples,
+    validate,
+)
 from chat.schemas.trip_state import TripState
 from chat.user_ids import read_user_id
 
@@ -57,11 +67,15 @@ def _known(value: JSONObject) -> JSONObject:
     return value | known.model_dump(exclude_unset=True)
 
 
-type SettingsObject = Annotated[JSONObject, BeforeValidator(_small), AfterValidator(_known)]
+type SettingsObject = Annotated[
+    JSONObject, BeforeValidator(_small), AfterValidator(_known), ShownAs(ChatSettings)
+]
 
 
 class NewSessionBody(Body):
     """`POST /api/v1/chat/sessions`"""
+
+    model_config = examples({"title": "Trip", "llm_provider": "AZURE", "settings": {"temperature": 0.3}})
 
     title: Annotated[str, Field(max_length=500)] = ""
     llm_provider: Provider | None = None
@@ -72,6 +86,8 @@ class NewSessionBody(Body):
 class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
+    model_config = examples({"title": "A trip to Kyoto"}, {"is_active": False})
+
     title: Annotated[str, Field(max_length=500)] | None = None
     is_active: Flag | None = None
     llm_provider: Provider | None = None
@@ -81,6 +97,12 @@ class SessionBody(Body):
 
 class TurnBody(Body):
     """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
+
+    model_config = examples(
+        {"content": "What is our total revenue?"},
+        {"message_id": "01M7XNHA5XT5A9JSFT52QBJFGY-00000003", "on_busy": "queue"},
+        {"tool_outputs": [{"call_id": "call_1", "output": "red"}]},
+    )
 
     content: Content | None = None
     message_id: Annotated[Id, Field(min_length=1)] | None = None
@@ -112,17 +134,23 @@ class TurnBody(Body):
 class RegenerateBody(Body):
     """`POST /api/v1/chat/messages/{id}/regenerate`; may be empty."""
 
+    model_config = examples({"dialect": "chat"})
+
     dialect: Id | None = None
 
 
 class RerunBody(Body):
     """`POST /api/v1/chat/turns/{id}/rerun`"""
 
+    model_config = examples({"from_stage": "requirements"})
+
     from_stage: TripStage
 
 
 class MessageBody(Body):
     """`POST /api/v1/chat/sessions/{id}/messages`: stores it; the model is not asked."""
+
+    model_config = examples({"content": "Hello", "metadata": {"page": 7}})
 
     content: Content
     role: Literal["user", "assistant", "system"] = "user"
@@ -133,11 +161,15 @@ class MessageBody(Body):
 class MemberBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`"""
 
+    model_config = examples({"role": "editor"})
+
     role: Literal["viewer", "editor"]
 
 
 class OwnerBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/owner`"""
+
+    model_config = examples({"user_id": "bob"})
 
     user_id: UserId
 
@@ -145,16 +177,16 @@ class OwnerBody(Body):
 class SocketQuery(BaseModel):
     """`GET /ws` and its like: `?session_id=&dialect=&protocol=`"""
 
-    session_id: Id | None = None
-    dialect: Id | None = None
-    protocol: Id | None = None
+    session_id: Id | None = Field(None, description="Whose turns it shows; a new session without it.")
+    dialect: Id | None = Field(None, description="What is spoken there, instead of what this route is for.")
+    protocol: Id | None = Field(None, description="Comes back as it is, for clients that choose by it.")
 
 
 class CursorQuery(BaseModel):
     """`?page_size=&cursor=`"""
 
     page_size: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Id | None = None
+    cursor: Id | None = Field(None, description="The `next_cursor` of a page: quicker than a late `page`.")
 
 
 class PageQuery(CursorQuery):
@@ -167,11 +199,22 @@ class MessagesQuery(PageQuery):
     """`before` is a message id or a time (ISO 8601): the nearest older ones are given, instead of a page."""
 
     order: Literal["asc", "desc"] = "asc"
-    before: Id | None = None
+    before: Id | None = Field(None, description="A message or a time: the nearest older ones are given.")
 
 
-class FollowQuery(BaseModel):
+class StreamQuery(BaseModel):
+    """`?dialect=`"""
+
+    dialect: Id | None = Field(None, description="In which the stream is.")
+
+
+class TurnQuery(StreamQuery):
+    """`?dialect=&pipeline=`"""
+
+    pipeline: Id | None = Field(None, description="`trip`: in stages, as a planner of trips.")
+
+
+class FollowQuery(StreamQuery):
     """`?after=&dialect=`"""
 
-    after: Id = ""
-    dialect: Id | None = None
+    after: Id = Field("", description="The place of the last frame that came.")

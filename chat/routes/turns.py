@@ -12,7 +12,7 @@ from chat.errors import ValidationError
 from chat.requests import TRIP, TurnRequest
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query
-from chat.routes.schemas import FollowQuery, RegenerateBody, TurnBody
+from chat.routes.schemas import FollowQuery, RegenerateBody, StreamQuery, TurnBody, TurnQuery
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.routes.tool_schemas import read_outputs, read_tools
 from chat.schemas.fields import check_size
@@ -23,13 +23,14 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request, body:
     """`POST /api/v1/chat/sessions/{id}/turns`"""
     body.check_question()
     check_size("content", body.content or "", limit=app.settings.max_message_bytes)
-    pipeline = _pipeline(request.query_params.get("pipeline") or body.pipeline or "")
+    query = read_query(request, TurnQuery)
+    pipeline = _pipeline(query.pipeline or body.pipeline or "")
     turn = TurnRequest(
         principal.user_id,
         content=body.content or "",
         message_id=body.message_id or "",
         session_id=request.path_params["session_id"],
-        dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect, pipeline=pipeline),
+        dialect=find_dialect(app, query.dialect, body.dialect, pipeline=pipeline),
         pipeline=pipeline,
         input=body.input_of(pipeline),
         nonce=nonce_of(request),
@@ -70,7 +71,7 @@ async def regenerate(app: ChatApp, principal: Principal, request: Request, body:
             principal.user_id,
             message_id=question,
             session_id=message.session_id,
-            dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect),
+            dialect=find_dialect(app, read_query(request, StreamQuery).dialect, body.dialect),
             nonce=nonce_of(request),
         ),
     )

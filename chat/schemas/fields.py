@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
@@ -71,10 +72,27 @@ def _said(text: str) -> str:
 
 
 type Flag = Annotated[bool, pydantic.Strict()]  # a text such as "no" is none
-type Content = Annotated[str, pydantic.AfterValidator(_said)]  # its size is a setting: see `check_size`
+type Content = Annotated[
+    str, pydantic.AfterValidator(_said), pydantic.Field(json_schema_extra={"pattern": r"\S"})
+]  # its size is a setting: see `check_size`
 type Id = Annotated[
     str, pydantic.Field(max_length=MAX_ID)
 ]  # whatever may end in a key or a property of the store
+
+
+def examples(*shown: Mapping[str, Any]) -> pydantic.ConfigDict:
+    """The configuration of a model that has examples."""
+    return pydantic.ConfigDict(json_schema_extra={"examples": [dict(each) for each in shown]})
+
+
+@dataclass(frozen=True)
+class ShownAs:
+    """As schemas show a value: like this model, which another validator holds it against."""
+
+    model: type[pydantic.BaseModel]
+
+    def __get_pydantic_json_schema__(self, _schema: Any, handler: pydantic.GetJsonSchemaHandler) -> Any:
+        return handler(self.model.__pydantic_core_schema__)
 
 
 def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, Any]) -> Body:

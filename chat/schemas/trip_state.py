@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import MAX_ID, Body, check_json_size
+from chat.schemas.fields import MAX_ID, Body, ShownAs, check_json_size
 
 
 def _as_text(value: object) -> object:
@@ -17,7 +17,10 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-type PlaceId = Annotated[str | None, Field(max_length=MAX_ID), BeforeValidator(_as_text)]
+type _Given = Annotated[str, Field(max_length=MAX_ID)] | int | None
+type PlaceId = Annotated[
+    str | None, Field(max_length=MAX_ID), BeforeValidator(_as_text, json_schema_input_type=_Given)
+]
 
 
 class GivenPlace(BaseModel):
@@ -59,9 +62,9 @@ def _like[Model: BaseModel](model: type[Model]) -> AfterValidator:
     return AfterValidator(check)
 
 
-type Place = Annotated[JSONObject, _like(GivenPlace)]
-type Requirement = Annotated[JSONObject, _like(GivenRequirement)]
-type PlanOption = Annotated[JSONObject, _like(GivenOption)]
+type Place = Annotated[JSONObject, _like(GivenPlace), ShownAs(GivenPlace)]
+type Requirement = Annotated[JSONObject, _like(GivenRequirement), ShownAs(GivenRequirement)]
+type PlanOption = Annotated[JSONObject, _like(GivenOption), ShownAs(GivenOption)]
 
 LIST_BYTES = 128 * 1024  # of each list, as JSON
 

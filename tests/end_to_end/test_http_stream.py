@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, HttpVersion10
 
-from chat.settings.rows import SYSTEM_PROMPT
+from chat.settings.model_rows import SYSTEM_PROMPT
 from tests.support.clients import DONE, TERMINAL, ChatClient, Heard, connected
 from tests.support.stack import Stack
 

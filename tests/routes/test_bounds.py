@@ -275,7 +275,7 @@ def test_every_kind_of_mistake_that_a_field_can_have_has_a_sentence() -> None:
 
 def test_every_form_that_a_text_must_have_is_said_in_words() -> None:
     patterns = {each for model in MODELS for each in _patterns(model.model_json_schema())}
-    assert patterns == FORMS.keys()
+    assert patterns - {r"\S"} == FORMS.keys()  # that is said by EMPTY
 
 
 def _patterns(schema: Any) -> Iterator[str]:

@@ -55,7 +55,8 @@ def indexed() -> Indexed:
     modules, rows, found = json.loads(done.stdout)
     routes: dict[str, dict[str, Route]] = {}
     for path, method, row in rows:
-        routes.setdefault(path, {})[method] = Route(**row)
+        lists = {name: tuple(row[name]) for name in ("statuses", "problems")}
+        routes.setdefault(path, {})[method] = Route(**row | lists)
     return Indexed(set(modules), routes, found)
 
 
@@ -71,6 +72,7 @@ def test_every_handler_takes_what_its_row_says() -> None:
         handler = load(row.handler)
         known = [ChatApp, Request] if row.who == "anyone" else [ChatApp, Principal, Request]
         taken = [*known, *([load(row.body)] if row.body else []), *([str] if row.dialect else [])]
+        taken += [Routes] if row.wants_routes else []
         hints = get_type_hints(handler)
         assert inspect.iscoroutinefunction(handler), row
         assert [hints.get(name) for name in inspect.signature(handler).parameters] == taken, row
@@ -105,6 +107,8 @@ def test_only_what_says_nothing_of_people_or_is_signed_is_open_to_anyone() -> No
     assert {row.handler for row in indexed().rows if row.who == "anyone"} == {
         "health:health",
         "socket_routes:take_socket_event",
+        "openapi:show_document",
+        "docs_page:show_page",
     }
 
 

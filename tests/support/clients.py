@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.support import canaries
+from tests.support.described import check_frame, check_reply, dialect_of
 
 DONE = "[DONE]"
 TERMINAL = "99999999"
@@ -47,8 +48,9 @@ class Frame:
 class Stream:
     """An open stream. Reads LF only, so that any other line end shows as a frame that cannot be read."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, dialect: str = "") -> None:
         self.response = response
+        self._dialect = dialect
         self.status = response.status
         self.headers = response.headers
         self.seen: list[Frame] = []
@@ -86,8 +88,10 @@ class Stream:
             *blocks, rest = (rest + piece).split(b"\n\n")
             for block in blocks:
                 if not block.startswith(b":"):  # a comment
-                    self.seen.append(_read_frame(block.decode(), now))
-                    yield self.seen[-1]
+                    self.seen.append(frame := _read_frame(block.decode(), now))
+                    if self._dialect and frame.data != DONE:
+                        check_frame(self._dialect, frame.payload)
+                    yield frame
         assert not rest, f"the stream ended within a frame: {rest!r}"
 
 
@@ -118,7 +122,7 @@ class Reply:
 
 
 class ChatClient:
-    """A user at one instance."""
+    """A user at one instance. What it is told is held against the OpenAPI document."""
 
     def __init__(
         self,
@@ -147,7 +151,8 @@ class ChatClient:
         """A request whose reply is read as a stream."""
         headers = {**self.headers, **options.pop("headers", {})}
         request = self._http.request(method, self.url + path, headers=headers, **options)
-        async with request as response, aclosing(Stream(response)) as stream:
+        dialect = dialect_of(path, options.get("json"))
+        async with request as response, aclosing(Stream(response, dialect)) as stream:
             yield stream
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
@@ -161,7 +166,9 @@ class ChatClient:
                 assert done == b"data: [DONE]\n\n", body
                 return Reply(stream.status, stream.headers, json.loads(frame.removeprefix(b"data: ")))
             assert stream.headers["content-type"] == "application/json", body
-            return Reply(stream.status, stream.headers, json.loads(body))
+            reply = Reply(stream.status, stream.headers, json.loads(body))
+            check_reply(method, path, reply.status, "application/json", reply.body)
+            return reply
 
     def say(self, text: str, session_id: str | None = None) -> AbstractAsyncContextManager[Stream]:
         """`POST /api/chat/stream` with one message."""

@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 
 from tests.support import canaries
 from tests.support.clients import ChatClient
+from tests.support.described import check_frame
 
 PLAIN = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -29,6 +30,7 @@ class Socket:
     frames: list[Any] = field(default_factory=list[Any])
     times: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     connection_id: str = ""
+    dialect: str = ""  # whose frames it must get; "" where that is not known
     close_code: int = 0
     close_reason: str = ""
     _read: int = 0  # frames that `next` has passed
@@ -127,6 +129,8 @@ class Socket:
                 pass
 
     def _keep(self, frame: Any) -> None:
+        if self.dialect and not isinstance(frame, str):
+            check_frame(self.dialect, frame)
         self.frames.append(frame)
         self.times.append((monotonic(), time()))
         self._news.set()
@@ -146,7 +150,8 @@ def room(session_id: str) -> str:
 @asynccontextmanager
 async def socket_of(client: ChatClient, path: str = "/ws", *, protocol: str = "") -> AsyncGenerator[Socket]:
     """An open socket, from negotiation to its close."""
-    socket = Socket((await negotiate(client, path))["url"], protocol)
+    address = await negotiate(client, path)
+    socket = Socket(address["url"], protocol, dialect=address["dialect"])
     await socket.open()
     try:
         yield socket

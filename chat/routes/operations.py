@@ -1,0 +1,217 @@
+"""An operation of the OpenAPI document, made from a row of the table of routes."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel
+
+from chat.dialects.base import Dialect, Door, Framing
+from chat.dialects.catalogue import DIALECTS
+from chat.routes.admission import scope_of
+from chat.routes.json_schemas import Schema, ref, schemas_of, without_null
+from chat.routes.problem_responses import Problem, name_of, statuses_of
+from chat.routes.route_table import Route, load
+from chat.schemas.fields import MAX_ID
+
+JSON, REPLIES = "application/json", "reply_schemas"
+TAGS = {"doors": "dialects", "plans": "turns", "socket_routes": "sockets", "docs_page": "openapi"}
+"""Of handlers, by their modules, where these have other names."""
+CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
+TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
+"""How the docstring of a handler begins."""
+
+IDS = {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-session-id", "x-turn-id")}
+KEY = "Names the request: a repeat of it gets what there is, instead of a second one."
+LAST = "The `id:` of the last frame that came; browsers send it by themselves. `after` counts more."
+STREAM = (
+    "Server-sent events, each of which the schema describes: an object of the dialect, or the end. A comment says that"
+    " the connection lives."
+)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one method of a path does."""
+
+    path: str
+    method: str
+    row: Route
+
+    @property
+    def tag(self) -> str:
+        module = self.row.handler.partition(":")[0]
+        return TAGS.get(module, module)
+
+    @property
+    def door(self) -> Door[Any] | None:
+        """Where the route is a dialect's own."""
+        return DIALECTS[self.row.dialect].door if self.row.handler.startswith("doors:") else None
+
+    @property
+    def body(self) -> type[BaseModel] | None:
+        """What it takes."""
+        if self.door is not None:
+            return self.door.body
+        return load(self.row.body) if self.row.body else None
+
+    @property
+    def streams(self) -> bool:
+        return self.row.streams or (self.door is not None and self.door.whole is None)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it starts a turn."""
+        return self.method == "POST" and (self.streams or self.door is not None)
+
+    def shown(self) -> Schema:
+        row, shared = self.row, self.method in ("HEAD", "OPTIONS")
+        parameters = [*self._parameters()]
+        operation: Schema = {
+            "operationId": f"{row.function}_{self.method.lower()}" if shared else row.function,
+            "summary": row.summary,
+            "description": self._description(),
+            "tags": [self.tag],
+            "security": [] if row.who == "anyone" else [{name: []} for name in CREDENTIALS],
+            **({"parameters": parameters} if parameters else {}),
+            **self._request_body(),
+            "responses": self._responses(),
+        }
+        if row.dialect and self.door is None:
+            frames = _frames_of(DIALECTS[row.dialect])
+            operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
+        return operation
+
+    def _description(self) -> str:
+        said = TITLE.sub("", inspect.getdoc(load(self.row.handler)) or "")
+        may = {"anyone": "Anyone may ask", "admin": "For admins", "caller": "For those who are known"}[
+            self.row.who
+        ]
+        if self.row.role:
+            may += (
+                f", and {'an' if self.row.role != 'viewer' else 'a'} {self.row.role} of the session at least"
+            )
+        if self.row.who != "anyone":
+            may += f"; a limited credential is good for `{scope_of(self.row, self.method)}`"
+        return f"{said[:1].upper()}{said[1:]}\n\n{may}.".strip()
+
+    def _parameters(self) -> Iterator[Schema]:
+        identifier = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+        in_path = re.findall(r"{(\w+)}", self.path)
+        for name in in_path:
+            yield {"name": name, "in": "path", "required": True, "schema": identifier}
+        for name, schema in _query_of(self.row).items():
+            if name not in in_path:
+                about = {"description": schema.pop("description")} if "description" in schema else {}
+                yield {"name": name, "in": "query", **about, "schema": without_null(schema)}
+        text = {"type": "string", "maxLength": MAX_ID}
+        if self.asks:
+            yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
+        if self.streams and not self.asks:
+            place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}
+            yield {"name": "Last-Event-ID", "in": "header", "description": LAST, "schema": place}
+
+    def _request_body(self) -> Schema:
+        if (model := self.body) is None:
+            return {}
+        examples = schemas_of([model])[model.__name__].get("examples", ())
+        shown = {str(number): {"value": each} for number, each in enumerate(examples, 1)}
+        content = {"schema": ref(model), **({"examples": shown} if shown else {})}
+        return {"requestBody": {"required": self.row.needs_body, "content": {JSON: content}}}
+
+    def _responses(self) -> Schema:
+        statuses = statuses_of(self.path, self.row, has_body=self.body is not None, asks=self.asks)
+        found: dict[str, Schema] = {str(each): self._problem(each) for each in statuses}
+        if self.streams:
+            found["200"] = self._stream()
+        elif self.row.reply:
+            for status in self.row.statuses:
+                found[str(status)] = self._reply(is_problem=status in statuses)
+        else:
+            found["2XX"] = {"description": self.row.summary}
+        if self.method == "HEAD":
+            return {status: {"description": self.row.summary} for status in sorted(found)}
+        return dict(sorted(found.items()))
+
+    def _reply(self, *, is_problem: bool) -> Schema:
+        schema = ref(load(self.row.reply, REPLIES))
+        if is_problem:
+            schema = {"anyOf": [schema, ref(Problem)]}
+        return {"description": self.row.summary, "content": {JSON: {"schema": schema}}}
+
+    def _stream(self) -> Schema:
+        """By the content type of each dialect that it may be in."""
+        framings = [*self._framings()]
+        kinds = dict.fromkeys(framing.content_type for _, framing in framings)
+        content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
+        return {"description": STREAM, "headers": IDS, "content": content}
+
+    def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
+        own = DIALECTS[self.row.dialect] if self.door is not None else None
+        for dialect in (own,) if own else DIALECTS.values():
+            framing = (self.door and self.door.framing) or dialect.framing
+            if framing is not None:
+                yield dialect, framing
+
+    def _problem(self, status: int) -> Schema:
+        """A dialect may tell in its own words of a turn that failed, at its own door."""
+        reference = {"$ref": f"#/components/responses/{name_of(status)}"}
+        if self.door is None or self.door.failed is None or status < 404:
+            return reference
+        framings = [*self._framings()]
+        [(_, framing)] = framings
+        events = {"schema": _event(framings, "FAILED", framing.content_type)}
+        content = {JSON: {"schema": ref(Problem)}, framing.content_type: events}
+        return {"description": f"As `{name_of(status)}`, or as a stream.", "content": content}
+
+
+def _event(framings: Sequence[tuple[Dialect, Framing]], name: str, kind: str) -> Schema:
+    """What one event of a stream may be: before OpenAPI 3.2 the schema of a stream is taken to be that of its items."""
+    framings = [each for each in framings if each[1].content_type == kind]
+    frames = [ref(model) for dialect, _ in framings for model in _models_of(dialect, name)]
+    ends = dict.fromkeys(framing.done.decode().removeprefix("data: ").strip() for _, framing in framings)
+    data: list[Schema] = [{"contentMediaType": JSON, "contentSchema": {"anyOf": frames}}]
+    data += [{"const": each} for each in ends if each]
+    place = {"type": "string", "description": "A place to come back to."}
+    return {
+        "type": "object",
+        "required": ["data"],
+        "properties": {"id": place, "data": {"type": "string", "anyOf": data}},
+    }
+
+
+def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
+    """What it takes and what it answers with."""
+    if operation.body is not None:
+        yield operation.body
+    if operation.row.reply:
+        yield load(operation.row.reply, REPLIES)
+
+
+def models_of_dialects() -> Iterator[type[BaseModel]]:
+    """The frames of all dialects."""
+    for dialect in DIALECTS.values():
+        for name in ("OUT", "IN", "FAILED"):
+            yield from _models_of(dialect, name)
+
+
+def _models_of(dialect: Dialect, name: str) -> Iterator[type[BaseModel]]:
+    """None for a dialect that does not describe them, or has none."""
+    module = import_module(dialect.schemas) if dialect.schemas else None
+    if hasattr(module, name):
+        yield getattr(module, name)
+
+
+def _frames_of(dialect: Dialect) -> Mapping[str, type[BaseModel]]:
+    said = {"says": "OUT", "takes": "IN"}
+    return {key: model for key, name in said.items() for model in _models_of(dialect, name)}
+
+
+def _query_of(row: Route) -> dict[str, Schema]:
+    if not row.query:
+        return {}
+    model: type[BaseModel] = load(row.query)
+    return schemas_of([model])[model.__name__]["properties"]

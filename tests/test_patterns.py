@@ -23,7 +23,7 @@ from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import NAME, issuers, values
-from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
+from chat.store.tables import table_keys, table_limits, table_lists, table_service, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
 
@@ -89,8 +89,11 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/store/tables/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
     ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
     ("chat/store/tables/table_service.py", "TABLE_PREFIX"): Use(table_service.TABLE_PREFIX.fullmatch, LINE),
-    ("chat/store/tables/table_sessions.py", "DIRECTORY_KEY"): Use(
-        table_sessions.DIRECTORY_KEY.fullmatch, LINE, ("1", "1234567890123-")
+    ("chat/store/tables/table_lists.py", "INVITATION"): Use(
+        table_lists.INVITATION.fullmatch, LINE, ("i-", "i-1234567890123-")
+    ),
+    ("chat/store/tables/table_lists.py", "SESSION"): Use(
+        table_lists.SESSION.fullmatch, LINE, ("1", "1234567890123-")
     ),
     ("chat/store/tables/table_writes.py", "ETAG"): Use(
         encoded(table_writes.ETAG.search), BODY, ("ETag: ", "ETag:", "\r", "\nETag: x\r")

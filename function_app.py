@@ -102,6 +102,13 @@ ROUTES: Routes = {
             needs_body=False,
         ),
     },
+    "/api/v1/chat/keys": {
+        "POST": Route("keys:create_key", "make an API key", scope="manage", body="key_schemas:KeyBody"),
+        "GET": Route("keys:list_keys", "one's own keys", scope="manage"),
+    },
+    "/api/v1/chat/keys/{key_id}": {
+        "DELETE": Route("keys:delete_key", "revoke one", scope="manage"),
+    },
     "/chat": {
         "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
     },
@@ -109,7 +116,6 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
-            scope="write",
             dialect="chat",
             name="negotiate_chat",
         ),
@@ -118,7 +124,6 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
-            scope="write",
             dialect="plan",
             name="negotiate_plan",
         ),
@@ -128,7 +133,6 @@ ROUTES: Routes = {
             "socket_routes:negotiate",
             "the way to a session's room",
             role="viewer",
-            scope="write",
             dialect="session",
             name="negotiate_session",
         ),

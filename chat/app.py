@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from chat.auth.apikey import KeyRing
 from chat.auth.base import Authenticator, Principal
 from chat.auth.ways import build_authenticators
 from chat.clock import Clock, Ids, SystemClock, UlidIds
@@ -29,6 +30,7 @@ from chat.rooms.sockets import Audience, NoSockets, build_sockets
 from chat.settings import Settings, load_settings
 from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.key_store import KeyStore
 from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
 from chat.store.turn_store import TurnStore
@@ -66,6 +68,8 @@ class ChatApp:
     sockets: Audience
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
+    keys: KeyStore  # of programs
+    key_ring: KeyRing  # those of them that were here lately
     tools: ToolBox
     records: Records  # what is logged of sessions that are made
     tasks: TaskSet  # what goes on when its request has its reply
@@ -154,6 +158,7 @@ def build_app(settings: Settings) -> ChatApp:
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
         members=storage.members,
         audit=storage.audit,
+        keys=storage.keys,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -169,6 +174,7 @@ def assemble_app(
     *,
     members: MemberStore,
     audit: AuditStore,
+    keys: KeyStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -177,9 +183,9 @@ def assemble_app(
 ) -> ChatApp:
     """What is the same over every store, model and socket service. `closing` holds these already."""
     evictions = closing.add(Evictions(ports.errands, sockets))
-    readers = closing.add(Readers(ports.conversations, ports.errands))
+    readers = closing.add(Readers(ports.conversations, ports.errands, ports.clock))
     waiting = closing.add(WaitingMessages(ports, runner))
-    tasks = TaskSet()
+    tasks, key_ring = TaskSet(), KeyRing(keys, ports.clock)
     closing.push_async_callback(tasks.close)
     closing.push_async_callback(runner.drain)
     return ChatApp(
@@ -196,7 +202,9 @@ def assemble_app(
         evictions=evictions,
         sockets=sockets,
         dialects=DIALECTS,
-        authenticators=build_authenticators(settings, ports.clock, closing),
+        authenticators=build_authenticators(settings, ports.clock, closing, key_ring),
+        keys=keys,
+        key_ring=key_ring,
         tools=tools,
         records=ports.records,
         tasks=tasks,

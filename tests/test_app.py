@@ -10,7 +10,9 @@ import pytest
 from fastapi import Request, Response
 
 from chat.app import ChatApp, Closing
+from chat.auth.apikey import ApiKeyAuthenticator
 from chat.auth.base import Principal
+from chat.auth.dev import DevAuthenticator
 from chat.errors import ChatError, PushError, Unauthenticated
 from chat.push.base import EVERYBODY
 from chat.routes.health import health
@@ -177,6 +179,20 @@ async def test_a_number_of_sockets_that_nobody_knows_is_null(call: str) -> None:
     replies = [body(await health(made.app, request())) for _ in range(2)]
     assert [each["active_connections"] for each in replies] == [None, 3]
     assert [each["status"] for each in replies] == ["healthy", "healthy"]
+
+
+@pytest.mark.parametrize("auth", ["apikey,dev", "dev,apikey"])
+def test_a_key_is_looked_at_before_everybody_is_believed(auth: str) -> None:
+    made = make_app(settings={"CHAT_AUTH": auth})
+    assert [type(way) for way in made.app.authenticators] == [ApiKeyAuthenticator, DevAuthenticator]
+
+
+@pytest.mark.parametrize(("auth", "known"), [("apikey", 1), ("apikey,dev", 1), ("dev", 0)])
+def test_programs_are_known_where_an_app_is_deployed(
+    monkeypatch: pytest.MonkeyPatch, auth: str, known: int
+) -> None:
+    monkeypatch.setenv("WEBSITE_SITE_NAME", "app")
+    assert len(make_app(settings={"CHAT_AUTH": auth}).app.authenticators) == known
 
 
 async def test_without_its_settings_the_app_names_them_all(monkeypatch: pytest.MonkeyPatch) -> None:

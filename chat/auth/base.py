@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
-type Scope = Literal["read", "write", "manage"]
-"""What a credential may be limited to: `read`; `write` (ask, stop, store messages); `manage` (sessions' members,
-ownership, keys)."""
+from chat.credentials import Credential
+from chat.credentials import Scope as Scope
 
 ADMIN = "admin"
 
@@ -25,14 +24,20 @@ class Principal:
     by_cookie: bool = (
         False  # a browser sends it with whatever any page has it ask for: see chat/routes/origins.py
     )
+    key_id: str = ""  # of the API key that they came with
 
     @property
     def is_admin(self) -> bool:
         return ADMIN in self.roles
 
+    @property
+    def credential(self) -> Credential:
+        """What limits whatever is opened by this caller and goes on after the request."""
+        return Credential(self.expires, self.scopes, self.key_id)
+
     def may(self, scope: Scope) -> bool:
         """Whether the credential is good for this. What its user may do in a session is another question."""
-        return self.scopes is None or scope in self.scopes
+        return self.credential.may(scope)
 
 
 class Authenticator(Protocol):

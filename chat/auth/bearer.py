@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 
 from chat.auth.base import Authenticator, Principal
-from chat.auth.credentials import bearer_token, sole_header
+from chat.auth.bearer_token import bearer_token, sole_header
 from chat.auth.identity import Identity
 from chat.auth.signing_keys import SigningKey, SigningKeys
 from chat.clock import Clock

@@ -15,7 +15,7 @@ from typing import Any, cast
 import orjson
 
 from chat.auth.base import Authenticator, Principal
-from chat.auth.credentials import sole_header
+from chat.auth.bearer_token import sole_header
 from chat.auth.identity import Identity
 from chat.errors import Unauthenticated
 from chat.settings.issuers import canonical, entra_issuer

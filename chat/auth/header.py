@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 
 from chat.auth.base import Authenticator, Principal
-from chat.auth.credentials import sole_header
+from chat.auth.bearer_token import sole_header
 from chat.auth.identity import Identity
 from chat.errors import Unauthenticated, ValidationError
 from chat.user_ids import user_of_header

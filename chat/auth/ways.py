@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from chat.auth.apikey import ApiKeyAuthenticator, KeyRing
 from chat.auth.base import Authenticator
 from chat.auth.dev import DevAuthenticator
 from chat.auth.easyauth import EasyAuthAuthenticator
 from chat.auth.header import HeaderAuthenticator
 from chat.auth.identity import Identity, read_identity
 from chat.clock import Clock
+from chat.credentials import PREFIX
 from chat.settings import Settings, on_laptop
 from chat.telemetry import record_warning
 
@@ -22,14 +24,15 @@ class Parts:
     identity: Identity
     clock: Clock
     closing: AsyncExitStack
+    keys: KeyRing
 
 
 def build_authenticators(
-    settings: Settings, clock: Clock, closing: AsyncExitStack
+    settings: Settings, clock: Clock, closing: AsyncExitStack, keys: KeyRing
 ) -> tuple[Authenticator, ...]:
-    """The ways of CHAT_AUTH. `dev` believes everyone, so it is left out unless this is certainly a laptop."""
-    parts = Parts(settings, read_identity(settings), clock, closing)
-    made = [MAKERS[name](parts) for name in settings.auth]
+    """The ways of CHAT_AUTH. `dev` believes everyone, so it comes last, and only where this is certainly a laptop."""
+    parts = Parts(settings, read_identity(settings), clock, closing, keys)
+    made = [MAKERS[name](parts) for name in sorted(settings.auth, key=lambda name: name == "dev")]
     ways = tuple(way for way in made if way)
     if not ways:
         record_warning(
@@ -67,14 +70,20 @@ def _jwt(parts: Parts) -> Authenticator:
         audiences=settings.jwt_audiences,
         algorithms=settings.jwt_algorithms,
         clock=parts.clock,
+        others=(PREFIX,) if "apikey" in settings.auth else (),
     )
     parts.closing.push_async_callback(way.aclose)
     return way
 
 
+def _apikey(parts: Parts) -> Authenticator:
+    return ApiKeyAuthenticator(parts.keys)
+
+
 MAKERS: Mapping[str, Callable[[Parts], Authenticator | None]] = {
     "easyauth": _easyauth,
     "jwt": _jwt,
+    "apikey": _apikey,
     "header": _header,
     "dev": _dev,
 }

@@ -3,10 +3,10 @@
 ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
                             MethodNotAllowed 405
-  AuthError (401)           Unauthenticated 401, Forbidden 403
-  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, NoPlaces;
+  AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
+  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, KeyNotFound, NoPlaces;
                             EventsGone 410
-  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, TooManyInvitations,
+  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, TooManyInvitations, TooManyKeys,
                             VersionConflict
   LimitReached (429)        TooManyConnections, RateLimited
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
@@ -27,11 +27,13 @@ from chat.errors.base import ChatError as ChatError
 from chat.errors.base import error_name as error_name
 from chat.errors.callers import AuthError as AuthError
 from chat.errors.callers import Conflict as Conflict
+from chat.errors.callers import CredentialEnded as CredentialEnded
 from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
 from chat.errors.callers import InvalidBody as InvalidBody
 from chat.errors.callers import InvitationNotFound as InvitationNotFound
+from chat.errors.callers import KeyNotFound as KeyNotFound
 from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
 from chat.errors.callers import MethodNotAllowed as MethodNotAllowed
@@ -46,6 +48,7 @@ from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge
 from chat.errors.callers import TooManyConnections as TooManyConnections
 from chat.errors.callers import TooManyInvitations as TooManyInvitations
+from chat.errors.callers import TooManyKeys as TooManyKeys
 from chat.errors.callers import TurnInProgress as TurnInProgress
 from chat.errors.callers import TurnNotFound as TurnNotFound
 from chat.errors.callers import Unauthenticated as Unauthenticated

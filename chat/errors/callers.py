@@ -65,6 +65,12 @@ class Unauthenticated(AuthError):
     """No principal: sign in first."""
 
 
+class CredentialEnded(AuthError):
+    """What this was opened with has ended or was revoked: sign in again."""
+
+    code = "CREDENTIAL_ENDED"
+
+
 class Forbidden(AuthError):
     """The caller's role in this session is too low."""
 
@@ -101,6 +107,12 @@ class TurnNotFound(NotFound):
     """Turn not found."""
 
     code = "TURN_NOT_FOUND"
+
+
+class KeyNotFound(NotFound):
+    """There is no such key."""
+
+    code = "KEY_NOT_FOUND"
 
 
 class EventsGone(NotFound):
@@ -146,6 +158,13 @@ class QueueFull(TurnInProgress):
     """As many messages as may wait for the running turn wait already."""
 
     code = "QUEUE_FULL"
+
+
+class TooManyKeys(Conflict):
+    """There are as many keys as there may be: revoke one first."""
+
+    code = "TOO_MANY_KEYS"
+    retryable = False
 
 
 class StillWaiting(Conflict):

@@ -11,7 +11,7 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import derived_id
 from chat.dialects.base import spoken
-from chat.errors import NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
+from chat.errors import Forbidden, NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Resume, Say, Typing
 from chat.rooms.newcomers import Newcomer
@@ -29,16 +29,18 @@ def is_direct(app: ChatApp, event: SocketEvent) -> bool:
 
 async def ask_who(app: ChatApp, event: SocketEvent) -> Ticket:
     """A ticket for one who comes without; its session is "" where a new one is wanted. Nothing is written.
-    Unauthenticated, ValidationError, SessionNotFound."""
+    Unauthenticated, Forbidden, ValidationError, SessionNotFound."""
     _check_origin(app.settings.socket_origins, event)
     principal = await _who(app, event)
     name, session_id = event.asked("dialect"), event.asked("session_id")
     known = spoken(app.dialects)
     if name not in known:
         raise ValidationError("dialect", f"Not one of {', '.join(known)}")
+    if not principal.may(scope := "read" if session_id else "write"):  # a new session is a thing that is made
+        raise Forbidden(f"This credential is not for `{scope}`.")
     if session_id:
         await app.conversations.get_session(principal.user_id, session_id)
-    return Ticket("", session_id, principal.user_id, name, app.clock.now())
+    return Ticket("", session_id, principal.user_id, name, app.clock.now(), principal.credential)
 
 
 def promised_session(app: ChatApp, sockets: Sockets, connection_id: str) -> str:

@@ -29,31 +29,38 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
         asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
         asked = door.read(body, asker)
         if asked.stream:
-            return await _stream(app, spoken, door, asked.request)
+            return await _stream(app, principal, spoken, door, asked.request)
         live = await ask(app, asked.request)
     except ChatError as error:
         if door.refusal is None:
             raise
         return _shown(door.refusal(error))
-    return await _whole(app, door, live, principal.user_id, patience=until - app.clock.monotonic())
+    return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
 
 
-async def _stream(app: ChatApp, dialect: Dialect, door: Door[Any], request: TurnRequest) -> Response:
+async def _stream(
+    app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], request: TurnRequest
+) -> Response:
     live = await ask(app, request)
     failed = await live.feed.opening(OPENING)
     if failed is not None and door.failed is not None:
         return _shown(door.failed(live.turn, failed))
     if failed is not None:
         return turn_problem(failed, live.turn)
-    return stream_turn(app, request.user_id, live, dialect, framing=door.framing)
+    return stream_turn(app, principal, live, dialect, framing=door.framing)
 
 
-async def _whole(app: ChatApp, door: Door[Any], live: LiveTurn, user_id: str, *, patience: float) -> Response:
+async def _whole(
+    app: ChatApp, door: Door[Any], live: LiveTurn, principal: Principal, *, patience: float
+) -> Response:
     """All of a turn, or what there is of it after so many seconds: it goes on without its caller."""
     assert door.whole is not None
     seen: list[NumberedEvent] = []
     with suppress(TimeoutError):
-        async with asyncio.timeout(max(patience, 0)), aclosing(app.readers.follow(live, user_id)) as batches:
+        async with (
+            asyncio.timeout(max(patience, 0)),
+            aclosing(app.readers.follow(live, principal)) as batches,
+        ):
             async for batch in batches:
                 seen += batch
     return _shown(door.whole(live.turn, seen))

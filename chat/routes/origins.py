@@ -10,13 +10,17 @@ from fastapi import Request
 from chat.errors import Forbidden
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HOSTS = ("host", "disguised-host")
+"""Where the name stands that the browser asked: in Azure it may be the second alone. No page can write either in a
+request to another origin."""
 
 
 def check_origin(request: Request, allowed: frozenset[str]) -> None:
     """Forbidden, unless a page of the app's own or of an `allowed` origin asks."""
     origins = request.headers.getlist("origin")
     if origins:
-        known = allowed | {_own_origin(request.headers.get("host", ""))}
+        hosts = [request.headers[name] for name in HOSTS if name in request.headers]
+        known = allowed | {_own_origin(host) for host in hosts}
         fine = all(origin.lower() in known or _any_port(origin) in allowed for origin in origins)
     else:
         fine = request.headers.getlist("sec-fetch-site") == ["same-origin"]
@@ -25,7 +29,6 @@ def check_origin(request: Request, allowed: frozenset[str]) -> None:
 
 
 def _own_origin(host: str) -> str:
-    """The browser asked this host: a page cannot choose it for another origin."""
     scheme = "http" if host.rpartition(":")[0] in LOOPBACK else "https"
     return f"{scheme}://{host.lower()}"
 

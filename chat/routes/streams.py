@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from chat.app import ChatApp
+from chat.auth.base import Principal
 from chat.dialects.base import Dialect, Framing
 from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, read_cursor, written
@@ -41,25 +42,27 @@ async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None)
     return asked
 
 
-async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:
+async def start_and_stream(
+    app: ChatApp, principal: Principal, request: TurnRequest, on_busy: OnBusy | None = None
+) -> Response:
     """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
     live = await ask(app, request, on_busy)
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return turn_problem(failed, live.turn)
-    return stream_turn(app, request.user_id, live, app.dialects[request.dialect])
+    return stream_turn(app, principal, live, app.dialects[request.dialect])
 
 
 def stream_turn(
     app: ChatApp,
-    user_id: str,
+    principal: Principal,
     live: LiveTurn,
     dialect: Dialect,
     *,
     after: Cursor | None = None,
     framing: Framing | None = None,
 ) -> Response:
-    """A turn from the given place on, as long as this user may read it."""
+    """A turn from the given place on, as long as this caller may read it."""
     framing = framing or dialect.framing
     assert framing is not None
     headers = {
@@ -68,7 +71,7 @@ def stream_turn(
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return _FrameResponse(_body(app, user_id, live, dialect, framing, after or Cursor()), headers=headers)
+    return _FrameResponse(_body(app, principal, live, dialect, framing, after or Cursor()), headers=headers)
 
 
 class _FrameResponse(StreamingResponse):
@@ -88,7 +91,7 @@ class _FrameResponse(StreamingResponse):
 
 
 async def _body(
-    app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
+    app: ChatApp, principal: Principal, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
 ) -> AsyncGenerator[bytes]:
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
 
@@ -100,7 +103,7 @@ async def _body(
         if not (live.feed.spoken or live.feed.ended):
             yield framing.heartbeat  # the model thinks: the caller sees at once that the turn is on its way
         idle = app.settings.heartbeat or None
-        batches, encoder = app.readers.follow(live, user_id, idle=idle), dialect.encoder(live.turn)
+        batches, encoder = app.readers.follow(live, principal, idle=idle), dialect.encoder(live.turn)
         body = written(batches, encoder, framing, after=after, idle=idle, broken=broken)
         async with aclosing(body) as frames:
             async for frame in frames:

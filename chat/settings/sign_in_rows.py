@@ -11,6 +11,7 @@ from chat.settings.values import (
     WAYS,
     read_algorithms,
     read_claims,
+    read_count,
     read_key_url,
     read_level,
     read_names,
@@ -30,6 +31,12 @@ class SignInSettings:
         f"Who may ask: ways to know a caller, tried in order, some of {', '.join(WAYS)} ([what each needs]"
         "(sign-in.md)). `dev` is for laptops, and counts nowhere else.",
         read_ways,
+    )
+    key_days: int = setting(
+        "CHAT_KEY_MAX_DAYS",
+        "365",
+        "The longest life of an API key, in days; without a wish it is 90.",
+        read_count,
     )
     jwt_issuers: tuple[str, ...] = setting(
         "CHAT_JWT_ISSUER",

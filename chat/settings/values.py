@@ -7,7 +7,7 @@ from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^/\s:*?#@\[\]]+)(:(\d{1,5}|\*))?")
-WAYS = ("easyauth", "jwt", "header", "dev")
+WAYS = ("easyauth", "jwt", "apikey", "header", "dev")
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
 )  # by a key that can only check: with one that can also sign, whoever checks could make tokens

@@ -44,6 +44,7 @@ def request(method: str, headers: Mapping[str, str], *more: tuple[str, str]) -> 
         {"host": "App.azurewebsites.net", "origin": "https://app.AzureWebsites.net"},
         {"host": "127.0.0.1:7071", "origin": "http://127.0.0.1:7071"},
         {"host": "[::1]:7071", "origin": "http://[::1]:7071"},
+        OWN | {"host": "10.0.0.1:8080", "disguised-host": "app.azurewebsites.net"},
         OWN | {"origin": "https://chat.example.com"},
         OWN | {"origin": "http://localhost:3000"},
         {"host": "app.azurewebsites.net", "sec-fetch-site": "same-origin"},

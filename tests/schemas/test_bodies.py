@@ -23,6 +23,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "HistoryMessage": {"role": "user"},
     "MessageBody": {"content": "Hi"},
     "MemberBody": {"role": "viewer"},
+    "KeyBody": {"name": "ci"},
     "PlanBody": {"message": "a day in Tokyo"},
     "RerunBody": {"from_stage": "plan"},
     "ClientFunction": {"name": "pick_color"},

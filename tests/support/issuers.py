@@ -4,10 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from chat.auth.apikey import KeyRing
 from chat.auth.base import Authenticator, Principal
 from chat.auth.ways import build_authenticators
 from chat.clock import Clock, SystemClock
 from local.oidc.server import Issuer, serve
+from tests.support.memory.store import MemoryStore
 from tests.support.provider_settings import settings_for
 
 ENDPOINT = "http://127.0.0.1:9/openai/v1"
@@ -17,7 +19,9 @@ ENDPOINT = "http://127.0.0.1:9/openai/v1"
 async def ways(clock: Clock | None = None, **settings: str) -> AsyncGenerator[tuple[Authenticator, ...]]:
     """The ways that these settings make."""
     async with AsyncExitStack() as closing:
-        yield build_authenticators(settings_for(ENDPOINT, **settings), clock or SystemClock(), closing)
+        clock = clock or SystemClock()
+        ring = KeyRing(MemoryStore(clock), clock)
+        yield build_authenticators(settings_for(ENDPOINT, **settings), clock, closing, ring)
 
 
 @asynccontextmanager

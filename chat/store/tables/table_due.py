@@ -16,7 +16,9 @@ from chat.store.tables.table_client import Row, Table, key_range
 from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
-type Kind = Literal["due-events", "due-tickets", "due-aliases", "due-deletions", "due-invitations"]
+type Kind = Literal[
+    "due-events", "due-tickets", "due-aliases", "due-deletions", "due-sockets", "due-invitations"
+]
 
 AT_ONCE = 32  # rows that are worked off side by side; then comes a pause as long as they took
 PAGE = 1000  # rows that are read at once
@@ -34,7 +36,7 @@ class DueRows:
         await self._usage.upsert({"PartitionKey": kind, "RowKey": f"{_moment(when)}-{name}", **fields})
 
     async def drop(self, kind: Kind, when: datetime, name: str) -> None:
-        """The reverse of `note`."""
+        """The reverse of `note`. Safe to repeat."""
         await self._usage.delete(kind, f"{_moment(when)}-{name}")
 
     async def work_off(self, kind: Kind, before: datetime, work: Callable[[Row], Awaitable[bool]]) -> int:

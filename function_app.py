@@ -109,6 +109,17 @@ ROUTES: Routes = {
     "/api/v1/chat/keys/{key_id}": {
         "DELETE": Route("keys:delete_key", "revoke one", scope="manage"),
     },
+    "/api/v1/chat/limits/{user_id}": {
+        "GET": Route("limits:get_limits", "what a user may, and what is left of it"),
+        "PUT": Route(
+            "limits:put_limits",
+            "set what a user may",
+            who="admin",
+            scope="manage",
+            body="limit_schemas:LimitsBody",
+        ),
+        "DELETE": Route("limits:delete_limits", "back to the settings", who="admin", scope="manage"),
+    },
     "/chat": {
         "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
     },
@@ -159,10 +170,17 @@ for path, methods, function in functions(ROUTES):
 
 @app.route(route="{*path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 async def fallback(req: Request) -> Response:
-    from chat.routes import replies
-    from chat.routes.fallback import no_such_route
+    from chat.routes.fallback import answer_rest
 
-    return replies.problem(no_such_route(ROUTES, req.scope["raw_path"].decode("latin-1")))
+    return await answer_rest(req, ROUTES)
+
+
+# What a browser asks before it lets a page ask has no key with it, whatever the page is going to send.
+@app.route(route="{*path}", methods=["OPTIONS"], auth_level=func.AuthLevel.ANONYMOUS)
+async def preflight(req: Request) -> Response:
+    from chat.routes.fallback import answer_rest
+
+    return await answer_rest(req, ROUTES)
 
 
 def socket_trigger(event_type: str, event_name: str) -> None:

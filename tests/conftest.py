@@ -3,6 +3,7 @@ processes."""
 
 import fcntl
 import json
+import logging
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from local.settings import become_laptop
+from tests.support import canaries
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
@@ -97,6 +99,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (ALONE.search(item.nodeid) is not None, item.path not in long))
 
 
+def pytest_configure() -> None:
+    """What tests log is looked at from INFO on, as the platform does: its root logger is at that level."""
+    logging.getLogger().addHandler(canaries.Watch())
+    logging.getLogger().setLevel(logging.INFO)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Each worker locks a file as long as it lives, together with the others."""
     if _is_worker(session.config):
@@ -137,11 +145,20 @@ def _is_forbidden_skip(call: pytest.CallInfo[object]) -> bool:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Continuous integration has every tool, so there a test that lacks one has failed."""
+    """Continuous integration has every tool, so there a test that lacks one has failed. And no secret may show."""
     report = yield
     if _is_forbidden_skip(call):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: {call.excinfo.value if call.excinfo else ''} (PARLEY_CI is set)"
+    if call.when == "teardown":
+        for name, printed in report.sections:
+            if "log" not in name:  # of which each record was looked at
+                canaries.look(printed, where=name, logged=True)
+    if shown := canaries.found():
+        report.outcome = "failed"
+        report.longrepr = "\n".join(
+            [f"A secret that was configured shows, in {item.nodeid} or before:", *shown]
+        )
     return report
 
 

@@ -17,13 +17,13 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import TypeAdapter
 
-from chat import user_ids
+from chat import credentials, telemetry, user_ids
 from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import NAME, issuers, values
-from chat.store.tables import table_keys, table_limits, table_lists, table_service, table_writes
+from chat.settings import KEY, NAME, issuers, values
+from chat.store.tables import table_audit, table_keys, table_limits, table_lists, table_service, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
 
@@ -55,6 +55,8 @@ ROUTES = {"/chat/sessions/{session_id}/messages": ("GET",), "/chat/{a}/{b}/{c}/{
 
 # (module, the pattern as it is written there): how it is used.
 PATTERNS: Mapping[tuple[str, str], Use] = {
+    ("chat/credentials.py", "KEY"): Use(credentials.KEY.fullmatch, LINE, ("parley_", "parley_a_")),
+    ("chat/credentials.py", "KEY_ID"): Use(credentials.KEY_ID.fullmatch, LINE),
     ("chat/pipelines/trip_plan.py", "TIME"): Use(trip_plan.TIME.fullmatch, BODY, ("12:3",)),
     ("chat/providers/service_errors.py", "SECRET"): Use(
         lambda text: service_errors.SECRET.sub("***", text),
@@ -70,8 +72,8 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/routes/fallback.py", "pattern"): Use(
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")
     ),
-    ("chat/routes/schemas.py", r"^[A-Z][A-Z0-9_]{0,49}$"): Use(checked(schemas.Provider), BODY, ("A",)),
-    ("chat/routes/tool_schemas.py", r"^[A-Za-z0-9_-]{1,64}$"): Use(
+    ("chat/routes/schemas.py", "PROVIDER"): Use(checked(schemas.Provider), BODY, ("A",)),
+    ("chat/routes/tool_schemas.py", "TOOL"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),
     ("chat/settings/values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
@@ -81,12 +83,16 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         issuers.OF_ENTRA.fullmatch, LINE, ("https://sts.windows.net/", "https://login.microsoftonline.com/0")
     ),
     ("chat/settings/issuers.py", "NAME"): Use(issuers.NAME.fullmatch, LINE),
+    ("chat/settings/__init__.py", "KEY"): Use(KEY.findall, LINE, ("0a",)),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
     ("chat/settings/values.py", "ORIGIN"): Use(
         values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")
     ),
     ("chat/store/tables/table_keys.py", "ESCAPED"): Use(table_keys.unescaped, LINE, ("\ue100", "\ue000")),
     ("chat/store/tables/table_keys.py", "ID"): Use(table_keys.is_id, LINE),
+    ("chat/store/tables/table_audit.py", "KEY"): Use(
+        table_audit.KEY.fullmatch, LINE, ("1", "1234567890123-")
+    ),
     ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
     ("chat/store/tables/table_service.py", "TABLE_PREFIX"): Use(table_service.TABLE_PREFIX.fullmatch, LINE),
     ("chat/store/tables/table_lists.py", "INVITATION"): Use(
@@ -100,6 +106,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/store/tables/table_writes.py", "STATUS"): Use(
         encoded(lambda text: re.split(table_writes.STATUS, text)), BODY, ("HTTP/1.1 20", "\nHTTP/1.1 200")
+    ),
+    ("chat/telemetry.py", "CREDENTIAL"): Use(
+        telemetry.without_secrets, BODY, ("key=", "a://", "://", "bearer ", "code=a&", "key", "://a@")
     ),
     ("chat/tools/data.py", "PLAIN_NAME"): Use(data.PLAIN_NAME.fullmatch, LINE),
     ("chat/tools/function_tool.py", "ARGUMENT"): Use(

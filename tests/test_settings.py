@@ -53,6 +53,11 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     assert [line.partition(":")[0] for line in lines] == ["AZURE_AI_ENDPOINT", "AzureWebJobsStorage"]
 
 
+def test_cookies_of_every_page_are_never_taken() -> None:
+    [line] = problems(**LEAST, CHAT_CORS_ORIGINS="*", CHAT_CORS_CREDENTIALS="true")
+    assert line.startswith("CHAT_CORS_CREDENTIALS: ")
+
+
 def test_what_is_wrong_and_what_is_missing_come_together() -> None:
     lines = problems(CHAT_COALESCE_MS="soon", CHAT_TURN_MAX_S="-1", CHAT_STORAGE="Chat")
     names = [line.partition(":")[0] for line in lines]
@@ -77,6 +82,7 @@ def test_what_is_wrong_and_what_is_missing_come_together() -> None:
         ("CHAT_TOOL_TIMEOUT_S", "0"),
         ("CHAT_TOOL_OUTPUT_CHARS", "100001"),
         ("CHAT_SOCKET_DIRECT", "yes"),
+        *(("CHAT_CORS_ORIGINS", each) for each in ("null", "*,https://x", "https://x/page", "https://*.x")),
         *(
             ("CHAT_SOCKET_ORIGINS", each)
             for each in (
@@ -114,6 +120,12 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
             {"https://x.example", "http://localhost:*"},
         ),
         ("CHAT_SOCKET_ORIGINS", "http://[::1]:3000", {"http://[::1]:3000"}),
+        ("CHAT_CORS_ORIGINS", "*", {"*"}),
+        (
+            "CHAT_CORS_ORIGINS",
+            "https://x.example,http://localhost:*",
+            {"https://x.example", "http://localhost:*"},
+        ),
     ],
 )
 def test_a_setting_is_read(name: str, text: str, value: object) -> None:

@@ -133,10 +133,9 @@ def show_failure(failed: TurnFailed) -> JSONObject:
 
 
 def failure_headers(turn: Turn, failed: TurnFailed) -> dict[str, str]:
-    """The user's message is kept: they say where, also to pages of other origins."""
+    """The user's message is kept: they say where."""
     places = {"x-session-id": turn.session_id, "x-turn-id": turn.id, "cache-control": "no-cache"}
-    exposed = {"access-control-expose-headers": "x-session-id, x-turn-id, retry-after"}
-    return places | exposed | retry_after(failed.status, failed.retry_after)
+    return places | retry_after(failed.status, failed.retry_after)
 
 
 def retry_after(status: int, seconds: float | None) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
-                            MethodNotAllowed 405
+                            MethodNotAllowed 405, SlowBody 408, AddressTooLong 414, HeadersTooLarge 431
   AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, KeyNotFound, NoPlaces;
                             EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, TooManyInvitations, TooManyKeys,
                             VersionConflict
-  LimitReached (429)        TooManyConnections, RateLimited
+  LimitReached (429)        TooManyConnections, RateLimited, BudgetSpent
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
                             ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504 (ProviderSilent),
@@ -25,12 +25,15 @@ always a log line. What is not a `ChatError` is shown as `INTERNAL` and its text
 
 from chat.errors.base import ChatError as ChatError
 from chat.errors.base import error_name as error_name
+from chat.errors.callers import AddressTooLong as AddressTooLong
 from chat.errors.callers import AuthError as AuthError
+from chat.errors.callers import BudgetSpent as BudgetSpent
 from chat.errors.callers import Conflict as Conflict
 from chat.errors.callers import CredentialEnded as CredentialEnded
 from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
+from chat.errors.callers import HeadersTooLarge as HeadersTooLarge
 from chat.errors.callers import InvalidBody as InvalidBody
 from chat.errors.callers import InvitationNotFound as InvitationNotFound
 from chat.errors.callers import KeyNotFound as KeyNotFound
@@ -44,6 +47,7 @@ from chat.errors.callers import RateLimited as RateLimited
 from chat.errors.callers import RequestError as RequestError
 from chat.errors.callers import SessionInactive as SessionInactive
 from chat.errors.callers import SessionNotFound as SessionNotFound
+from chat.errors.callers import SlowBody as SlowBody
 from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge
 from chat.errors.callers import TooManyConnections as TooManyConnections

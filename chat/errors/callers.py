@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chat.errors.base import ChatError
+from chat.quotas import Standing
 
 
 class RequestError(ChatError):
@@ -41,6 +42,28 @@ class EncodedBody(RequestError):
 
     status = 415
     code = "ENCODED_BODY"
+
+
+class SlowBody(RequestError):
+    """The body did not come in time."""
+
+    status = 408
+    code = "SLOW_BODY"
+    retryable = True
+
+
+class AddressTooLong(RequestError):
+    """The path or the query is longer than the limit."""
+
+    status = 414
+    code = "ADDRESS_TOO_LONG"
+
+
+class HeadersTooLarge(RequestError):
+    """The headers are more, or larger, than the limit."""
+
+    status = 431
+    code = "HEADERS_TOO_LARGE"
 
 
 class MethodNotAllowed(RequestError):
@@ -195,6 +218,13 @@ class LimitReached(ChatError):
     code = "LIMIT_REACHED"
     retryable = True
 
+    def __init__(
+        self, message: str = "", *, retry_after: float | None = None, standing: Standing | None = None
+    ) -> None:
+        super().__init__(message, details={} if retry_after is None else {"retry_after": retry_after})
+        self.retry_after = retry_after  # seconds, where it is known
+        self.standing = standing  # how all limits of the caller stand
+
 
 class TooManyConnections(LimitReached):
     """There are as many sockets as there may be."""
@@ -208,3 +238,11 @@ class RateLimited(LimitReached):
 
     status = 429
     code = "RATE_LIMITED"
+
+
+class BudgetSpent(LimitReached):
+    """The tokens that may be used in a day are used up."""
+
+    status = 429
+    code = "BUDGET_SPENT"
+    retryable = False

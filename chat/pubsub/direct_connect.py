@@ -17,6 +17,7 @@ from chat.requests import Action, Cancel, Resume, Say, Typing
 from chat.rooms.newcomers import Newcomer
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
+from chat.settings.values import has_origin
 from chat.store.conversation_store import SessionDraft
 from chat.store.drafts import milliseconds_of
 from chat.store.presence_store import Connection, Ticket
@@ -112,7 +113,7 @@ def _check_origin(allowed: frozenset[str], event: SocketEvent) -> None:
     if not event.headers:  # every handshake has some: they were not passed on
         raise Unauthenticated("The headers of the handshake are missing.")
     for origin in event.headers.get("origin", ()):
-        if not {origin.lower(), f"{origin.lower().rpartition(':')[0]}:*"} & allowed:
+        if not has_origin(allowed, origin):
             raise Unauthenticated(
                 "Web pages of this origin may not open sockets here: see CHAT_SOCKET_ORIGINS."
             )

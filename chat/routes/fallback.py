@@ -1,9 +1,26 @@
-"""What answers a path or a method that no route has."""
+"""What answers a path or a method that no route has, and what browsers ask before they let a page ask."""
 
 import re
 from collections.abc import Collection, Mapping
 
+from fastapi import Request, Response
+
+from chat.app import ChatApp
 from chat.errors import MethodNotAllowed, NotFound
+from chat.routes.replies import answer_anyone
+from chat.routes.reply_headers import answer_preflight, is_preflight
+
+
+async def answer_rest(request: Request, routes: Mapping[str, Collection[str]]) -> Response:
+    """A preflight where web pages may ask at all, else a problem."""
+
+    async def handle(app: ChatApp, request: Request) -> Response:
+        error = no_such_route(routes, request.scope["raw_path"].decode("latin-1"))
+        if isinstance(error, MethodNotAllowed) and app.settings.cors_origins and is_preflight(request):
+            return answer_preflight(request, app.settings, error.allowed)
+        raise error
+
+    return await answer_anyone(request, handle)
 
 
 def no_such_route(routes: Mapping[str, Collection[str]], path: str) -> NotFound | MethodNotAllowed:

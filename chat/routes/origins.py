@@ -8,6 +8,7 @@ missing, `Sec-Fetch-Site` tells (https://www.w3.org/TR/fetch-metadata/). No page
 from fastapi import Request
 
 from chat.errors import Forbidden
+from chat.settings.values import has_origin
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HOSTS = ("host", "disguised-host")
@@ -21,7 +22,7 @@ def check_origin(request: Request, allowed: frozenset[str]) -> None:
     if origins:
         hosts = [request.headers[name] for name in HOSTS if name in request.headers]
         known = allowed | {_own_origin(host) for host in hosts}
-        fine = all(origin.lower() in known or _any_port(origin) in allowed for origin in origins)
+        fine = all(has_origin(frozenset(known), origin) for origin in origins)
     else:
         fine = request.headers.getlist("sec-fetch-site") == ["same-origin"]
     if not fine:
@@ -31,8 +32,3 @@ def check_origin(request: Request, allowed: frozenset[str]) -> None:
 def _own_origin(host: str) -> str:
     scheme = "http" if host.rpartition(":")[0] in LOOPBACK else "https"
     return f"{scheme}://{host.lower()}"
-
-
-def _any_port(origin: str) -> str:
-    """As a setting names an origin of every port."""
-    return f"{origin.lower().rpartition(':')[0]}:*"

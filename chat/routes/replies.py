@@ -10,12 +10,14 @@ from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.conversation import Turn
 from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
-from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
+from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured, SlowBody
 from chat.events import JSON, TurnFailed
 from chat.routes.admission import admit
-from chat.routes.requests import check_path, read_body
+from chat.routes.limit_headers import with_limits
+from chat.routes.reply_headers import finished
+from chat.routes.requests import check_head, check_path, read_body
 from chat.routes.route_table import Route
-from chat.settings import SettingsError
+from chat.settings import Settings, SettingsError
 from chat.telemetry import record_error
 
 type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
@@ -47,17 +49,22 @@ async def answer_body[Body: pydantic.BaseModel](
 
 
 async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
-    """The same as `answer`, without asking who it is."""
+    """The same as `answer`, without asking who it is. Every reply of ours goes out here."""
+    settings: Settings | None = None
     try:
-        return await handler(await current_app(), request)
+        app = await current_app()
+        settings = app.settings
+        check_head(request)
+        reply = await handler(app, request)
     except ChatError as error:
-        return problem(error)
+        reply = problem(error)
     except SettingsError as error:
         record_error("misconfigured", error)
-        return problem(Misconfigured(details={"settings": list(error.wrong)}))
+        reply = problem(Misconfigured(details={"settings": list(error.wrong)}))
     except Exception as error:
         record_error("request_failed", error, path=request.url.path)
-        return problem(ChatError())
+        reply = problem(ChatError())
+    return finished(reply, request, settings)
 
 
 def json_reply(value: JSON, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -74,7 +81,10 @@ def problem(error: ChatError) -> Response:
         headers["www-authenticate"] = "Bearer"  # section 11.6.1; no scheme for which a browser asks by itself
     if isinstance(error, EncodedBody):
         headers["accept-encoding"] = "identity"  # section 12.5.3
-    return json_reply(show_problem(error), status=error.status, headers=headers)
+    if isinstance(error, SlowBody):
+        headers["connection"] = "close"  # section 15.5.9: the rest of the body is not waited for
+    reply = json_reply(show_problem(error), status=error.status, headers=headers)
+    return with_limits(reply, getattr(error, "standing", None))
 
 
 def turn_problem(failed: TurnFailed, turn: Turn) -> Response:

@@ -1,16 +1,43 @@
 """Reads requests: bodies as JSON whatever their content type, and fields with errors that name them."""
 
+import asyncio
 from typing import Any
 
 import pydantic
 from fastapi import Request
 
-from chat.errors import EncodedBody, InvalidBody, TooLarge
+from chat.errors import AddressTooLong, EncodedBody, HeadersTooLarge, InvalidBody, SlowBody, TooLarge
 from chat.schemas.fields import check_id, read_json, validate
+
+# Those of Kestrel, which is before the worker in Azure: what it lets through is not refused here.
+MAX_HEADERS = 100  # header lines of a request
+MAX_HEADER_BYTES = 32 * 1024  # of all of them, as they are sent
+MAX_PATH_BYTES = 4096  # a user id takes up to 3,060
+MAX_QUERY_BYTES = 4096  # likewise
+BODY = 60.0  # seconds in which a whole body must come
+
+
+def check_head(request: Request) -> None:
+    """AddressTooLong, HeadersTooLarge: asked before anything else is."""
+    scope = request.scope
+    for name, part, limit in (
+        ("path", scope.get("raw_path") or b"", MAX_PATH_BYTES),
+        ("query", scope["query_string"], MAX_QUERY_BYTES),
+    ):
+        if len(part) > limit:
+            raise AddressTooLong(f"The {name} is longer than {limit} bytes", details={"limit": limit})
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS:
+        raise HeadersTooLarge(f"There are more than {MAX_HEADERS} headers", details={"limit": MAX_HEADERS})
+    if (
+        sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEADER_BYTES
+    ):  # ": " and the line's end
+        limit = MAX_HEADER_BYTES
+        raise HeadersTooLarge(f"The headers are larger than {limit} bytes", details={"limit": limit})
 
 
 async def read_bytes(request: Request, *, limit: int) -> bytes:
-    """The body. EncodedBody; TooLarge (over `limit` bytes), before it is read where its length is told."""
+    """The body. EncodedBody; TooLarge (over `limit` bytes), before it is read where its length is told; SlowBody."""
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise EncodedBody
     too_large = TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
@@ -18,10 +45,14 @@ async def read_bytes(request: Request, *, limit: int) -> bytes:
     if told.isdecimal() and (len(told) > 18 or int(told) > limit):
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+    except TimeoutError:
+        raise SlowBody(f"The body did not come within {BODY:.0f} s") from None
     return bytes(body)
 
 

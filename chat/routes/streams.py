@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -15,6 +16,7 @@ from chat.dialects.framing import Cursor, read_cursor, written
 from chat.errors import ChatError, ValidationError
 from chat.events import TurnEvent
 from chat.requests import OnBusy, TurnRequest
+from chat.routes.limit_headers import with_limits
 from chat.routes.replies import turn_problem
 from chat.routes.requests import read_header
 from chat.routes.worker import UNWRAPPED_SEND
@@ -30,7 +32,6 @@ HEADERS = {
     "cache-control": "no-cache",
     "connection": "keep-alive",
     "x-accel-buffering": "no",
-    "access-control-expose-headers": "x-session-id, x-turn-id",
 }
 
 
@@ -38,7 +39,8 @@ async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None)
     """Start a turn. Where the message has to wait it is the turn that answers it, once there is one."""
     asked = await app.ask(request, on_busy, usual="reject")
     if isinstance(asked, Waits):
-        return await app.answer_to(request.user_id, asked.message, patience=QUEUED)
+        live = await app.answer_to(request.user_id, asked.message, patience=QUEUED)
+        return replace(live, standing=asked.standing)
     return asked
 
 
@@ -49,7 +51,7 @@ async def start_and_stream(
     live = await ask(app, request, on_busy)
     failed = await live.feed.opening(OPENING)
     if failed is not None:
-        return turn_problem(failed, live.turn)
+        return with_limits(turn_problem(failed, live.turn), live.standing)
     return stream_turn(app, principal, live, app.dialects[request.dialect])
 
 
@@ -71,7 +73,8 @@ def stream_turn(
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return _FrameResponse(_body(app, principal, live, dialect, framing, after or Cursor()), headers=headers)
+    body = _body(app, principal, live, dialect, framing, after or Cursor())
+    return with_limits(_FrameResponse(body, headers=headers), live.standing)
 
 
 class _FrameResponse(StreamingResponse):

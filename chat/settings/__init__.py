@@ -21,6 +21,8 @@ DEPLOYED = (
 """Variables of which each platform that runs function apps sets at least one, and a laptop none."""
 
 NAME = re.compile(r"[\w.:-]{1,128}")
+KEY = re.compile(r"[\w+/=-]{20,}")
+"""As long as a key, and one if there is a digit in it."""
 
 
 class SettingsError(Exception):
@@ -100,8 +102,14 @@ def _value(row: Setting, text: str) -> Any:
     try:
         return row.read(text)
     except ValueError as error:
-        shown = "its value" if row.secret else repr(text)
-        raise SettingsError(f"{row.name}: {shown} is not usable: {error}") from None
+        what = "its value" if row.secret else shown(text)
+        raise SettingsError(f"{row.name}: {what} is not usable: {error}") from None
+
+
+def shown(text: str) -> str:
+    """A value as errors show it, which go to whoever asks: not what may be a key that was put into the wrong row."""
+    keys = (each for each in KEY.findall(text) if any(map(str.isdigit, each)))
+    return "its value" if any(keys) else repr(text)
 
 
 def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
@@ -112,10 +120,13 @@ def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]
         if not values.get(name)
     ]
     storage = str(values.get("CHAT_STORAGE", ""))
-    if not NAME.fullmatch(storage):  # often the connection string itself, which must not be shown
+    # Often it is the connection string itself, or a key, which must not be shown.
+    if not NAME.fullmatch(storage) or shown(storage) != repr(storage):
         missing.append("CHAT_STORAGE: must be the name of a setting, not what that setting holds")
     elif not storage_values(storage, environ):
         missing.append(f"{storage}: missing; CHAT_STORAGE says that it names the storage account")
+    if "*" in values.get("CHAT_CORS_ORIGINS", ()) and values.get("CHAT_CORS_CREDENTIALS"):
+        missing.append("CHAT_CORS_CREDENTIALS: not together with CHAT_CORS_ORIGINS=*; name the origins")
     return missing + missing_for_sign_in(values, easy_auth=easy_auth_is_on(environ))
 
 

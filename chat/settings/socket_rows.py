@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 
 from chat.settings.setting_row import setting
-from chat.settings.values import read_count, read_events_way, read_hub, read_line, read_origins, read_switch
+from chat.settings.values import (
+    read_count,
+    read_events_way,
+    read_hub,
+    read_line,
+    read_origins,
+    read_pages,
+    read_switch,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,19 @@ class SocketSettings:
         "The origins of the web pages that may open a socket so, such as `https://chat.example.com`, or "
         "`http://localhost:*` for every port. Clients that are no web page name none. `make run` adds its own.",
         read_origins,
+    )
+    cors_origins: frozenset[str] = setting(
+        "CHAT_CORS_ORIGINS",
+        "",
+        "The origins of the web pages that may read answers, written likewise, or `*` alone: all. By default that is "
+        "left to the platform, which has a setting of its own.",
+        read_pages,
+    )
+    cors_credentials: bool = setting(
+        "CHAT_CORS_CREDENTIALS",
+        "false",
+        "Whether they may send cookies, too: `true` or `false`.",
+        read_switch,
     )
     session_connections: int = setting(
         "CHAT_MAX_CONNECTIONS_PER_SESSION", "1000", "Sockets that one session may have.", read_count

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chat.events import JSON, JSONObject
-from chat.telemetry import record_error
+from chat.telemetry import record_error, without_secrets
 from chat.tools.base import NOBODY, Caller, ToolError
 from chat.tools.function_tool import Tool, tool
 from chat.tools.threads import BlockingCalls
@@ -114,9 +114,16 @@ class Genie:
         except (OSError, ValueError) as error:
             code = getattr(error, "error_code", None)  # a DatabricksError, which is an OSError
             if code:
-                raise ToolError(f"Genie refused: {code}: {str(error)[:500]}") from None
+                raise ToolError(f"Genie refused: {code}: {self._told(error)}") from None
             record_error("genie_failed", error)
             raise ToolError("Genie cannot be reached.") from None
+
+    def _told(self, error: Exception) -> str:
+        """What the service says, but for a secret of ours that it quotes."""
+        said = str(error)
+        for secret in filter(None, (self._access.token, self._access.client_secret)):
+            said = said.replace(secret, "***")
+        return without_secrets(said)[:500]
 
 
 def _make_client(access: GenieAccess) -> Any:

@@ -13,10 +13,11 @@ from chat.push.web_pubsub import WebPubSub, read_connection_string
 from local.pubsub_service.options import Options
 from local.pubsub_service.rest import LARGEST_PAGE
 from local.pubsub_service.server import serve
+from tests.support.canaries import canary
 from tests.support.provider_settings import settings_for
 from tests.support.sockets import PLAIN, Socket
 
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = canary("sockets")
 GROUP = group_of("s/1 é", "chat")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.support import canaries
+
 DONE = "[DONE]"
 TERMINAL = "99999999"
 DEADLINE = 60.0  # seconds for one request, with the stream that it answers
@@ -80,6 +82,7 @@ class Stream:
         rest = b""
         async for piece in self.response.content.iter_any():
             now = monotonic()
+            canaries.look(piece, where="a stream")
             *blocks, rest = (rest + piece).split(b"\n\n")
             for block in blocks:
                 if not block.startswith(b":"):  # a comment
@@ -151,6 +154,8 @@ class ChatClient:
         """A request whose reply is JSON, or a failed turn in frames: then the first, which is a problem, too."""
         async with self.open(method, path, **options) as stream:
             body = await stream.response.read()
+            canaries.look(body, where="a reply")
+            canaries.look(str(stream.headers), where="the headers of a reply")
             if stream.status >= 400 and stream.headers["content-type"] == "text/event-stream":
                 frame, done = body.split(b"\n\n", 1)
                 assert done == b"data: [DONE]\n\n", body

@@ -11,8 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-TOKEN = "dapi-0123456789"
-CLIENT = ("the-client", "the-secret")
+from tests.support.canaries import canary
+
+TOKEN = canary("genie")
+CLIENT = ("the-client", canary("principal"))
 GENIE = "/api/2.0/genie/spaces/{space}"
 MESSAGE = f"{GENIE}/conversations/{{conversation}}/messages/{{message}}"
 

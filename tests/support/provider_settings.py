@@ -2,8 +2,9 @@
 
 from chat.settings import Settings, load_settings
 from chat.settings.model_services import SERVICES
+from tests.support.canaries import canary
 
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = canary("model")
 STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
 

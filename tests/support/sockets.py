@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.support import canaries
 from tests.support.clients import ChatClient
 
 PLAIN = "json.webpubsub.azure.v1"
@@ -98,6 +99,7 @@ class Socket:
     async def _listen(self) -> None:
         try:
             async for message in self._socket:
+                canaries.look(message, where="a frame")
                 await self._take(str(message))
         except ConnectionClosed:
             pass

@@ -6,9 +6,16 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.support.azurite import ACCOUNT, KEY
+from tests.support.canaries import canary
 from tests.support.processes import ROOT, Command
 
-SOCKET_KEY = "0123456789abcdef0123456789abcdef-sockets"
+SOCKET_KEY = canary("sockets")
+SECRETS = {
+    "PARLEY_PUBSUB_KEY": SOCKET_KEY,
+    "LOCAL_AI_KEY": canary("local"),
+    "OPENROUTER_AI_KEY": canary("openrouter"),
+}
+"""Besides the model's, which is a flag."""
 
 
 class Stack:
@@ -32,7 +39,8 @@ class Stack:
     ) -> "Stack":
         """Run the app in the folder `app`. `model` is the URL of another model than the stand-in."""
         arguments = ["--port", "0", "--memory", "--instances", str(instances), "--app", str(app), *flags]
-        environment = {"PARLEY_PUBSUB_KEY": SOCKET_KEY, **(env or {})}
+        arguments += ["--model-key", canary("model")]
+        environment = {**SECRETS, **(env or {})}
         command = Command("local", arguments + (["--model", model] if model else []), environment)
         try:
             return cls(command, env)
@@ -99,7 +107,8 @@ class Stack:
         services = {
             "AzureWebJobsStorage": self.storage,
             "AZURE_AI_ENDPOINT": self.model_url,
-            "AZURE_AI_KEY": "local",
+            **SECRETS,
+            "AZURE_AI_KEY": canary("model"),
             "LOCAL_AI_ENDPOINT": self.model_url.replace("/openai/v1", "/v1"),
             "OPENROUTER_AI_ENDPOINT": self.model_url.replace("/openai/v1", "/api/v1"),
             "WebPubSubConnectionString": self.socket_service,

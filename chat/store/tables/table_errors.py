@@ -11,7 +11,7 @@ import aiohttp
 from azure.core import exceptions as sdk
 
 from chat.errors import ChatError, StoreError, StoreRefused, StoreUnavailable
-from chat.telemetry import Seldom
+from chat.telemetry import Seldom, without_secrets
 
 logger = logging.getLogger(__name__)
 seldom = Seldom()
@@ -114,4 +114,4 @@ def _kind(error: Exception) -> type[ChatError]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:300]
+    return without_secrets(str(error).partition("\n")[0][:1000])[:300]

@@ -13,15 +13,16 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from chat.errors import StoreUnavailable
-from chat.settings import SettingsError
+from chat.settings import SettingsError, shown
 from chat.store.tables.table_client import Table
+from chat.store.tables.table_clock import ServiceClock
 from chat.store.tables.table_connection import Connection
 from chat.store.tables.table_errors import RowExists, TableMissing, translated
 from chat.store.tables.table_signing import signer_for
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
 TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")
-NAMES = ("sessions", "directory", "usage", "instances", "audit", "credentials")
+NAMES = ("sessions", "directory", "usage", "instances", "audit", "credentials", "limits")
 
 UNUSED_POLICIES = (
     policies.RequestIdPolicy,
@@ -66,7 +67,7 @@ class TableService:
         prefix cannot begin the name of a table."""
         endpoint = values.get("") or _endpoint(values)
         if not TABLE_PREFIX.fullmatch(prefix):
-            raise SettingsError(f"CHAT_TABLE_PREFIX: {prefix!r} cannot begin the name of a table")
+            raise SettingsError(f"CHAT_TABLE_PREFIX: {shown(prefix)} cannot begin the name of a table")
         # The root logger of a function app is at INFO; there the SDK would log every request with all its headers.
         logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
         self._credential: Any = None
@@ -77,13 +78,20 @@ class TableService:
         self._prefix = prefix
         self._making: asyncio.Task[None] | None = None
         self._ready = False
-        tables = map(self._table, NAMES)
-        self.sessions, self.directory, self.usage, self.instances, self.audit, self.credentials = tables
+        tables = {name: self._table(name) for name in NAMES}
+        self.sessions, self.directory = tables["sessions"], tables["directory"]
+        self.usage, self.instances = tables["usage"], tables["instances"]
+        self.audit, self.credentials, self.limits = tables["audit"], tables["credentials"], tables["limits"]
 
     @property
     def url(self) -> str:
         """Where the account's tables are."""
         return self._client.url.rstrip("/?")
+
+    @property
+    def clock(self) -> ServiceClock:
+        """Its own clock."""
+        return self._connection.clock
 
     async def ping(self) -> None:
         """StoreUnavailable when the service does not answer within 2 s."""

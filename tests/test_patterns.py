@@ -105,11 +105,14 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/store/tables/table_audit.py", "KEY"): Use(
         table_audit.KEY.fullmatch, LINE, ("1", "1234567890123-")
     ),
-    ("chat/store/tables/table_lists.py", "which + '\\\\d{13}-[A-Za-z0-9_-]{1,128}'"): Use(
-        table_lists.LINES["i-"].fullmatch, LINE, ("i-1", "i-1234567890123-")
-    ),
     ("chat/store/tables/table_limits.py", "BAD_IN_KEYS"): Use(table_limits.can_be_key, LINE),
     ("chat/store/tables/table_service.py", "TABLE_PREFIX"): Use(table_service.TABLE_PREFIX.fullmatch, LINE),
+    ("chat/store/tables/table_lists.py", "INVITATION"): Use(
+        table_lists.INVITATION.fullmatch, LINE, ("i-", "i-1234567890123-")
+    ),
+    ("chat/store/tables/table_lists.py", "SESSION"): Use(
+        table_lists.SESSION.fullmatch, LINE, ("1", "1234567890123-")
+    ),
     ("chat/store/tables/table_writes.py", "ETAG"): Use(
         encoded(table_writes.ETAG.search), BODY, ("ETag: ", "ETag:", "\r", "\nETag: x\r")
     ),

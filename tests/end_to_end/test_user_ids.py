@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.clients import ChatClient, connected
+from tests.support.members import let_in
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.sockets import room, socket_of
 from tests.support.stack import Stack
@@ -34,7 +35,8 @@ async def test_a_user_is_the_same_by_every_door(owner: ChatClient, user: str) ->
     session_id = await owner.new_session()
     members = f"{SESSIONS}/{session_id}/members"
     member = f"{members}/{quote(user, safe='')}"
-    assert (await owner.call("PUT", member, json={"role": "editor"})).body["members"][1]["user_id"] == user
+    await let_in(owner, session_id, user)
+    assert (await owner.call("GET", members)).body["members"][1]["user_id"] == user
     known = owner.as_user(user)
     assert [each["id"] for each in (await known.call("GET", SESSIONS)).body["sessions"]] == [session_id]
     async with (

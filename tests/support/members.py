@@ -1,5 +1,7 @@
 """Lets somebody into a session: invites them, and has them accept."""
 
+from urllib.parse import quote
+
 from chat.conversation import MemberRole, Session
 from chat.store.member_store import MemberStore
 from tests.support.clients import ChatClient
@@ -7,7 +9,7 @@ from tests.support.clients import ChatClient
 
 async def let_in(client: ChatClient, session_id: str, user: str, role: str = "editor") -> None:
     """The client is the owner."""
-    path = f"/api/v1/chat/sessions/{session_id}/members/{user}"
+    path = f"/api/v1/chat/sessions/{session_id}/members/{quote(user, safe='')}"
     reply = await client.call("PUT", path, json={"role": role})
     assert reply.status == 200, reply
     reply = await client.as_user(user).call("POST", f"/api/v1/chat/invitations/{session_id}/accept")

@@ -24,9 +24,9 @@ type Show[T] = Callable[[Row], Awaitable[T | None]]
 SESSIONS, INVITATIONS = "", "i-"
 """The lists of a user, by what their keys begin with; inverted milliseconds and a session follow."""
 
-LINES = {
-    which: re.compile(which + r"\d{13}-[A-Za-z0-9_-]{1,128}", re.ASCII) for which in (SESSIONS, INVITATIONS)
-}
+SESSION = re.compile(r"[0-9]{13}-[A-Za-z0-9_-]{1,128}")
+INVITATION = re.compile(r"i-[0-9]{13}-[A-Za-z0-9_-]{1,128}")
+LINES = {SESSIONS: SESSION, INVITATIONS: INVITATION}
 
 
 class UserLists:

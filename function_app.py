@@ -219,6 +219,7 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
+            makes=True,
             query="SocketQuery",
             reply="SocketAddress",
             problems=(404,),
@@ -230,6 +231,7 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
+            makes=True,
             query="SocketQuery",
             reply="SocketAddress",
             problems=(404,),
@@ -242,6 +244,7 @@ ROUTES: Routes = {
             "socket_routes:negotiate",
             "the way to a session's room",
             role="viewer",
+            makes=True,
             query="SocketQuery",
             reply="SocketAddress",
             dialect="session",

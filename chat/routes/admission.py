@@ -25,7 +25,7 @@ async def admit(app: ChatApp, request: Request, route: Route) -> Principal:
         raise Forbidden("This is for admins.")
     if not principal.may(scope := scope_of(route, request.method)):
         raise Forbidden(f"This credential is not for `{scope}`.")
-    if principal.by_cookie and scope != "read":  # some routes that make something are GET
+    if principal.by_cookie and (scope != "read" or route.makes):
         check_origin(request, app.settings.cookie_origins)
     named = request.query_params.get("user_id", "") if route.for_others else ""
     return await _as_other(app, principal, request, route, read_user_id(named)) if named else principal

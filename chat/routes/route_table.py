@@ -31,6 +31,9 @@ class Route:
     """The least that one must be in the session that it is about."""
     scope: Literal["", "read", "write", "manage"] = ""
     """What a limited credential must be good for; "" is `read` for GET and HEAD, and `write` for the others."""
+    makes: bool = (
+        False  # something, although it is a GET: a page of another origin may not ask it by a cookie
+    )
     for_others: bool = False  # an admin may read so what is another's, by `?user_id=`; each time is noted
     dialect: str = ""
     """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is

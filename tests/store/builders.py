@@ -14,6 +14,7 @@ from chat.store.conversation_store import ConversationStore, SessionDraft
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
 from chat.store.presence_store import PresenceStore
+from chat.store.request_store import RequestStore
 from chat.store.tables.table_storage import TableStorage
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding, TurnStore
 
@@ -31,6 +32,7 @@ class Stores:
     presence: PresenceStore
     errands: ErrandStore
     audit: AuditStore
+    requests: RequestStore
 
 
 def ports_of(storage: TableStorage) -> Stores:
@@ -41,6 +43,7 @@ def ports_of(storage: TableStorage) -> Stores:
         storage.presence,
         storage.errands,
         storage.audit,
+        storage.requests,
     )
 
 

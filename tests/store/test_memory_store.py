@@ -8,6 +8,7 @@ from chat.errors import SessionNotFound, StoreUnavailable
 from tests.store.audit_contract import AuditContract
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.request_contract import RequestContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.faults import port
@@ -16,7 +17,7 @@ from tests.support.memory.store import MemoryStore
 
 
 def all_ports(memory: MemoryStore) -> Stores:
-    return Stores(*(memory,) * 6)
+    return Stores(*(memory,) * 7)
 
 
 class MemoryStoreFixture:
@@ -46,6 +47,10 @@ class TestMemoryWaiting(MemoryStoreFixture, WaitingContract):
 
 
 class TestMemoryAudit(MemoryStoreFixture, AuditContract):
+    pass
+
+
+class TestMemoryRequests(MemoryStoreFixture, RequestContract):
     pass
 
 

@@ -16,6 +16,7 @@ from tests.store.audit_contract import AuditContract
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.request_contract import RequestContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 
@@ -47,6 +48,10 @@ class TestTableWaiting(TableStoreFixture, WaitingContract):
 
 
 class TestTableAudit(TableStoreFixture, AuditContract):
+    pass
+
+
+class TestTableRequests(TableStoreFixture, RequestContract):
     pass
 
 

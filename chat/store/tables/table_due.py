@@ -16,7 +16,7 @@ from chat.store.tables.table_client import Row, Table, key_range
 from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
-type Kind = Literal["due-events", "due-tickets", "due-aliases", "due-deletions"]
+type Kind = Literal["due-events", "due-tickets", "due-aliases", "due-deletions", "due-requests"]
 
 AT_ONCE = 32  # rows that are worked off side by side; then comes a pause as long as they took
 PAGE = 1000  # rows that are read at once

@@ -21,7 +21,7 @@ from chat.store.tables.table_signing import signer_for
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
 TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")
-NAMES = ("sessions", "directory", "usage", "instances", "audit")
+NAMES = ("sessions", "directory", "usage", "instances", "audit", "limits")
 
 UNUSED_POLICIES = (
     policies.RequestIdPolicy,
@@ -78,7 +78,7 @@ class TableService:
         self._making: asyncio.Task[None] | None = None
         self._ready = False
         tables = [self._table(name) for name in NAMES]
-        self.sessions, self.directory, self.usage, self.instances, self.audit = tables
+        self.sessions, self.directory, self.usage, self.instances, self.audit, self.limits = tables
 
     @property
     def url(self) -> str:

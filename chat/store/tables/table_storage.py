@@ -8,6 +8,7 @@ from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errands import TableErrands
 from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_instances import TableInstances
+from chat.store.tables.table_keyed_requests import TableKeyedRequests
 from chat.store.tables.table_presence import TablePresence
 from chat.store.tables.table_purge import EventPurge
 from chat.store.tables.table_service import TableService
@@ -32,6 +33,7 @@ class TableStorage:
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)
         self.audit = TableAudit(service.audit)
+        self.requests = TableKeyedRequests(service.limits, due, clock)
         self.presence = TablePresence(service.sessions, service.instances, due)
 
     @classmethod

@@ -13,6 +13,7 @@ from tests.support.memory.conversations import MemoryConversations
 from tests.support.memory.errands import MemoryErrands
 from tests.support.memory.instances import MemoryInstances
 from tests.support.memory.presence import MemoryPresence
+from tests.support.memory.requests import MemoryRequests
 from tests.support.memory.rows import Rows
 from tests.support.memory.turns import MemoryTurns
 
@@ -24,6 +25,7 @@ class MemoryStore(
     MemoryErrands,
     MemoryPresence,
     MemoryAudit,
+    MemoryRequests,
 ):
     """All ports over the same sessions; faults and counts are by the name of the call."""
 

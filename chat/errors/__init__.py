@@ -1,11 +1,12 @@
 """Every error that Parley raises on purpose, and what each looks like from outside.
 
 ChatError (500)
-  RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
-                            MethodNotAllowed 405
+  RequestError (400)        InvalidBody 400, ValidationError 422, KeyReused 422, TooLarge 413,
+                            EncodedBody 415, MethodNotAllowed 405
   AuthError (401)           Unauthenticated 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, NoPlaces; EventsGone 410
-  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, VersionConflict
+  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, RequestInProgress,
+                            VersionConflict
   LimitReached (429)        TooManyConnections, RateLimited
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
                             ProviderRejected (ModelNotFound),
@@ -28,6 +29,7 @@ from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
 from chat.errors.callers import InvalidBody as InvalidBody
+from chat.errors.callers import KeyReused as KeyReused
 from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
 from chat.errors.callers import MethodNotAllowed as MethodNotAllowed
@@ -36,6 +38,7 @@ from chat.errors.callers import NotFound as NotFound
 from chat.errors.callers import QueueFull as QueueFull
 from chat.errors.callers import RateLimited as RateLimited
 from chat.errors.callers import RequestError as RequestError
+from chat.errors.callers import RequestInProgress as RequestInProgress
 from chat.errors.callers import SessionInactive as SessionInactive
 from chat.errors.callers import SessionNotFound as SessionNotFound
 from chat.errors.callers import StillWaiting as StillWaiting

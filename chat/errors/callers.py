@@ -36,6 +36,16 @@ class TooLarge(RequestError):
     code = "TOO_LARGE"
 
 
+class KeyReused(RequestError):
+    """This Idempotency-Key came with another request before."""
+
+    status = 422
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(details={"field": "idempotency-key"})
+
+
 class EncodedBody(RequestError):
     """Compressed bodies are not taken: send it as it is."""
 
@@ -142,6 +152,13 @@ class StillWaiting(Conflict):
 
     def __init__(self, message_id: str) -> None:
         super().__init__(details={"message_id": message_id})
+
+
+class RequestInProgress(Conflict):
+    """The request that came first under this Idempotency-Key has just begun: ask again."""
+
+    code = "REQUEST_IN_PROGRESS"
+    retry_after = 1.0  # seconds
 
 
 class VersionConflict(Conflict):

@@ -14,10 +14,21 @@ from chat.settings import read_setting
 
 ROUTES: Routes = {
     "/api/chat/stream": {
-        "POST": Route("doors:enter", "ask, and stream the answer", dialect="delta", name="chat_stream"),
+        "POST": Route(
+            "doors:enter",
+            "ask, and stream the answer",
+            again="doors:enter_again",
+            dialect="delta",
+            name="chat_stream",
+        ),
     },
     "/api/v1/chat/sessions": {
-        "POST": Route("sessions:create_session", "make a session", body="schemas:NewSessionBody"),
+        "POST": Route(
+            "sessions:create_session",
+            "make a session",
+            again="sessions:create_again",
+            body="schemas:NewSessionBody",
+        ),
         "GET": Route("sessions:list_sessions", "list one's own sessions", for_others=True),
     },
     "/api/v1/chat/sessions/{session_id}": {
@@ -35,7 +46,11 @@ ROUTES: Routes = {
     "/api/v1/chat/sessions/{session_id}/messages": {
         "GET": Route("messages:list_messages", "its messages", role="viewer", for_others=True),
         "POST": Route(
-            "messages:post_message", "store one; no model is asked", role="editor", body="schemas:MessageBody"
+            "messages:post_message",
+            "store one; no model is asked",
+            again="messages:post_again",
+            role="editor",
+            body="schemas:MessageBody",
         ),
     },
     "/api/v1/chat/sessions/{session_id}/members": {
@@ -51,7 +66,11 @@ ROUTES: Routes = {
     },
     "/api/v1/chat/sessions/{session_id}/turns": {
         "POST": Route(
-            "turns:start_turn", "ask in it, and stream the answer", role="editor", body="schemas:TurnBody"
+            "turns:start_turn",
+            "ask in it, and stream the answer",
+            again="streams:stream_again",
+            role="editor",
+            body="schemas:TurnBody",
         ),
     },
     "/api/v1/chat/turns/{turn_id}": {
@@ -67,20 +86,31 @@ ROUTES: Routes = {
     },
     "/api/v1/chat/turns/{turn_id}/rerun": {
         "POST": Route(
-            "plans:rerun", "run a plan again from a stage", role="editor", body="schemas:RerunBody"
+            "plans:rerun",
+            "run a plan again from a stage",
+            again="streams:stream_again",
+            role="editor",
+            body="schemas:RerunBody",
         ),
     },
     "/api/v1/chat/messages/{message_id}/regenerate": {
         "POST": Route(
             "turns:regenerate",
             "answer it anew",
+            again="streams:stream_again",
             role="editor",
             body="schemas:RegenerateBody",
             needs_body=False,
         ),
     },
     "/chat": {
-        "POST": Route("doors:enter", "plan a trip, whole in one reply", dialect="plan", name="plan_whole"),
+        "POST": Route(
+            "doors:enter",
+            "plan a trip, whole in one reply",
+            again="doors:enter_again",
+            dialect="plan",
+            name="plan_whole",
+        ),
     },
     "/ws": {
         "GET": Route(

@@ -30,6 +30,7 @@ from chat.settings import Settings, SettingsError, load_settings, on_laptop
 from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.presence_store import PresenceStore
+from chat.store.request_store import RequestStore
 from chat.store.turn_store import TurnStore
 from chat.telemetry import record_warning
 from chat.tools.base import ToolBox
@@ -58,6 +59,7 @@ class ChatApp:
     conversations: ConversationStore
     turns: TurnStore
     audit: AuditStore
+    requests: RequestStore
     runner: TurnRunner
     waiting: WaitingMessages
     readers: Readers
@@ -151,6 +153,7 @@ def build_app(settings: Settings) -> ChatApp:
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
         audit=storage.audit,
+        requests=storage.requests,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -165,6 +168,7 @@ def assemble_app(
     runner: TurnRunner,
     *,
     audit: AuditStore,
+    requests: RequestStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -185,6 +189,7 @@ def assemble_app(
         conversations=ports.conversations,
         turns=ports.turns,
         audit=audit,
+        requests=requests,
         runner=runner,
         waiting=waiting,
         readers=readers,

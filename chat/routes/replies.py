@@ -13,12 +13,12 @@ from chat.dialects.shapes import failure_headers, retry_after, show_failure, sho
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
 from chat.events import JSON, TurnFailed
 from chat.routes.admission import admit
+from chat.routes.once import Handler, once
 from chat.routes.requests import check_path, read_body
 from chat.routes.route_table import Route
 from chat.settings import SettingsError
 from chat.telemetry import record_error
 
-type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
 type BodyHandler[Body] = Callable[[ChatApp, Principal, Request, Body], Awaitable[Response]]
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
 
@@ -28,7 +28,7 @@ async def answer(request: Request, handler: Handler, route: Route) -> Response:
 
     async def handle(app: ChatApp, request: Request) -> Response:
         check_path(request)
-        return await handler(app, await admit(app, request, route), request)
+        return await once(app, await admit(app, request, route), request, route, handler)
 
     return await answer_anyone(request, handle)
 

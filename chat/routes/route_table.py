@@ -18,6 +18,9 @@ class Route:
     handler: str
     summary: str = field(compare=False)  # rows that differ in it alone share a function
     body: str = ""
+    again: str = ""
+    """What answers a repeat under its Idempotency-Key, from the ids of what was made. A row that makes something has
+    one, and tells by `once:note_made` what it made."""
     needs_body: bool = True  # else no body at all stands for an empty object
     who: Literal["anyone", "caller", "admin"] = (
         "caller"  # who may ask: strangers too, who is known, admins alone

@@ -62,6 +62,7 @@ def make_app(
             watcher=sockets.watcher,
         ),
         audit=store,
+        requests=store,
         sockets=sockets,
         tools=NoTools(),
         check_store=_is_there,

@@ -103,6 +103,19 @@ ROUTES: Routes = {
             needs_body=False,
         ),
     },
+    "/api/v1/chat/keys": {
+        "POST": Route(
+            "keys:create_key",
+            "make an API key",
+            again="keys:key_was_shown",
+            scope="manage",
+            body="key_schemas:KeyBody",
+        ),
+        "GET": Route("keys:list_keys", "one's own keys", scope="manage"),
+    },
+    "/api/v1/chat/keys/{key_id}": {
+        "DELETE": Route("keys:delete_key", "revoke one", scope="manage"),
+    },
     "/chat": {
         "POST": Route(
             "doors:enter",
@@ -116,7 +129,6 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
-            scope="write",
             dialect="chat",
             name="negotiate_chat",
         ),
@@ -125,7 +137,6 @@ ROUTES: Routes = {
         "GET": Route(
             "socket_routes:negotiate",
             "the way to a socket",
-            scope="write",
             dialect="plan",
             name="negotiate_plan",
         ),
@@ -135,7 +146,6 @@ ROUTES: Routes = {
             "socket_routes:negotiate",
             "the way to a session's room",
             role="viewer",
-            scope="write",
             dialect="session",
             name="negotiate_session",
         ),

@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
+from chat.auth.apikey import KeyRing
 from chat.auth.base import Authenticator, Principal
-from chat.auth.dev import DevAuthenticator
+from chat.auth.ways import build_authenticators
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.conversation import Session
 from chat.dialects.base import Dialect
@@ -26,13 +27,13 @@ from chat.providers.retry import RetryPolicy
 from chat.requests import TRIP, OnBusy, TurnRequest
 from chat.rooms.evictions import Evictions
 from chat.rooms.sockets import Audience, NoSockets, build_sockets
-from chat.settings import Settings, SettingsError, load_settings, on_laptop
+from chat.settings import Settings, load_settings
 from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
+from chat.store.key_store import KeyStore
 from chat.store.presence_store import PresenceStore
 from chat.store.request_store import RequestStore
 from chat.store.turn_store import TurnStore
-from chat.telemetry import record_warning
 from chat.tools.base import ToolBox
 from chat.tools.places import PlaceFinder
 from chat.turns.base import TurnSource
@@ -67,6 +68,8 @@ class ChatApp:
     sockets: Audience
     dialects: Mapping[str, Dialect]
     authenticators: tuple[Authenticator, ...]
+    keys: KeyStore  # of programs
+    key_ring: KeyRing  # those of them that were here lately
     tools: ToolBox
     records: Records  # what is logged of sessions that are made
     tasks: TaskSet  # what goes on when its request has its reply
@@ -76,7 +79,8 @@ class ChatApp:
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Who asks. Unauthenticated when no configured way knows them."""
+        """Who asks. Unauthenticated when no configured way knows them, or one knows that they lie;
+        SignInUnavailable."""
         for authenticator in self.authenticators:
             principal = await authenticator.authenticate(headers)
             if principal is not None:
@@ -154,6 +158,7 @@ def build_app(settings: Settings) -> ChatApp:
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
         audit=storage.audit,
         requests=storage.requests,
+        keys=storage.keys,
         sockets=sockets,
         tools=tools,
         check_store=storage.ping,
@@ -169,6 +174,7 @@ def assemble_app(
     *,
     audit: AuditStore,
     requests: RequestStore,
+    keys: KeyStore,
     sockets: Audience,
     tools: ToolBox,
     check_store: Callable[[], Awaitable[None]],
@@ -177,9 +183,9 @@ def assemble_app(
 ) -> ChatApp:
     """What is the same over every store, model and socket service. `closing` holds these already."""
     evictions = closing.add(Evictions(ports.errands, sockets))
-    readers = closing.add(Readers(ports.conversations, ports.errands))
+    readers = closing.add(Readers(ports.conversations, ports.errands, ports.clock))
     waiting = closing.add(WaitingMessages(ports, runner))
-    tasks = TaskSet()
+    tasks, key_ring = TaskSet(), KeyRing(keys, ports.clock)
     closing.push_async_callback(tasks.close)
     closing.push_async_callback(runner.drain)
     return ChatApp(
@@ -196,7 +202,9 @@ def assemble_app(
         evictions=evictions,
         sockets=sockets,
         dialects=DIALECTS,
-        authenticators=authenticators(settings),
+        authenticators=build_authenticators(settings, ports.clock, closing, key_ring),
+        keys=keys,
+        key_ring=key_ring,
         tools=tools,
         records=ports.records,
         tasks=tasks,
@@ -263,19 +271,6 @@ def failover(settings: Settings, providers: Mapping[str, ModelProvider], clock: 
         for name in providers
     }
     return Failover(providers, breakers, policy, clock=clock.monotonic)
-
-
-def authenticators(settings: Settings) -> tuple[Authenticator, ...]:
-    """The ways of CHAT_AUTH. `dev` believes everyone, so it is left out unless this is certainly a laptop."""
-    unknown = set(settings.auth) - {"dev"}
-    if unknown:
-        raise SettingsError(f"CHAT_AUTH: {', '.join(sorted(unknown))} is not known; there is: dev")
-    if "dev" in settings.auth and on_laptop():
-        return (DevAuthenticator(),)
-    record_warning(
-        "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"
-    )
-    return ()
 
 
 _current: ChatApp | None = None

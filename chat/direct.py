@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from chat.app import current_app
+from chat.auth.base import Principal
 from chat.dialects.chat import CHAT
 from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject, NumberedEvent
@@ -42,7 +43,7 @@ async def handle_chat_message(
     with suppress(TypeError):  # a socket that cannot be a key is not remembered
         _sessions[websocket] = live.turn.session_id
     try:
-        await _send_turn(app.readers.follow(live, user_id), live, send)
+        await _send_turn(app.readers.follow(live, Principal(request.user_id)), live, send)
     except ChatError as error:
         await send(CHAT.face.error(error))
     return live.turn.session_id

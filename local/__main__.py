@@ -18,7 +18,8 @@ EPILOG = """\
 Settings come from local.settings.json (or its .example) as with `func start`: variables of the environment win over the
 file. The stack itself sets AzureWebJobsStorage, AZURE_AI_ENDPOINT and AZURE_AI_KEY (use --model for another model),
 LOCAL_AI_ENDPOINT and OPENROUTER_AI_ENDPOINT where they name the stand-in's usual port (8089), and
-WebPubSubConnectionString, CHAT_SOCKET_DIRECT and CHAT_SOCKET_ORIGINS unless they are set."""
+WebPubSubConnectionString, CHAT_SOCKET_DIRECT and CHAT_SOCKET_ORIGINS unless they are set. With --auth jwt it sets
+CHAT_AUTH, and CHAT_JWT_ISSUER and CHAT_JWT_AUDIENCE unless they are."""
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -55,6 +56,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--cors",
         metavar="ORIGINS",
         help="origins that may read answers (default: Host.CORS of the settings file)",
+    )
+    add(
+        "--auth",
+        default="",
+        metavar="WAYS",
+        help="who may ask, as CHAT_AUTH says it; with jwt an issuer is started that hands out tokens for any name",
     )
     add("--enable-auth", action="store_true", help="ask for access keys as in Azure, and print them")
     add("--direct", action="store_true", help="let the worker's own port answer too, for benchmarks")
@@ -97,6 +104,7 @@ def read_options(given: argparse.Namespace) -> StackOptions:
         model_key=given.model_key or (os.environ.get("AZURE_AI_KEY", "") if given.model else ""),
         host_flags=tuple(flags),
         cors=settings.cors if given.cors is None else given.cors,
+        auth=given.auth,
         verbose=given.verbose,
     )
 

@@ -2,14 +2,15 @@
 
 A WebSocket handshake to one of three paths goes to the hub of the socket service: with the dialect and the session of
 its path in the query, and with `Authorization`, which the service would take for a token of its own, under another
-name. Its answer and then every frame are passed on as they come. Everything else is for the functions, which cannot
-take an upgrade themselves.
+name. Its answer, be it a refusal, and then every frame are passed on as they come. Everything else is for the
+functions, which cannot take an upgrade themselves.
 
 It imitates these rules and nothing else of Application Gateway, lives in the process of the host that it stands before,
 and logs nothing: in a query may stand a token.
 """
 
 import asyncio
+import base64
 import contextlib
 import re
 import socket
@@ -18,14 +19,14 @@ from typing import Any, Literal
 
 import aiohttp
 from aiohttp import WSMsgType, web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 RULES = (
-    (re.compile(r"/ws/?"), "{query}&dialect=chat"),
-    (re.compile(r"/ws/chat/?"), "{query}&dialect=plan"),
+    (re.compile(r"/ws/?", re.IGNORECASE), "{query}&dialect=chat"),
+    (re.compile(r"/ws/chat/?", re.IGNORECASE), "{query}&dialect=plan"),
     (
-        re.compile(r"/api/v1/chat/sessions/([^/]+)/websocket/?"),
+        re.compile(r"/api/v1/chat/sessions/([^/]+)/websocket/?", re.IGNORECASE),
         "session_id={session}&{query}&dialect=session",
     ),
 )
@@ -57,6 +58,27 @@ def rewritten(address: str) -> str | None:
     return None
 
 
+class Refused(Exception):
+    """A handshake that the service answers with something else than a socket."""
+
+    def __init__(self, reply: web.Response) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+def wrong_handshake(headers: CIMultiDictProxy[str]) -> str:
+    """What a request lacks to be a handshake (RFC 6455, section 4.2.1); "" for nothing."""
+    tokens = ",".join(headers.getall("Connection", [])).lower().split(",")
+    if "upgrade" not in map(str.strip, tokens):
+        return "Connection must name Upgrade."
+    if headers.get("Sec-WebSocket-Version", "").strip() != "13":
+        return "Sec-WebSocket-Version must be 13."
+    with contextlib.suppress(ValueError):
+        if len(base64.b64decode(headers.get("Sec-WebSocket-Key", "").strip(), validate=True)) == 16:
+            return ""
+    return "Sec-WebSocket-Key must be 16 bytes in base64."
+
+
 class Gateway:
     """The way to one hub. Use it as a context manager; without a hub it takes nothing."""
 
@@ -66,6 +88,7 @@ class Gateway:
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
+            middlewares=(_refusals,),
         )
 
     async def __aenter__(self) -> "Gateway":
@@ -75,16 +98,19 @@ class Gateway:
         await self._session.close()
 
     def takes(self, request: web.BaseRequest) -> bool:
-        """Whether a request is a handshake that belongs to the hub."""
+        """Whether a request wants to be a handshake that belongs to the hub."""
         upgrades = request.headers.get("Upgrade", "").strip().lower() == "websocket"
-        return bool(self._hub) and upgrades and rewritten(request.raw_path) is not None
+        asks = upgrades and request.method == "GET"
+        return bool(self._hub) and asks and rewritten(request.raw_path) is not None
 
     async def pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         """Carry a socket from its handshake to its end."""
+        if wrong := wrong_handshake(request.headers):
+            return web.Response(status=400, text=wrong, headers={"Sec-WebSocket-Version": "13"})
         try:
             service = await self._connect(request)
-        except aiohttp.WSServerHandshakeError as refused:
-            return web.Response(status=refused.status, text="The socket service refused the connection.")
+        except Refused as refused:
+            return refused.reply
         except aiohttp.ClientError:
             return web.Response(status=502, text="The socket service cannot be reached.")
         chosen = (service.protocol,) if service.protocol else ()
@@ -106,6 +132,19 @@ class Gateway:
         address = URL(f"{self._hub}?{rewritten(request.raw_path)}", encoded=True)
         protocols, headers = _protocols(request), _headers(request)
         return await self._session.ws_connect(address, protocols=protocols, headers=headers, **AS_IT_COMES)
+
+
+async def _refusals(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """The service's own words, which `ws_connect` would not read. Refused."""
+    response = await handler(request)
+    if response.status == 101:
+        return response
+    said = await response.read()
+    kept = ("Content-Type", "Retry-After")
+    headers = {name: response.headers[name] for name in kept if name in response.headers}
+    raise Refused(web.Response(status=response.status, reason=response.reason, body=said, headers=headers))
 
 
 async def _carry(client: Side, service: Side) -> None:
@@ -137,8 +176,8 @@ def _headers(request: web.BaseRequest) -> CIMultiDict[str]:
     named = CIMultiDict(
         (name, value) for name, value in request.headers.items() if not DROPPED.fullmatch(name.lower())
     )
-    if authorization := named.pop("Authorization", ""):
-        named["x-chat-authorization"] = authorization
+    if authorizations := named.popall("Authorization", []):
+        named["x-chat-authorization"] = authorizations[0]
     return named
 
 

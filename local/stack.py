@@ -15,6 +15,7 @@ from typing import TextIO
 
 from local.azurite import LARGE, Azurite, check_azurite, start_azurite, too_large
 from local.functions_host.keys import HOST_KEY_SETTING, MASTER_KEY_SETTING
+from local.oidc.start import start_issuer
 from local.processes import Child, ChildDied, start_child
 from local.pubsub_service.options import HANDLER_SETTING, KEY_SETTING
 from local.settings import read_local_settings
@@ -53,6 +54,7 @@ class StackOptions:
     model_key: str = ""
     host_flags: tuple[str, ...] = ()
     cors: str = ""  # origins of web pages, with commas between
+    auth: str = ""  # what CHAT_AUTH is to be; "" leaves it as it is set
     verbose: bool = False
 
 
@@ -79,13 +81,14 @@ class Stack:
             for each in listeners:
                 bound.enter_context(each)
             keys = {name: secrets.token_urlsafe(32) for name in (HOST_KEY_SETTING, MASTER_KEY_SETTING)}
-            azurite, model_url, sockets = await asyncio.gather(
+            azurite, model_url, sockets, signing_in = await asyncio.gather(
                 self._start_azurite(),
                 self._start_model(),
                 self._start_sockets(listeners, keys[HOST_KEY_SETTING]),
+                self._start_issuer(),
             )
             origins = page_origins((each.getsockname()[1] for each in listeners), self.options.cors)
-            environment = self._environment(azurite, model_url, sockets, origins) | keys
+            environment = self._environment(azurite, model_url, sockets, origins) | signing_in | keys
             announced = await asyncio.gather(*(self._start_host(each, environment) for each in listeners))
         for child, rows in announced:
             self._add_host(child, rows)
@@ -130,6 +133,15 @@ class Stack:
         lines = await child.lines_until(_is_ready)
         self._add_row("sockets", lines[-1].removeprefix("ready "), child)
         return next(line.removeprefix("connection ") for line in lines if line.startswith("connection "))
+
+    async def _start_issuer(self) -> dict[str, str]:
+        """Who hands out tokens, where callers sign in with these. Settings."""
+        child, settings, rows = await start_issuer(
+            self.options.auth, self._setting, shown=self.options.verbose
+        )
+        self.services += [child] if child else []
+        self.rows += rows
+        return settings
 
     def _setting(self, name: str, default: str) -> str:
         """As the app will see it."""

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PROTOCOL = "docs/protocol.md"
 PAGES = ("docs/settings.md", "docs/errors.md", "docs/architecture.md", "docs/security.md", PROTOCOL)
-TIMED = ("chat/turns", "chat/rooms", "chat/routes")  # where the numbers of a turn's life are
+TIMED = ("chat/turns", "chat/rooms", "chat/routes", "chat/auth")  # where the numbers of a turn's life are
 NUMBER = re.compile(r"^([A-Z_]+) = ([0-9(][0-9. *_,()]*)  # (.+)$", re.MULTILINE)
 
 SECTION = re.compile(r"^## (\d+)\. ", re.MULTILINE)

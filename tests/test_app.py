@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
-from chat.app import ChatApp, Closing, authenticators
+from chat.app import ChatApp, Closing
+from chat.auth.apikey import ApiKeyAuthenticator
 from chat.auth.base import Principal
+from chat.auth.dev import DevAuthenticator
 from chat.errors import ChatError, PushError, Unauthenticated
 from chat.push.base import EVERYBODY
 from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone
 from chat.routes.route_table import Route
-from chat.settings import SettingsError
 from chat.store.presence_store import Presence
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
 from tests.support.processes import ROOT
-from tests.support.provider_settings import STORAGE, settings_for
+from tests.support.provider_settings import STORAGE
 
 ENDPOINT = "http://127.0.0.1:9/openai/v1"
 ROUTE = Route("", "for callers who are known")
@@ -149,6 +150,19 @@ async def test_an_app_that_people_can_sign_in_to_is_healthy() -> None:
     assert (reply["status"], reply["dependencies"]["auth"]) == ("healthy", {"status": "healthy"})
 
 
+async def test_which_ways_are_on_is_for_admins_alone() -> None:
+    app = make_app().app
+    callers = [
+        {},
+        {"x_dev_user": "ann"},
+        {"x_dev_roles": "admin"},
+        {"x_dev_user": "u" * 256, "x_dev_roles": "admin"},
+    ]
+    shown = [body(await health(app, request(**each)))["dependencies"]["auth"] for each in callers]
+    healthy = {"status": "healthy"}
+    assert shown == [healthy, healthy, healthy | {"ways": ["dev"]}, healthy]
+
+
 async def test_without_a_socket_service_the_streams_alone_are_open() -> None:
     app = make_app().app
     app.connections = 2
@@ -167,10 +181,18 @@ async def test_a_number_of_sockets_that_nobody_knows_is_null(call: str) -> None:
     assert [each["status"] for each in replies] == ["healthy", "healthy"]
 
 
-@pytest.mark.parametrize(("auth", "named"), [("devv", "devv"), ("dev,easyauth,jwt", "easyauth, jwt")])
-def test_a_way_of_signing_in_that_is_not_known_is_refused(auth: str, named: str) -> None:
-    with pytest.raises(SettingsError, match=f"^CHAT_AUTH: {named} is not known"):
-        authenticators(settings_for(ENDPOINT, CHAT_AUTH=auth))
+@pytest.mark.parametrize("auth", ["apikey,dev", "dev,apikey"])
+def test_a_key_is_looked_at_before_everybody_is_believed(auth: str) -> None:
+    made = make_app(settings={"CHAT_AUTH": auth})
+    assert [type(way) for way in made.app.authenticators] == [ApiKeyAuthenticator, DevAuthenticator]
+
+
+@pytest.mark.parametrize(("auth", "known"), [("apikey", 1), ("apikey,dev", 1), ("dev", 0)])
+def test_programs_are_known_where_an_app_is_deployed(
+    monkeypatch: pytest.MonkeyPatch, auth: str, known: int
+) -> None:
+    monkeypatch.setenv("WEBSITE_SITE_NAME", "app")
+    assert len(make_app(settings={"CHAT_AUTH": auth}).app.authenticators) == known
 
 
 async def test_without_its_settings_the_app_names_them_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ VALUES = (
     "chat.telemetry",
     "chat.tokens",
     "chat.user_ids",
+    "chat.credentials",
     "chat.calls",
     "chat.requests",
     "chat.conversation",

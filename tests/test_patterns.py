@@ -22,7 +22,7 @@ from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import NAME, values
+from chat.settings import NAME, issuers, values
 from chat.store.tables import table_keys, table_limits, table_service, table_sessions, table_writes
 from chat.tools import data, function_tool, genie
 from tests.support.source import Module, modules
@@ -77,6 +77,10 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/settings/values.py", r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}"): Use(
         re.compile(r"[A-Za-z][A-Za-z0-9_,.\[\]`]{0,127}").fullmatch, LINE
     ),
+    ("chat/settings/issuers.py", "OF_ENTRA"): Use(
+        issuers.OF_ENTRA.fullmatch, LINE, ("https://sts.windows.net/", "https://login.microsoftonline.com/0")
+    ),
+    ("chat/settings/issuers.py", "NAME"): Use(issuers.NAME.fullmatch, LINE),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
     ("chat/settings/values.py", "ORIGIN"): Use(
         values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")

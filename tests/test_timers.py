@@ -39,7 +39,7 @@ async def test_a_round_removes_what_came_to_nothing(made: TestApp) -> None:
     assert [await store.take("s", ticket.id) for ticket in tickets] == [None, tickets[1]]
     for call in ("purge_events", "tidy", "forget_strays"):
         assert store.calls[call] == 1
-    assert store.calls["list_errands"] == 3  # of each kind
+    assert store.calls["list_errands"] == 4  # of each kind
 
 
 @pytest.mark.parametrize(("hours", "known"), [("1", False), ("200", True)])

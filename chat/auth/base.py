@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import ClassVar, Protocol
 
-type Scope = Literal["read", "write", "manage"]
-"""What a credential may be limited to: `read`; `write` (ask, stop, store messages); `manage` (sessions' members,
-ownership, keys)."""
+from chat.credentials import Credential
+from chat.credentials import Scope as Scope
 
 ADMIN = "admin"
 
@@ -22,22 +21,34 @@ class Principal:
     scopes: frozenset[Scope] | None = (
         None  # what the credential is limited to; None is everything its user may
     )
+    by_cookie: bool = (
+        False  # a browser sends it with whatever any page has it ask for: see chat/routes/origins.py
+    )
+    key_id: str = ""  # of the API key that they came with
 
     @property
     def is_admin(self) -> bool:
         return ADMIN in self.roles
 
+    @property
+    def credential(self) -> Credential:
+        """What limits whatever is opened by this caller and goes on after the request."""
+        return Credential(self.expires, self.scopes, self.key_id)
+
     def may(self, scope: Scope) -> bool:
         """Whether the credential is good for this. What its user may do in a session is another question."""
-        return self.scopes is None or scope in self.scopes
+        return self.credential.may(scope)
 
 
 class Authenticator(Protocol):
-    """One way to know a caller."""
+    """One way to know a caller. `name` is what CHAT_AUTH calls it."""
+
+    name: ClassVar[str] = ""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
         """None when these headers say nothing that this way understands: then the next way is asked. Unauthenticated
-        when they lie: a credential that is there and wrong is never passed on. Header names are lower case."""
+        when they lie: a credential that is there and wrong is never passed on. SignInUnavailable while nobody can tell.
+        Header names are lower case; one that came twice is there twice, where the mapping allows it."""
         ...
 
     async def authenticate_socket(

@@ -10,6 +10,8 @@ from chat.user_ids import read_user_id, user_of_header
 class DevAuthenticator(Authenticator):
     """`x-dev-user`, by default `dev`, with the roles of `x-dev-roles`."""
 
+    name = "dev"
+
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
         given = headers.get("x-dev-user", "").strip()
         user_id = user_of_header(given, "x-dev-user") if given else "dev"

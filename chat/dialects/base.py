@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
+from pydantic import BaseModel
 
 from chat.conversation import Turn
 from chat.errors import ChatError
@@ -146,11 +147,12 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Door[Body: BaseModel]:
     """A route of the dialect's own. What is None is done as everywhere else: a refusal is a problem."""
 
-    read: Callable[[Mapping[str, Any], Asker], Asked]
-    """The JSON object of a body. ValidationError, TooLarge."""
+    body: type[Body]  # of its requests
+    read: Callable[[Body, Asker], Asked]
+    """ValidationError, TooLarge."""
     framing: Framing | None = None  # of its stream; None: the dialect's
     failed: Callable[[Turn, TurnFailed], Reply] | None = None  # a turn that failed before it said anything
     refusal: Callable[[ChatError], Reply] | None = None  # what is refused without a turn
@@ -187,7 +189,7 @@ class Dialect:
     name: str
     encoder: Callable[[Turn], Encoder]
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
-    door: Door | None = None
+    door: Door[Any] | None = None
     socket: SocketFace | None = None
 
     @property

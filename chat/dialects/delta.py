@@ -3,7 +3,7 @@
 A turn that was stopped ends without an error: the caller asked for it, and `[DONE]` says that no more comes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field
@@ -25,7 +25,7 @@ from chat.events import (
 )
 from chat.messages import MessageDraft
 from chat.requests import TurnRequest
-from chat.schemas.fields import EMPTY, Body, Id, check_size, validate
+from chat.schemas.fields import EMPTY, Body, Id, check_size
 
 
 class TextDeltaEncoder:
@@ -64,10 +64,10 @@ def _arguments(text: str) -> JSONObject:
 
 
 class HistoryMessage(Body):
-    """One message of those that the caller has on the screen."""
+    """One message of those that the caller has on the screen. One that did nothing but call tools has no content."""
 
     role: Literal["user", "assistant", "system"]
-    content: str
+    content: str = ""
     timestamp: Any = None
 
 
@@ -78,24 +78,23 @@ class StreamBody(Body):
     session_id: Id | None = None
 
 
-def _read(body: Mapping[str, Any], asker: Asker) -> Asked:
+def _read(body: StreamBody, asker: Asker) -> Asked:
     """In a known session the stored history counts, and only the last message is new. Clients send again what is on
     their screen: an empty answer in it, of a turn that failed, is passed over."""
-    read = validate(StreamBody, body)
-    last = len(read.messages) - 1
-    for index, each in enumerate(read.messages):
+    last = len(body.messages) - 1
+    for index, each in enumerate(body.messages):
         check_size(f"messages.{index}.content", each.content, limit=asker.message_bytes)
-    if read.messages[last].role != "user":
+    if body.messages[last].role != "user":
         raise ValidationError("messages", "The last message must be the user's")
-    if not read.messages[last].content.strip():
+    if not body.messages[last].content.strip():
         raise ValidationError(f"messages.{last}.content", EMPTY)
-    before = () if read.session_id else read.messages[:last]
+    before = () if body.session_id else body.messages[:last]
     history = tuple(_draft(each, asker.user_id) for each in before if each.content.strip())
-    said = read.messages[last].content
+    said = body.messages[last].content
     request = TurnRequest(
         asker.user_id,
         content=said,
-        session_id=read.session_id or "",
+        session_id=body.session_id or "",
         history=history,
         nonce=asker.nonce,
         dialect=DELTA.name,
@@ -120,5 +119,5 @@ DELTA = Dialect(
     "delta",
     lambda _: TextDeltaEncoder(),
     framing=sse(done="[DONE]"),
-    door=Door(_read, framing=BARE, failed=_failed),
+    door=Door(StreamBody, _read, framing=BARE, failed=_failed),
 )

@@ -1,9 +1,6 @@
 """Dialect `plan`: the stages of the trip planner as they come, then `done` or `error` (docs/protocol.md, section 4)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, cast
-
-from pydantic import BeforeValidator, Field
+from collections.abc import Iterable, Sequence
 
 from chat.conversation import Turn
 from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, SocketFace
@@ -23,8 +20,8 @@ from chat.events import (
     TurnFinished,
 )
 from chat.requests import TRIP, TRIP_STAGES, Action, Answered, Say, TurnRequest
-from chat.schemas.fields import Body, Content, Id, check_json_size, check_size, validate
-from chat.schemas.trip_state import Place, PlanOption, Requirement
+from chat.schemas.fields import Content, Id, check_size, validate
+from chat.schemas.trip_state import TripState
 
 ITEMS = {"pois": "poi"}  # the stages whose items are shown one by one
 
@@ -74,43 +71,25 @@ def _snapshot(turn: Turn, events: Sequence[NumberedEvent]) -> Iterable[JSONObjec
             yield from encoder.encode(numbered)
 
 
-LIST_BYTES = 128 * 1024  # of each list that a caller gives, as JSON
 WHOLE = 200.0  # seconds after which a plan is answered as far as it is: the platform's front end gives up after 230
-GIVEN = ("pois", "requirements", "plan")
 
 
-def _small(value: object) -> object:
-    """They are stored with the turn. Asked before their types are checked, which takes far longer."""
-    return check_json_size(value, LIST_BYTES)
-
-
-LIMITS = (Field(max_length=200), BeforeValidator(_small))
-
-
-class PlanBody(Body):
-    """`POST /chat`, and a frame. The three lists are what the caller has from before."""
+class PlanBody(TripState):
+    """`POST /chat`, and a frame."""
 
     message: Content
-    pois: Annotated[list[Place], *LIMITS] = Field(default_factory=list)
-    requirements: Annotated[list[Requirement], *LIMITS] = Field(default_factory=list)
-    plan: Annotated[list[PlanOption], *LIMITS] = Field(default_factory=list)
     session_id: Id | None = None
 
 
-def _given(body: PlanBody) -> JSONObject:
-    return {"given": cast("JSONObject", body.model_dump(include=set(GIVEN)))}
-
-
-def _read_body(body: Mapping[str, Any], asker: Asker) -> Asked:
-    read = validate(PlanBody, body)
-    check_size("message", read.message, limit=asker.message_bytes)
+def _read_body(body: PlanBody, asker: Asker) -> Asked:
+    check_size("message", body.message, limit=asker.message_bytes)
     request = TurnRequest(
         asker.user_id,
-        content=read.message,
-        session_id=read.session_id or "",
+        content=body.message,
+        session_id=body.session_id or "",
         dialect=PLAN.name,
         pipeline=TRIP,
-        input=_given(read),
+        input=body.input,
         nonce=asker.nonce,
     )
     return Asked(request, stream=False)
@@ -129,7 +108,7 @@ def _read_frame(name: str, data: str) -> Action:
             case _:
                 raise ValidationError("message", "The field message must be given")
     body = validate(PlanBody, frame)
-    return Say(body.message, pipeline=TRIP, input=_given(body), session_id=body.session_id or "")
+    return Say(body.message, pipeline=TRIP, input=body.input, session_id=body.session_id or "")
 
 
 def _whole(turn: Turn, events: Sequence[NumberedEvent]) -> Reply:
@@ -152,6 +131,6 @@ PLAN = Dialect(
     "plan",
     _encoder,
     framing=sse(),
-    door=Door(_read_body, whole=_whole, patience=WHOLE),
+    door=Door(PlanBody, _read_body, whole=_whole, patience=WHOLE),
     socket=SocketFace(_read_frame, _snapshot, names=("cancel", "resume", "ping")),
 )

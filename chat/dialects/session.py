@@ -9,7 +9,14 @@ from dataclasses import replace
 from chat.calls import CallReader
 from chat.conversation import Turn
 from chat.dialects.base import PIECE, Dialect, SocketFace, merged, read_arguments
-from chat.dialects.session_frames import read_session, show_ack, show_briefly, show_news, show_welcome
+from chat.dialects.session_frames import (
+    SAID,
+    read_session,
+    show_ack,
+    show_briefly,
+    show_news,
+    show_welcome,
+)
 from chat.dialects.shapes import show_message
 from chat.errors import ChatError
 from chat.events import (
@@ -201,7 +208,7 @@ SESSION = Dialect(
         read_session,
         _snapshot,
         error=_error,
-        names=("send_message", "typing_start", "typing_stop", "cancel", "resume", "ping"),
+        names=SAID,
         ack=show_ack,
         welcome=show_welcome,
         news=show_news,

@@ -22,13 +22,16 @@ from chat.news import (
     Welcome,
 )
 from chat.requests import Action, Answered, Say, Typing
-from chat.schemas.fields import Body, Content, Id, validate
+from chat.schemas.fields import Body, Content, Flag, Id, validate
+
+SAID = ("send_message", "typing_start", "typing_stop", "cancel", "resume", "ping")
+"""The types of a client's frames."""
 
 
 class _SendMessage(Body):
     content: Content
     request_id: Id = ""
-    reply: bool = True
+    reply: Flag = True
     parent_message_id: Id = ""
 
 
@@ -49,8 +52,11 @@ def read_session(name: str, data: str) -> Action:
             return read_resume(frame)
         case "ping":
             return Answered({"type": "pong"})
+        case None | "":
+            raise ValidationError("type", f"A frame needs a `type`: one of {', '.join(SAID)}")
         case other:
-            raise ValidationError("type", f"There is no frame of type {str(other)[:100]}")
+            wrong = f"There is no frame of type {str(other)[:100]}"
+            raise ValidationError("type", f"{wrong}: it is one of {', '.join(SAID)}")
 
 
 def show_ack(say: Say, message_id: str, turn_id: str) -> JSONObject:

@@ -3,10 +3,10 @@
 ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, KeyReused 422, TooLarge 413,
                             EncodedBody 415, MethodNotAllowed 405
-  AuthError (401)           Unauthenticated 401, Forbidden 403
-  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, NoPlaces; EventsGone 410
-  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, RequestInProgress,
-                            VersionConflict
+  AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
+  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, KeyNotFound, NoPlaces; EventsGone 410
+  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, TooManyKeys, StillWaiting,
+                            RequestInProgress, ShownOnce, VersionConflict
   LimitReached (429)        TooManyConnections, RateLimited
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
                             ProviderRejected (ModelNotFound),
@@ -14,6 +14,7 @@ ChatError (500)
                             ProviderRateLimited 429
   StoreError (503)          StoreUnavailable 503, StoreConflict 503, StoreRefused 500
   PushError (503)           PushRefused
+  SignInUnavailable (503)
   Misconfigured (503)
   ShuttingDown (503)        Interrupted (503, only as the end of a turn)    TurnTimedOut (504, likewise)
 
@@ -25,10 +26,12 @@ from chat.errors.base import ChatError as ChatError
 from chat.errors.base import error_name as error_name
 from chat.errors.callers import AuthError as AuthError
 from chat.errors.callers import Conflict as Conflict
+from chat.errors.callers import CredentialEnded as CredentialEnded
 from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
 from chat.errors.callers import InvalidBody as InvalidBody
+from chat.errors.callers import KeyNotFound as KeyNotFound
 from chat.errors.callers import KeyReused as KeyReused
 from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
@@ -41,9 +44,11 @@ from chat.errors.callers import RequestError as RequestError
 from chat.errors.callers import RequestInProgress as RequestInProgress
 from chat.errors.callers import SessionInactive as SessionInactive
 from chat.errors.callers import SessionNotFound as SessionNotFound
+from chat.errors.callers import ShownOnce as ShownOnce
 from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge
 from chat.errors.callers import TooManyConnections as TooManyConnections
+from chat.errors.callers import TooManyKeys as TooManyKeys
 from chat.errors.callers import TurnInProgress as TurnInProgress
 from chat.errors.callers import TurnNotFound as TurnNotFound
 from chat.errors.callers import Unauthenticated as Unauthenticated
@@ -66,6 +71,7 @@ from chat.errors.services import ProviderUnavailable as ProviderUnavailable
 from chat.errors.services import PushError as PushError
 from chat.errors.services import PushRefused as PushRefused
 from chat.errors.services import ShuttingDown as ShuttingDown
+from chat.errors.services import SignInUnavailable as SignInUnavailable
 from chat.errors.services import StoreConflict as StoreConflict
 from chat.errors.services import StoreError as StoreError
 from chat.errors.services import StoreRefused as StoreRefused

@@ -75,6 +75,12 @@ class Unauthenticated(AuthError):
     """No principal: sign in first."""
 
 
+class CredentialEnded(AuthError):
+    """What this was opened with has ended or was revoked: sign in again."""
+
+    code = "CREDENTIAL_ENDED"
+
+
 class Forbidden(AuthError):
     """The caller's role in this session is too low."""
 
@@ -105,6 +111,12 @@ class TurnNotFound(NotFound):
     """Turn not found."""
 
     code = "TURN_NOT_FOUND"
+
+
+class KeyNotFound(NotFound):
+    """There is no such key."""
+
+    code = "KEY_NOT_FOUND"
 
 
 class EventsGone(NotFound):
@@ -145,6 +157,13 @@ class QueueFull(TurnInProgress):
     code = "QUEUE_FULL"
 
 
+class TooManyKeys(Conflict):
+    """There are as many keys as there may be: revoke one first."""
+
+    code = "TOO_MANY_KEYS"
+    retryable = False
+
+
 class StillWaiting(Conflict):
     """The message waits for its turn still."""
 
@@ -159,6 +178,13 @@ class RequestInProgress(Conflict):
 
     code = "REQUEST_IN_PROGRESS"
     retry_after = 1.0  # seconds
+
+
+class ShownOnce(Conflict):
+    """What this Idempotency-Key made is shown once, and was: make another under a new key."""
+
+    code = "SHOWN_ONCE"
+    retryable = False
 
 
 class VersionConflict(Conflict):

@@ -147,6 +147,18 @@ class PushRefused(PushError):
     retryable = False
 
 
+class SignInUnavailable(ChatError):
+    """Whoever signed this credential cannot be asked for their keys; ask again."""
+
+    status = 503
+    code = "SIGN_IN_UNAVAILABLE"
+    retryable = True
+
+    def __init__(self, message: str = "", *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason  # for the log
+
+
 class Misconfigured(ChatError):
     """A setting of the app is missing or wrong."""
 

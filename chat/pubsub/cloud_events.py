@@ -14,7 +14,9 @@ import orjson
 
 from chat.errors import InvalidBody, Unauthenticated, ValidationError
 from chat.events import JSONObject
-from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent, lower_names
+from chat.pubsub.connect_body import ConnectBody
+from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.schemas.fields import check_id, read_json, validate
 from chat.user_ids import of_token, to_token
 
 ORIGIN = "webhook-request-origin"
@@ -49,11 +51,9 @@ def check_signature(headers: Mapping[str, str], keys: Sequence[str]) -> None:
         raise Unauthenticated("The signature is not that of the socket service.")
 
 
-def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
-    """A signed event. ValidationError, InvalidBody."""
-    for name in NEEDED:
-        if not headers.get(name):
-            raise ValidationError(name, "This header must be there")
+def read_event(headers: Mapping[str, str], body: bytes, *, hub: str) -> SocketEvent:
+    """A signed event of the hub. ValidationError, InvalidBody."""
+    _check_headers(headers, hub)
     kind = headers["ce-type"].lower()
     common: dict[str, Any] = {
         "name": headers["ce-eventname"],
@@ -69,13 +69,9 @@ def read_event(headers: Mapping[str, str], body: bytes) -> SocketEvent:
     system = SYSTEM.get(kind.removeprefix(SYSTEM_TYPE))
     if system is None:
         raise ValidationError("ce-type", "There is no such event")
-    said = _object(body)
+    said = validate(ConnectBody, _object(body))
     return SocketEvent(
-        kind=system,
-        query=said.get("query") or {},
-        subprotocols=said.get("subprotocols") or (),
-        headers=lower_names(said.get("headers") or {}),
-        **common,
+        kind=system, query=said.query, subprotocols=said.subprotocols, headers=said.headers, **common
     )
 
 
@@ -93,11 +89,19 @@ def show_reply(reply: Reply) -> HttpReply:
     return HttpReply(orjson.dumps(reply.frame), {"content-type": "application/json"})
 
 
+def _check_headers(headers: Mapping[str, str], hub: str) -> None:
+    """ValidationError names the header."""
+    for name in NEEDED:
+        if not headers.get(name):
+            raise ValidationError(name, "This header must be there")
+    for name in (*NEEDED, "ce-id"):
+        check_id(name, headers.get(name, ""))
+    if headers["ce-hub"].lower() != hub.lower():  # another one may have the same key
+        raise ValidationError("ce-hub", f"Not the hub of this app, which is {hub}")
+
+
 def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidBody(f"The body is not JSON: {error}") from None
+    value = read_json(body or b"{}", refusal="The body is not JSON")
     if not isinstance(value, dict):
         raise InvalidBody
     return value

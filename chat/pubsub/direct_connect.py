@@ -11,7 +11,7 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import derived_id
 from chat.dialects.base import spoken
-from chat.errors import NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
+from chat.errors import Forbidden, NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
 from chat.pubsub.socket_events import SocketEvent
 from chat.requests import Action, Cancel, Resume, Say, Typing
 from chat.rooms.newcomers import Newcomer
@@ -29,16 +29,18 @@ def is_direct(app: ChatApp, event: SocketEvent) -> bool:
 
 async def ask_who(app: ChatApp, event: SocketEvent) -> Ticket:
     """A ticket for one who comes without; its session is "" where a new one is wanted. Nothing is written.
-    Unauthenticated, ValidationError, SessionNotFound."""
+    Unauthenticated, Forbidden, ValidationError, SessionNotFound."""
     _check_origin(app.settings.socket_origins, event)
     principal = await _who(app, event)
     name, session_id = event.asked("dialect"), event.asked("session_id")
     known = spoken(app.dialects)
     if name not in known:
         raise ValidationError("dialect", f"Not one of {', '.join(known)}")
+    if not principal.may(scope := "read" if session_id else "write"):  # a new session is a thing that is made
+        raise Forbidden(f"This credential is not for `{scope}`.")
     if session_id:
         await app.conversations.get_session(principal.user_id, session_id)
-    return Ticket("", session_id, principal.user_id, name, app.clock.now())
+    return Ticket("", session_id, principal.user_id, name, app.clock.now(), principal.credential)
 
 
 def promised_session(app: ChatApp, sockets: Sockets, connection_id: str) -> str:
@@ -117,10 +119,10 @@ def _check_origin(allowed: frozenset[str], event: SocketEvent) -> None:
 
 
 async def _who(app: ChatApp, event: SocketEvent) -> Principal:
-    """Whom the ways of CHAT_AUTH know by the handshake alone. Unauthenticated."""
+    """Whom the ways of CHAT_AUTH know by the handshake alone. Unauthenticated; SignInUnavailable."""
     if event.user_id:  # by a token of the service's, which is for those who have a ticket
         raise Unauthenticated("Negotiate, or connect without a token of the socket service.")
-    headers = {name: next(iter(values), "") for name, values in event.headers.items()}
+    headers = {name: ", ".join(values) for name, values in event.headers.items()}  # RFC 9110, section 5.2
     for authenticator in app.authenticators:
         principal = await authenticator.authenticate_socket(event.query, headers)
         if principal is not None:

@@ -1,10 +1,14 @@
 """What the app does when a socket connects, speaks and leaves."""
 
+from collections.abc import Mapping
+
 from chat.app import ChatApp
 from chat.conversation import Session
+from chat.credentials import Credential
 from chat.dialects.base import spoken
 from chat.errors import (
     ChatError,
+    CredentialEnded,
     Forbidden,
     NotFound,
     RateLimited,
@@ -17,9 +21,9 @@ from chat.pubsub.actions import act
 from chat.pubsub.direct_connect import ask_who, ensure_session, is_direct, promised_session
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
-from chat.pubsub.states import is_promised, is_signed, sign
-from chat.push.base import EVERYBODY, room_of
-from chat.requests import Say
+from chat.pubsub.states import credential_of, is_promised, is_signed, limits_of, sign
+from chat.push.base import EVERYBODY, key_group, room_of
+from chat.requests import Answered, Resume, Say
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
@@ -28,6 +32,7 @@ from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.
 SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
+READING = (Resume, Answered)  # what one may ask for who may only read
 
 
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
@@ -50,23 +55,28 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
     app.runner.watch_others()
     if event.kind == "connect":
         return await _connect(app, sockets, event)
-    connection = await _connection(app, sockets, event)
-    if event.kind == "connected":
-        await greet(app, sockets, connection, event.states)
-        return Said()
+    connection, credential = await _known(app, sockets, event), credential_of(event.states)
     if event.kind == "disconnected":
         if is_promised(event.states):
             sockets.newcomers.get(connection.id, connection.session_id).left = True
         sockets.flood.forget(connection.id)
         await sockets.attendance.left(connection)
+        await sockets.expiries.forget(connection, credential.expires)
         return Said()
-    return await _hear(app, sockets, connection, event)
+    if credential.has_ended(app.clock.now()):
+        await sockets.expiries.close(connection)
+        return Said()
+    if event.kind == "connected":
+        sockets.expiries.watch(connection, credential.expires)
+        await greet(app, sockets, connection, event.states)
+        return Said()
+    return await _hear(app, sockets, connection, credential, event)
 
 
 async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accepted:
     """Whoever has a ticket, is who it was given to, and is still a member; or who may come without."""
     ticket = await (ask_who(app, event) if is_direct(app, event) else _take(app, sockets, event))
-    dialect, session_id, running_turn, seq = app.dialects[ticket.dialect], ticket.session_id, "", ""
+    session_id, running_turn, seq = ticket.session_id, "", ""
     if session_id:
         session = await _enter(app, sockets, ticket, event.connection_id)
         running_turn, seq = session.running_turn, str(session.last_seq)
@@ -78,25 +88,35 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
         "dialect": ticket.dialect,
         "turn": running_turn,
         "seq": seq,
+        **limits_of(ticket.credential),
     }
+    await sockets.expiries.note(_connection(app, event, states), credential_of(states).expires)
     record(
         "socket_connected", session_id=session_id, connection_id=event.connection_id, dialect=ticket.dialect
     )
-    rooms = (room_of(session_id, dialect.name),) if dialect.face.news is not None else ()
     return Accepted(
         user_id=ticket.user_id,
-        groups=(EVERYBODY, *rooms),
+        groups=_groups(app, ticket, session_id),
         subprotocol=next((each for each in SUBPROTOCOLS if each in event.subprotocols), ""),
         states=sign(states, event.connection_id, await sockets.state_keys.key()),
     )
 
 
+def _groups(app: ChatApp, ticket: Ticket, session_id: str) -> tuple[str, ...]:
+    """Those that it is in from the beginning."""
+    dialect, key_id = app.dialects[ticket.dialect], ticket.credential.key_id
+    rooms = (room_of(session_id, dialect.name),) if dialect.face.news is not None else ()
+    return EVERYBODY, *rooms, *((key_group(key_id, dialect.name),) if key_id else ())
+
+
 async def _take(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Ticket:
-    """The ticket that it brings. Unauthenticated."""
+    """The ticket that it brings. Unauthenticated; CredentialEnded where the key was revoked that got it."""
     session_id, _, ticket_id = event.asked("ticket")[:MAX_ID].partition(".")  # no key is longer
     ticket = await sockets.presence.take(session_id, ticket_id)
     if ticket is None or ticket.expires < app.clock.now() or ticket.user_id != event.user_id:
         raise Unauthenticated("Negotiate again: this address is not good any more.")
+    if ticket.credential.key_id:
+        await app.key_ring.check(ticket.credential.key_id)
     return ticket
 
 
@@ -110,12 +130,17 @@ async def _enter(app: ChatApp, sockets: Sockets, ticket: Ticket, connection_id: 
         raise
 
 
-async def _connection(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Connection:
-    """The socket, by what we gave it when it connected."""
-    states, now = event.states, app.clock.now()
+async def _known(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Connection:
+    """The socket, by what we gave it when it connected. Unauthenticated."""
+    states = event.states
     signed = is_signed(states, event.connection_id, await sockets.state_keys.key())
     if not signed or states["dialect"] not in spoken(app.dialects) or states["user"] != event.user_id:
         raise Unauthenticated("This socket did not connect through here.")
+    return _connection(app, event, states)
+
+
+def _connection(app: ChatApp, event: SocketEvent, states: Mapping[str, str]) -> Connection:
+    now = app.clock.now()
     return Connection(event.connection_id, states["session"], states["user"], states["dialect"], now, now)
 
 
@@ -124,7 +149,9 @@ def _nonce(event: SocketEvent) -> str:
     return f"{event.connection_id}:{event.id}" if event.id else ""
 
 
-async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: SocketEvent) -> Said:
+async def _hear(
+    app: ChatApp, sockets: Sockets, connection: Connection, credential: Credential, event: SocketEvent
+) -> Said:
     face = app.dialects[connection.dialect].face
     left = sockets.flood.take(connection.id)
     if left < -ENDURED:
@@ -137,7 +164,11 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         if left < 0:
             raise RateLimited
         sockets.attendance.heard(connection)
+        if credential.key_id:
+            await app.key_ring.check(credential.key_id)
         action = face.read(event.name, event.data)
+        if not credential.may("read" if isinstance(action, READING) else "write"):
+            raise Forbidden
         if isinstance(action, Say) and action.session_id not in ("", connection.session_id):
             raise ValidationError(
                 "session_id", "This socket is in another session: name it where you connect"
@@ -145,6 +176,9 @@ async def _hear(app: ChatApp, sockets: Sockets, connection: Connection, event: S
         if is_promised(event.states) and not await ensure_session(app, sockets, connection, action):
             return Said()
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
+    except CredentialEnded:
+        await sockets.expiries.close(connection)
+        return Said()
     except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed
         app.evictions.expel(connection)
         return Said(face.error(error))

@@ -32,13 +32,14 @@ class SocketEvent:
         default_factory=dict[str, str]
     )  # what we gave the socket when it connected
     query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])  # of `connect`
-    subprotocols: Sequence[str] = ()  # that the client offers, likewise
+    subprotocols: Sequence[str] = field(default_factory=list[str])  # that the client offers, likewise
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     """Of `connect`: those of the client's handshake, with names in lower case."""
 
     def asked(self, name: str) -> str:
-        """What `connect` has under this name in its query; "" when there is nothing. The first of several counts."""
-        return next(iter(self.query.get(name, ())), "")
+        """What `connect` has under this name in its query; "" when there is nothing. The first of several counts that
+        is not empty: a gateway adds what is usual behind what a client says."""
+        return next(filter(None, self.query.get(name, ())), "")
 
 
 def lower_names(headers: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

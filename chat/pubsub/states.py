@@ -10,8 +10,24 @@ from collections.abc import Mapping
 
 import orjson
 
+from chat.clock import from_iso, iso
+from chat.credentials import Credential, scopes_of, scopes_text
+
 SIGNATURE = "signature"
-SIGNED = ("session", "user", "dialect", "turn", "seq")
+SIGNED = ("session", "user", "dialect", "turn", "seq", "ends", "scopes", "key")
+
+
+def limits_of(credential: Credential) -> dict[str, str]:
+    """What the socket may by what it was opened with, and until when: a part of its states."""
+    ends = iso(credential.expires) if credential.expires else ""
+    return {"ends": ends, "scopes": scopes_text(credential.scopes), "key": credential.key_id}
+
+
+def credential_of(states: Mapping[str, str]) -> Credential:
+    """The reverse, of states that are signed."""
+    ends = states.get("ends", "")
+    scopes = scopes_of(states.get("scopes", ""))
+    return Credential(from_iso(ends) if ends else None, scopes, states.get("key", ""))
 
 
 def is_promised(states: Mapping[str, str]) -> bool:

@@ -10,18 +10,21 @@ from typing import Any
 import orjson
 
 from chat.errors import ChatError
-from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent, lower_names
+from chat.pubsub.connect_body import ConnectBody
+from chat.pubsub.socket_events import SYSTEM, Accepted, Reply, SocketEvent
+from chat.schemas.fields import validate
 from chat.user_ids import of_token, to_token
 
 type Returned = dict[str, Any]
 
 
 def read_trigger(request: str) -> SocketEvent:
-    """The argument `request` of a trigger function."""
+    """The argument `request` of a trigger function. ValidationError."""
     said: Mapping[str, Any] = orjson.loads(request)
     context: Mapping[str, Any] = said["connectionContext"]
     name = str(context["eventName"])
     system = str(context["eventType"]).lower() == "system"
+    handshake = validate(ConnectBody, said)
     return SocketEvent(
         kind=SYSTEM[name.lower()] if system else "user",
         name=name,
@@ -30,9 +33,9 @@ def read_trigger(request: str) -> SocketEvent:
         id=_event_id(context),
         data=str(said.get("data") or ""),
         states={key: _text(value) for key, value in (context.get("states") or {}).items()},
-        query=said.get("query") or {},
-        subprotocols=said.get("subprotocols") or (),
-        headers=lower_names(said.get("headers") or {}),
+        query=handshake.query,
+        subprotocols=handshake.subprotocols,
+        headers=handshake.headers,
     )
 
 

@@ -12,7 +12,7 @@ from chat.events import JSONObject
 class PushService(Protocol):
     """Sockets by their connection ids, and groups of them."""
 
-    async def client_url(self, user_id: str, *, minutes: int) -> str:
+    async def client_url(self, user_id: str, *, minutes: float) -> str:
         """An address that a client of this user can connect to for so many minutes. It may do nothing but send
         events."""
         ...
@@ -59,6 +59,11 @@ EVERYBODY = "all"
 def group_of(session_id: str, dialect: str) -> str:
     """The sockets of one session that are shown its turns in one dialect. One enters once it saw what runs."""
     return f"s.{session_id}.{dialect}"
+
+
+def key_group(key_id: str, dialect: str) -> str:
+    """The sockets that were opened with an API key, by which they are closed when it is revoked."""
+    return f"k.{key_id}.{dialect}"
 
 
 def room_of(session_id: str, dialect: str) -> str:

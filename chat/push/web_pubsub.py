@@ -59,10 +59,13 @@ class WebPubSub(PushService):
         """What its events are signed with; with an identity there is nothing."""
         return (self._key,) if self._key else ()
 
-    async def client_url(self, user_id: str, *, minutes: int) -> str:
+    async def client_url(self, user_id: str, *, minutes: float) -> str:
+        if self._identity is not None:
+            minutes = max(1, int(minutes))  # the service, which signs it then, counts whole ones
+        expires: Any = minutes
         async with _sdk():
             token: Any = await self._client.get_client_access_token(
-                user_id=to_token(user_id), minutes_to_expire=minutes
+                user_id=to_token(user_id), minutes_to_expire=expires
             )
         return str(token["url"])
 

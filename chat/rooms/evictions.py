@@ -1,4 +1,4 @@
-"""Keeps out who was taken out of a session, and everybody when it is deleted.
+"""Keeps out who was taken out of a session, everybody when it is deleted, and who came by a key that is revoked.
 
 Each eviction is noted in the store before the membership changes, and struck out when no socket can be left: so it
 survives a socket service that is away and the end of this process. The timer goes on with what others left.
@@ -6,12 +6,13 @@ survives a socket service that is away and the end of this process. The timer go
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import chain
 from typing import Protocol
 
 from chat.dialects.base import Dialect, spoken
-from chat.errors import ChatError, NotFound
+from chat.errors import ChatError, CredentialEnded, NotFound
 from chat.news import Notice
-from chat.push.base import PushService, group_of, room_of
+from chat.push.base import PushService, group_of, key_group, room_of
 from chat.rooms.attendance import Attendance
 from chat.rooms.rooms import Rooms
 from chat.store.conversation_store import ConversationStore
@@ -33,7 +34,7 @@ class Evictor(Protocol):
 
     async def evict(self, errand: Errand, connection_id: str = "") -> None:
         """Those of the user, or of everybody, whom the errand names, and this one, which may stand in no list any more;
-        unless they are members all the same. ChatError."""
+        unless they are members all the same. Of a key those that were opened with it. ChatError."""
         ...
 
 
@@ -46,14 +47,20 @@ class Evictions:
 
     async def during[T](self, session_id: str, user_id: str, change: Callable[[], Awaitable[T]]) -> T:
         """Make the change that takes a user (or "", everybody) out, and close their sockets. What `change` raises."""
-        errand = Errand("evict", session_id, user_id)
+        return await self._during(Errand("evict", session_id, user_id), change)
+
+    async def revoke[T](self, key_id: str, change: Callable[[], Awaitable[T]]) -> T:
+        """Make the change by which a key opens nothing any more, and close what it opened. What `change` raises."""
+        return await self._during(Errand("revoke", key_id), change)
+
+    async def _during[T](self, errand: Errand, change: Callable[[], Awaitable[T]]) -> T:
         await self._errands.note_errand(errand)
         changed = await change()
         try:
             async with asyncio.timeout(AT_ONCE):
                 await self._evictor.evict(errand)
         except (ChatError, TimeoutError) as error:
-            record("not_evicted_yet", session_id=session_id, error=type(error).__name__)
+            record("not_evicted_yet", session_id=errand.session_id, error=type(error).__name__)
         self._tasks.spawn(self._again(errand))
         return changed
 
@@ -64,7 +71,8 @@ class Evictions:
 
     async def work_off(self) -> None:
         """Go on with what is noted. StoreError."""
-        for errand in await self._errands.list_errands("evict"):
+        noted = await self._errands.list_errands("evict"), await self._errands.list_errands("revoke")
+        for errand in chain.from_iterable(noted):
             evicted = await self._tried(errand)
             if not evicted and errand.age > HOPELESS:
                 record_warning("eviction_given_up", session_id=errand.session_id, user_id=errand.user_id)
@@ -108,9 +116,11 @@ class SocketEvictor(Evictor):
         dialects: Mapping[str, Dialect],
     ) -> None:
         self._push, self._presence, self._attendance = push, presence, attendance
-        self._conversations, self._rooms, self._dialects = conversations, rooms, tuple(spoken(dialects))
+        self._conversations, self._rooms, self._dialects = conversations, rooms, spoken(dialects)
 
     async def evict(self, errand: Errand, connection_id: str = "") -> None:
+        if errand.kind == "revoke":
+            return await self._close_key(errand.session_id)
         push, session_id, user_id = self._push, errand.session_id, errand.user_id
         groups = [each(session_id, name) for each in (room_of, group_of) for name in self._dialects]
         try:
@@ -120,10 +130,17 @@ class SocketEvictor(Evictor):
             await _close_all(push, groups)
         else:  # they may have been let in again meanwhile, or were never taken out
             if not user_id or session.role_of(user_id) is not None:
-                return
+                return None
             await self._evict_user(errand, groups)
         if connection_id:
             await push.close(connection_id, TAKEN_OUT.text)
+        return None
+
+    async def _close_key(self, key_id: str) -> None:
+        ended = CredentialEnded()
+        for name, dialect in self._dialects.items():
+            await self._push.send_to_group(key_group(key_id, name), dialect.face.error(ended))
+            await self._push.close_group(key_group(key_id, name), ended.message)
 
     async def _evict_user(self, errand: Errand, groups: Iterable[str]) -> None:
         """The list is read first: should the session be deleted meanwhile, those who are in no group any more are found

@@ -15,6 +15,7 @@ from chat.push.base import PushService
 from chat.rooms.attendance import Attendance
 from chat.rooms.census import Census
 from chat.rooms.evictions import Evictor, SocketEvictor
+from chat.rooms.expiries import Expiries
 from chat.rooms.flood import FloodGuard
 from chat.rooms.newcomers import Newcomers
 from chat.rooms.recent import Recent
@@ -126,6 +127,7 @@ class Sockets(Audience):
     rooms: Rooms
     attendance: Attendance
     evictor: Evictor
+    expiries: Expiries
     flood: FloodGuard
     state_keys: StateKeys
     host: str = ""  # of the service, in lower case
@@ -167,11 +169,13 @@ class Sockets(Audience):
 
     async def work_off(self, *, now: datetime) -> None:
         await self.rooms.work_off()
+        await self.expiries.work_off(now=now)
         await self.presence.purge_tickets(expired_before=now)
 
     async def aclose(self) -> None:
         """Let what was said last go out."""
         self.closing = True
+        await self.expiries.aclose()
         await self.texts.aclose()
         await self.welcomes.aclose()
         await self.rooms.aclose()
@@ -208,6 +212,7 @@ def build_sockets(
         rooms,
         attendance,
         SocketEvictor(push, presence, attendance, conversations, rooms, dialects),
+        Expiries(push, presence, attendance, dialects, clock),
         FloodGuard(clock.monotonic),
         StateKeys(keys, ports.errands),
         host,

@@ -7,6 +7,7 @@ from fastapi import Request
 from chat.app import ChatApp
 from chat.auth.base import Principal, Scope
 from chat.errors import Forbidden
+from chat.routes.origins import check_origin
 from chat.routes.route_table import Route
 from chat.store.audit_store import AuditEntry
 from chat.user_ids import read_user_id
@@ -16,13 +17,16 @@ LONGEST_PATH = 1024  # characters of a path that are noted
 
 
 async def admit(app: ChatApp, request: Request, route: Route) -> Principal:
-    """The caller of a route, or the one whom an admin reads for. Unauthenticated; Forbidden, where the route or the
-    credential is not for this. What they may do in a session is asked where the session is read."""
+    """The caller of a route, or the one whom an admin reads for. Unauthenticated; SignInUnavailable; Forbidden, where
+    the route or the credential is not for this, or a page of another origin asks. What they may do in a session is
+    asked where the session is read."""
     principal = await app.authenticate(request.headers)
     if route.who == "admin" and not principal.is_admin:
         raise Forbidden("This is for admins.")
     if not principal.may(scope := scope_of(route, request.method)):
         raise Forbidden(f"This credential is not for `{scope}`.")
+    if principal.by_cookie and scope != "read":  # some routes that make something are GET
+        check_origin(request, app.settings.cookie_origins)
     named = request.query_params.get("user_id", "") if route.for_others else ""
     return await _as_other(app, principal, request, route, read_user_id(named)) if named else principal
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -15,7 +16,7 @@ from chat.events import NumberedEvent
 from chat.requests import TurnRequest
 from chat.routes.once import promised_id
 from chat.routes.replies import turn_problem
-from chat.routes.requests import nonce_of, read_object
+from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, stream_turn
 from chat.turns.feed import LiveTurn
 
@@ -51,34 +52,41 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     try:
-        body = await read_object(request, limit=app.settings.max_body_bytes)
+        body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
         asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
         asked = door.read(body, asker)
         if asked.stream:
-            return await _stream(app, spoken, door, principal.user_id, await asking(asked.request))
+            return await _stream(app, principal, spoken, door, await asking(asked.request))
         live = await asking(asked.request)
     except ChatError as error:
         if door.refusal is None:
             raise
         return _shown(door.refusal(error))
-    return await _whole(app, door, live, principal.user_id, patience=until - app.clock.monotonic())
+    return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
 
 
-async def _stream(app: ChatApp, dialect: Dialect, door: Door, user_id: str, live: LiveTurn) -> Response:
+async def _stream(
+    app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], live: LiveTurn
+) -> Response:
     failed = await live.feed.opening(OPENING)
     if failed is not None and door.failed is not None:
         return _shown(door.failed(live.turn, failed))
     if failed is not None:
         return turn_problem(failed, live.turn)
-    return stream_turn(app, user_id, live, dialect, framing=door.framing)
+    return stream_turn(app, principal, live, dialect, framing=door.framing)
 
 
-async def _whole(app: ChatApp, door: Door, live: LiveTurn, user_id: str, *, patience: float) -> Response:
+async def _whole(
+    app: ChatApp, door: Door[Any], live: LiveTurn, principal: Principal, *, patience: float
+) -> Response:
     """All of a turn, or what there is of it after so many seconds: it goes on without its caller."""
     assert door.whole is not None
     seen: list[NumberedEvent] = []
     with suppress(TimeoutError):
-        async with asyncio.timeout(max(patience, 0)), aclosing(app.readers.follow(live, user_id)) as batches:
+        async with (
+            asyncio.timeout(max(patience, 0)),
+            aclosing(app.readers.follow(live, principal)) as batches,
+        ):
             async for batch in batches:
                 seen += batch
     return _shown(door.whole(live.turn, seen))

@@ -33,6 +33,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request, body: Reru
     taken: JSONObject = {**turn.request.input, "done": {name: done[name] for name in before}}
     return await start_and_stream(
         app,
+        principal,
         TurnRequest(
             principal.user_id,
             message_id=turn.user_message_id,
@@ -47,7 +48,7 @@ async def rerun(app: ChatApp, principal: Principal, request: Request, body: Reru
 
 async def _collect(app: ChatApp, principal: Principal, live: LiveTurn, results: dict[str, JSON]) -> None:
     """Add the results of the stages as they are finished, until the turn is over."""
-    async with aclosing(app.readers.follow(live, principal.user_id)) as batches:
+    async with aclosing(app.readers.follow(live, principal)) as batches:
         async for batch in batches:
             for _, event in batch:
                 if isinstance(event, StageFinished) and event.result is not None:

@@ -70,6 +70,8 @@ def problem(error: ChatError) -> Response:
     headers = retry_after(error.status, getattr(error, "retry_after", None))
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)  # RFC 9110, section 15.5.6
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"  # section 11.6.1; no scheme for which a browser asks by itself
     if isinstance(error, EncodedBody):
         headers["accept-encoding"] = "identity"  # section 12.5.3
     return json_reply(show_problem(error), status=error.status, headers=headers)

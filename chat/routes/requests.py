@@ -62,8 +62,8 @@ async def read_body[Body: pydantic.BaseModel](
 
 
 def read_query[Query: pydantic.BaseModel](request: Request, model: type[Query]) -> Query:
-    """The query string as its schema; unknown names are ignored."""
-    return validate(model, dict(request.query_params))
+    """The query string as its schema; unknown names are ignored, and an empty value is as if it were left out."""
+    return validate(model, {name: value for name, value in request.query_params.items() if value})
 
 
 def read_header(request: Request, name: str) -> str:

@@ -22,16 +22,16 @@ class Route:
     """What answers a repeat under its Idempotency-Key, from the ids of what was made. A row that makes something has
     one, and tells by `once:note_made` what it made."""
     needs_body: bool = True  # else no body at all stands for an empty object
-    who: Literal["anyone", "caller", "admin"] = (
-        "caller"  # who may ask: strangers too, who is known, admins alone
-    )
-    role: Literal["", "viewer", "editor", "owner"] = (
-        ""  # the least that one must be in the session it is about
-    )
+    who: Literal["anyone", "caller", "admin"] = "caller"
+    """Who may ask: strangers too, who is known, or admins alone."""
+    role: Literal["", "viewer", "editor", "owner"] = ""
+    """The least that one must be in the session that it is about."""
     scope: Literal["", "read", "write", "manage"] = ""
     """What a limited credential must be good for; "" is `read` for GET and HEAD, and `write` for the others."""
     for_others: bool = False  # an admin may read so what is another's, by `?user_id=`; each time is noted
-    dialect: str = ""  # which one its handler is to speak, where several routes share a handler
+    dialect: str = ""
+    """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is
+    the dialect's."""
     name: str = ""  # of its function in the Functions host; "" takes the handler's
 
     @property

@@ -8,14 +8,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
 )
 
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.requests import TripStage
+from chat.requests import TRIP, TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
-from chat.schemas.fields import Body, Content, Id, check_json_size, validate
+from chat.schemas.fields import PROVIDER, Body, Content, Flag, Id, check_json_size, validate
+from chat.schemas.trip_state import TripState
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -25,7 +25,7 @@ def _small(value: object) -> object:
 
 
 type SmallObject = Annotated[JSONObject, BeforeValidator(_small)]
-type Provider = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
+type Provider = Annotated[str, Field(pattern=PROVIDER)]
 
 
 class ChatSettings(BaseModel):
@@ -64,7 +64,7 @@ class SessionBody(Body):
     """`PUT /api/v1/chat/sessions/{id}`: what is not given stays."""
 
     title: Annotated[str, Field(max_length=500)] | None = None
-    is_active: bool | None = None
+    is_active: Flag | None = None
     llm_provider: Provider | None = None
     llm_model: Annotated[str, Field(max_length=100)] | None = None
     settings: SettingsObject | None = None
@@ -77,6 +77,7 @@ class TurnBody(Body):
     message_id: Annotated[Id, Field(min_length=1)] | None = None
     dialect: Id | None = None
     pipeline: Id | None = None
+    state: TripState | None = None
     on_busy: Literal["reject", "queue", "interrupt"] | None = None
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])
@@ -89,6 +90,14 @@ class TurnBody(Body):
         if len(given) != 1:
             wrong = given[1] if given else "content"
             raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
+
+    def input_of(self, pipeline: str) -> JSONObject:
+        """What the pipeline begins with. ValidationError for a state that is not its own."""
+        if self.state is None:
+            return {}
+        if pipeline != TRIP:
+            raise ValidationError("state", f"Only the pipeline {TRIP} has one")
+        return self.state.input
 
 
 class RegenerateBody(Body):

@@ -11,7 +11,7 @@ from chat.auth.base import Principal
 from chat.clock import iso
 from chat.conversation import Session
 from chat.dialects.base import spoken
-from chat.errors import NotFound, Unauthenticated, ValidationError
+from chat.errors import Forbidden, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import ALLOWED, ORIGIN, check_signature, read_event, show_reply
 from chat.pubsub.handlers import SUBPROTOCOLS, handle
 from chat.rooms.sockets import Sockets
@@ -35,10 +35,13 @@ async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dia
         raise ValidationError("protocol", f"Not one of {', '.join(SUBPROTOCOLS)}")
     session_id = request.path_params.get("session_id") or query.session_id or ""
     session = await _session(app, principal, session_id)
-    minutes = app.settings.socket_minutes
-    expires = app.clock.now() + timedelta(minutes=minutes)
-    ticket = Ticket(secrets.token_urlsafe(24), session.id, principal.user_id, name, expires)
+    now = app.clock.now()
+    expires = now + timedelta(minutes=app.settings.socket_minutes)
+    expires = min(expires, principal.expires or expires)  # no ticket outlives what it was got with
+    ticket_id = secrets.token_urlsafe(24)
+    ticket = Ticket(ticket_id, session.id, principal.user_id, name, expires, principal.credential)
     await sockets.presence.issue(ticket)
+    minutes = (expires - now) / timedelta(minutes=1)
     url = await sockets.push.client_url(principal.user_id, minutes=minutes)
     return json_reply(
         {
@@ -52,8 +55,11 @@ async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dia
 
 
 async def _session(app: ChatApp, principal: Principal, session_id: str) -> Session:
+    """The one that is named, or a new one, which is a thing that is made. Forbidden, SessionNotFound."""
     if session_id:
         return await app.conversations.get_session(principal.user_id, session_id)
+    if not principal.may("write"):
+        raise Forbidden("This credential is not for `write`: name a session.")
     session = await app.conversations.create_session(principal.user_id, SessionDraft(app.ids.new()))
     app.records.session_created(session)
     return session
@@ -75,7 +81,8 @@ async def take_socket_event(app: ChatApp, request: Request) -> Response:
             "Without an access key nothing is signed: set CHAT_HTTP_AUTH_LEVEL to FUNCTION."
         )
     body = await read_bytes(request, limit=MAX_EVENT)
-    reply = show_reply(await handle(app, read_event(headers, body)))
+    event = read_event(headers, body, hub=app.settings.web_pubsub_hub)
+    reply = show_reply(await handle(app, event))
     return Response(reply.body, reply.status, dict(reply.headers))
 
 

@@ -58,9 +58,11 @@ async def ask_again(app: ChatApp, user_id: str, key: str, made: Mapping[str, str
     return live
 
 
-async def start_and_stream(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> Response:
+async def start_and_stream(
+    app: ChatApp, principal: Principal, request: TurnRequest, on_busy: OnBusy | None = None
+) -> Response:
     """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
-    return await _opened(app, request.user_id, await ask(app, request, on_busy), request.dialect)
+    return await _opened(app, principal, await ask(app, request, on_busy), request.dialect)
 
 
 async def stream_again(
@@ -68,14 +70,14 @@ async def stream_again(
 ) -> Response:
     """The same for a request that comes again."""
     live = await ask_again(app, principal.user_id, nonce_of(request), made)
-    return await _opened(app, principal.user_id, live, made["dialect"])
+    return await _opened(app, principal, live, made["dialect"])
 
 
-async def _opened(app: ChatApp, user_id: str, live: LiveTurn, dialect: str) -> Response:
+async def _opened(app: ChatApp, principal: Principal, live: LiveTurn, dialect: str) -> Response:
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return turn_problem(failed, live.turn)
-    return stream_turn(app, user_id, live, app.dialects[dialect])
+    return stream_turn(app, principal, live, app.dialects[dialect])
 
 
 def _ids(message: Message) -> dict[str, str]:
@@ -84,14 +86,14 @@ def _ids(message: Message) -> dict[str, str]:
 
 def stream_turn(
     app: ChatApp,
-    user_id: str,
+    principal: Principal,
     live: LiveTurn,
     dialect: Dialect,
     *,
     after: Cursor | None = None,
     framing: Framing | None = None,
 ) -> Response:
-    """A turn from the given place on, as long as this user may read it."""
+    """A turn from the given place on, as long as this caller may read it."""
     framing = framing or dialect.framing
     assert framing is not None
     headers = {
@@ -100,7 +102,7 @@ def stream_turn(
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return _FrameResponse(_body(app, user_id, live, dialect, framing, after or Cursor()), headers=headers)
+    return _FrameResponse(_body(app, principal, live, dialect, framing, after or Cursor()), headers=headers)
 
 
 class _FrameResponse(StreamingResponse):
@@ -120,7 +122,7 @@ class _FrameResponse(StreamingResponse):
 
 
 async def _body(
-    app: ChatApp, user_id: str, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
+    app: ChatApp, principal: Principal, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
 ) -> AsyncGenerator[bytes]:
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
 
@@ -132,7 +134,7 @@ async def _body(
         if not (live.feed.spoken or live.feed.ended):
             yield framing.heartbeat  # the model thinks: the caller sees at once that the turn is on its way
         idle = app.settings.heartbeat or None
-        batches, encoder = app.readers.follow(live, user_id, idle=idle), dialect.encoder(live.turn)
+        batches, encoder = app.readers.follow(live, principal, idle=idle), dialect.encoder(live.turn)
         body = written(batches, encoder, framing, after=after, idle=idle, broken=broken)
         async with aclosing(body) as frames:
             async for frame in frames:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from chat.calls import ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
-from chat.schemas.fields import Body, check_json_size, check_size
+from chat.schemas.fields import TOOL, Body, Flag, check_json_size, check_size
 from chat.turns.client_calls import FIELD, ClientOutput
 
 MAX_TOOLS = 64  # that one request may name
@@ -30,7 +30,7 @@ def _schema(value: JSONObject) -> JSONObject:
 class ClientFunction(Body):
     """As in OpenAI's chat completions (v1)."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    name: Annotated[str, Field(pattern=TOOL)]
     description: Annotated[str, Field(max_length=1024)] = ""
     parameters: Annotated[JSONObject, BeforeValidator(_small), AfterValidator(_schema)] = Field(
         default_factory=lambda: _schema({})
@@ -50,7 +50,7 @@ class ClientToolOutput(Body):
 
     call_id: Annotated[str, Field(min_length=1, max_length=500)]
     output: str
-    is_error: bool = False
+    is_error: Flag = False
 
 
 type ClientTools = Annotated[list[ClientTool], Field(max_length=MAX_TOOLS)]

@@ -31,13 +31,14 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request, body:
         session_id=request.path_params["session_id"],
         dialect=find_dialect(app, request.query_params.get("dialect"), body.dialect, pipeline=pipeline),
         pipeline=pipeline,
+        input=body.input_of(pipeline),
         nonce=nonce_of(request),
         settings=body.settings,
         tools=read_tools(body.tools, app.tools.definitions),
     )
     if body.tool_outputs is not None:
         turn = await _going_on(app, turn, read_outputs(body.tool_outputs))
-    return await start_and_stream(app, turn, body.on_busy)
+    return await start_and_stream(app, principal, turn, body.on_busy)
 
 
 def _pipeline(name: str) -> str:
@@ -64,6 +65,7 @@ async def regenerate(app: ChatApp, principal: Principal, request: Request, body:
         question = (await app.runner.look(principal.user_id, message.id)).user_message_id
     return await start_and_stream(
         app,
+        principal,
         TurnRequest(
             principal.user_id,
             message_id=question,
@@ -86,7 +88,7 @@ async def follow_turn(app: ChatApp, principal: Principal, request: Request) -> R
     dialect = find_dialect(app, query.dialect)
     cursor = find_cursor(request, query.after)
     live = await app.runner.open(principal.user_id, request.path_params["turn_id"])
-    return stream_turn(app, principal.user_id, live, app.dialects[dialect], after=cursor)
+    return stream_turn(app, principal, live, app.dialects[dialect], after=cursor)
 
 
 async def cancel_turn(app: ChatApp, principal: Principal, request: Request) -> Response:

@@ -20,7 +20,6 @@ SENTENCES: Mapping[str, str] = {
     "string_unicode": UNWRITABLE,
     "string_too_long": "Has more than {max_length} characters",
     "string_too_short": "Must not be empty",
-    "string_pattern_mismatch": "Must have the form {pattern}",
     "literal_error": "Must be {expected}",
     "int_type": "Must be a whole number",
     "int_parsing": "Must be a whole number",
@@ -35,12 +34,20 @@ SENTENCES: Mapping[str, str] = {
     "dict_type": "Must be an object",
     "model_type": "Must be an object",
     "too_long": "Has more than {max_length} entries",
-    "too_short": "Must have at least {min_length} entries",
+    "too_short": "Must not be empty",
     "greater_than_equal": "Must be at least {ge}",
     "less_than_equal": "Must be at most {le}",
     "value_error": "{error}",
 }
 """What is wrong with a field, by the type of pydantic's error, with what that type tells."""
+
+PROVIDER = r"^[A-Z][A-Z0-9_]{0,49}$"
+TOOL = r"^[A-Za-z0-9_-]{1,64}$"
+FORMS: Mapping[str, str] = {
+    PROVIDER: "Must be in upper case, like AZURE: at most 50 letters, digits and _, a letter first",
+    TOOL: "Must be 1 to 64 letters, digits, _ or -",
+}
+"""The same of a text with a pattern, by the pattern."""
 
 
 class Body(pydantic.BaseModel):
@@ -63,6 +70,7 @@ def _said(text: str) -> str:
     return text
 
 
+type Flag = Annotated[bool, pydantic.Strict()]  # a text such as "no" is none
 type Content = Annotated[str, pydantic.AfterValidator(_said)]  # its size is a setting: see `check_size`
 type Id = Annotated[
     str, pydantic.Field(max_length=MAX_ID)
@@ -75,9 +83,14 @@ def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, An
         return model.model_validate(value)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        sentence = SENTENCES.get(first["type"], "Cannot be used here")
-        raise ValidationError(field, sentence.format_map(first.get("ctx", {}))) from None
+        field = ".".join(str(part) for part in first["loc"])[:MAX_ID] or "body"
+        raise ValidationError(field, _sentence(first["type"], first.get("ctx", {}))) from None
+
+
+def _sentence(kind: str, told: Mapping[str, Any]) -> str:
+    if kind == "string_pattern_mismatch":
+        return FORMS[told["pattern"]]
+    return SENTENCES.get(kind, "Cannot be used here").format_map(told)
 
 
 def read_json(text: bytes | str, *, refusal: str) -> Any:

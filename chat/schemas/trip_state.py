@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import MAX_ID
+from chat.schemas.fields import MAX_ID, Body, check_json_size
 
 
 def _as_text(value: object) -> object:
@@ -62,3 +62,26 @@ def _like[Model: BaseModel](model: type[Model]) -> AfterValidator:
 type Place = Annotated[JSONObject, _like(GivenPlace)]
 type Requirement = Annotated[JSONObject, _like(GivenRequirement)]
 type PlanOption = Annotated[JSONObject, _like(GivenOption)]
+
+LIST_BYTES = 128 * 1024  # of each list, as JSON
+
+
+def _small(value: object) -> object:
+    """They are stored with the turn. Asked before their types are checked, which takes far longer."""
+    return check_json_size(value, LIST_BYTES)
+
+
+LIMITS = (Field(max_length=200), BeforeValidator(_small))
+
+
+class TripState(Body):
+    """What a caller has from before, and a message changes."""
+
+    pois: Annotated[list[Place], *LIMITS] = Field(default_factory=list)
+    requirements: Annotated[list[Requirement], *LIMITS] = Field(default_factory=list)
+    plan: Annotated[list[PlanOption], *LIMITS] = Field(default_factory=list)
+
+    @property
+    def input(self) -> JSONObject:
+        """As the planner begins with it."""
+        return {"given": {"pois": [*self.pois], "requirements": [*self.requirements], "plan": [*self.plan]}}

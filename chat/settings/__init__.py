@@ -9,6 +9,7 @@ from typing import Any
 
 from chat.settings.model_services import SERVICES, ServiceSettings
 from chat.settings.rows import Setting, Settings
+from chat.settings.sign_in_rows import missing_for_sign_in
 from chat.settings.values import read_duration, read_line
 
 __all__ = ["Setting", "Settings", "SettingsError", "load_settings", "read_setting"]
@@ -115,7 +116,7 @@ def _missing(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]
         missing.append("CHAT_STORAGE: must be the name of a setting, not what that setting holds")
     elif not storage_values(storage, environ):
         missing.append(f"{storage}: missing; CHAT_STORAGE says that it names the storage account")
-    return missing
+    return missing + missing_for_sign_in(values, easy_auth=easy_auth_is_on(environ))
 
 
 def storage_values(name: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -137,3 +138,10 @@ def on_laptop(environ: Mapping[str, str] | None = None) -> bool:
     environ = os.environ if environ is None else environ
     development = environ.get("AZURE_FUNCTIONS_ENVIRONMENT", "").lower() == "development"
     return development and not any(environ.get(name) for name in DEPLOYED)
+
+
+def easy_auth_is_on(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether App Service Authentication stands before the app, which takes its headers away from whoever else writes
+    them: then the platform sets this variable."""
+    environ = os.environ if environ is None else environ
+    return environ.get("WEBSITE_AUTH_ENABLED", "").strip().lower() in {"true", "1"}

@@ -2,10 +2,16 @@
 
 import re
 
+from chat.settings.issuers import check_url
 from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^/\s:*?#@\[\]]+)(:(\d{1,5}|\*))?")
+WAYS = ("easyauth", "jwt", "apikey", "header", "dev")
+ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
+)  # by a key that can only check: with one that can also sign, whoever checks could make tokens
+ADDRESSES = ("email", "emails", "upn", "preferred_username", "unique_name", "name", "nickname", "username")
 TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")
 
 
@@ -110,3 +116,37 @@ def read_busy(text: str) -> str | None:
     if text not in {"", "reject", "queue", "interrupt"}:
         raise ValueError("must be reject, queue or interrupt")
     return text or None
+
+
+def read_ways(text: str) -> tuple[str, ...]:
+    names = read_names(text)
+    if unknown := [name for name in names if name not in WAYS]:
+        raise ValueError(f"{', '.join(unknown)} is not known; there is: {', '.join(WAYS)}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError("must name at least one way, and none twice")
+    return names
+
+
+def read_algorithms(text: str) -> tuple[str, ...]:
+    names = read_names(text)
+    if not names or not set(names) <= set(ALGORITHMS):
+        raise ValueError(f"must name some of {', '.join(ALGORITHMS)}, and nothing else")
+    return names
+
+
+def read_key_url(text: str) -> str:
+    return check_url(text) if text else ""
+
+
+def read_claims(text: str) -> tuple[str, ...]:
+    names = read_names(text)
+    if not names or not all(name.isprintable() for name in names):
+        raise ValueError("must be names of claims, with commas between")
+    return names
+
+
+def read_user_claim(text: str) -> str:
+    """People share, change and give up addresses and names; what is theirs here must not go with it."""
+    if text.lower() in ADDRESSES or text.startswith("verified_"):
+        raise ValueError("may change hands: must be a claim that names the same person for ever")
+    return read_line(text)

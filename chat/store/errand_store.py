@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-type ErrandKind = Literal["answer", "evict", "tell"]
+type ErrandKind = Literal["answer", "evict", "revoke", "tell"]
 
 CLAIMED = 120.0
 """Seconds for which an errand is left to whoever claimed it."""
@@ -13,7 +13,8 @@ CLAIMED = 120.0
 class Errand:
     """What is to be done although the process that began it may end, noted before anything depends on it:
     `answer` what waits in a session, `evict` from it the sockets of a user who was taken out ("" is everybody: the
-    session is deleted), `tell` its sockets the end of a turn."""
+    session is deleted), `tell` its sockets the end of a turn; and `revoke` what was opened with an API key, whose id
+    stands in place of the session's."""
 
     kind: ErrandKind
     session_id: str

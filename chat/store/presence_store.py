@@ -1,20 +1,24 @@
 """The port of who is in a session: its live sockets, and the tickets that let them in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from chat.credentials import Credential
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Leave to connect: it stands for one user in one session, in one dialect, for a few minutes."""
+    """Leave to connect: it stands for one user in one session, in one dialect, for a few minutes, with the limits of
+    what they came with."""
 
     id: str
     session_id: str
     user_id: str
     dialect: str
     expires: datetime
+    credential: Credential = field(default_factory=Credential)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,18 @@ class PresenceStore(Protocol):
 
     async def purge_tickets(self, *, expired_before: datetime) -> int:
         """Remove the tickets of all sessions that nobody used in time. How many."""
+        ...
+
+    async def note_end(self, connection: Connection, ends: datetime) -> None:
+        """Have a socket closed at that time, unless it left by then. Safe to repeat."""
+        ...
+
+    async def forget_end(self, connection: Connection, ends: datetime) -> None:
+        """It left. Safe to repeat."""
+        ...
+
+    async def work_off_ends(self, before: datetime, close: Callable[[Connection], Awaitable[bool]]) -> int:
+        """Have `close` see each socket that was to end before then, and forget those that it is done with. How many."""
         ...
 
     async def note_count(self, sockets: int) -> None:

@@ -1,56 +1,89 @@
-"""Those who follow turns over HTTP, as long as they may: who is taken out of a session hears no further word.
+"""Those who follow turns over HTTP, as long as they may: who is taken out of a session, or whose credential ends, hears
+no further word.
 
-Owners cannot be taken out. For all others a process asks, while it has any, which evictions are noted: one query for
-all of them, however many there are.
+Owners cannot be taken out. For all others, and for who came by an API key, which can be revoked, a process asks what is
+noted of that, while it has any: one query for all of them, however many there are.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
-from chat.errors import ChatError, Forbidden, NotFound, StoreError
+from chat.auth.base import Principal
+from chat.clock import Clock
+from chat.errors import ChatError, CredentialEnded, Forbidden, NotFound, StoreError
 from chat.events import NumberedEvent
 from chat.store.conversation_store import ConversationStore
-from chat.store.errand_store import ErrandStore
+from chat.store.errand_store import ErrandKind, ErrandStore
 from chat.telemetry import record_error
 from chat.turns.feed import Follower, LiveTurn
 from chat.turns.tasks import TaskSet
 
-LOOK = 0.4  # seconds between two looks for evictions while somebody follows who may be taken out
+LOOK = 0.4  # seconds between two looks for what is noted while somebody follows whom it may concern
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one follows, and how they may lose it."""
+
+    session_id: str
+    user_id: str
+    removable: bool
+    key_id: str
+
+    @property
+    def can_be_cut(self) -> bool:
+        return self.removable or bool(self.key_id)
 
 
 class Readers:
     """Who follows which session here."""
 
-    def __init__(self, conversations: ConversationStore, errands: ErrandStore) -> None:
-        self._conversations, self._errands = conversations, errands
-        self._reading: dict[Follower, tuple[str, str]] = {}  # the session and the user
+    def __init__(self, conversations: ConversationStore, errands: ErrandStore, clock: Clock) -> None:
+        self._conversations, self._errands, self._clock = conversations, errands, clock
+        self._reading: dict[Follower, _Reading] = {}
         self._tasks = TaskSet()
         self._watching = False
 
     def follow(
-        self, live: LiveTurn, user_id: str, *, idle: float | None = None
+        self, live: LiveTurn, principal: Principal, *, idle: float | None = None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
-        """As `EventFeed.follow`. Raises Forbidden as soon as the user is known to be no member any more."""
-        return live.feed.follow(idle=idle) if user_id == live.owner else self._watched(live, user_id, idle)
+        """As `EventFeed.follow`. Raises Forbidden as soon as the user is known to be no member any more, and
+        CredentialEnded when what they came with ends, or is known to be revoked."""
+        user_id, removable = principal.user_id, principal.user_id != live.owner
+        reading = _Reading(live.turn.session_id, user_id, removable, principal.key_id)
+        if not reading.can_be_cut and principal.expires is None:
+            return live.feed.follow(idle=idle)
+        return self._watched(live, reading, principal, idle)
 
     async def _watched(
-        self, live: LiveTurn, user_id: str, idle: float | None
+        self, live: LiveTurn, reading: _Reading, principal: Principal, idle: float | None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         follower = Follower()
-        self._reading[follower] = live.turn.session_id, user_id
-        if not self._watching:
-            self._watching = True
-            self._tasks.spawn(self._watch())
+        timer = self._end_of(follower, principal)
+        if reading.can_be_cut:
+            self._reading[follower] = reading
+            if not self._watching:
+                self._watching = True
+                self._tasks.spawn(self._watch())
         try:
             async with aclosing(live.feed.follow(idle=idle, follower=follower)) as batches:
                 async for batch in batches:
                     yield batch
         finally:
             self._reading.pop(follower, None)
+            if timer is not None:
+                timer.cancel()
 
     async def aclose(self) -> None:
         await self._tasks.close()
+
+    def _end_of(self, follower: Follower, principal: Principal) -> asyncio.TimerHandle | None:
+        if principal.expires is None:
+            return None
+        left = (principal.expires - self._clock.now()).total_seconds()
+        return asyncio.get_running_loop().call_later(left, follower.send_away, CredentialEnded())
 
     async def _watch(self) -> None:
         try:
@@ -66,17 +99,28 @@ class Readers:
             self._watching = False
 
     async def _look(self) -> None:
-        evicted = {each.session_id for each in await self._errands.list_errands("evict")}
-        for session_id in evicted & {session_id for session_id, _ in self._reading.values()}:
-            await self._check(session_id)
+        if any(each.removable for each in self._reading.values()):
+            sessions = {each.session_id for each in self._reading.values()}
+            for session_id in await self._noted("evict") & sessions:
+                await self._check(session_id)
+        if any(each.key_id for each in self._reading.values()):
+            revoked = await self._noted("revoke")
+            for follower, reading in list(self._reading.items()):
+                if reading.key_id in revoked:
+                    follower.send_away(CredentialEnded())
+
+    async def _noted(self, kind: ErrandKind) -> set[str]:
+        """Of which sessions, or keys."""
+        return {each.session_id for each in await self._errands.list_errands(kind)}
 
     async def _check(self, session_id: str) -> None:
         try:
             session = await self._conversations.load_session(session_id)
         except NotFound:
             session = None
-        for follower, (read, user_id) in list(self._reading.items()):
-            if read == session_id and (session is None or session.role_of(user_id) is None):
+        for follower, reading in list(self._reading.items()):
+            is_out = session is None or session.role_of(reading.user_id) is None
+            if reading.session_id == session_id and is_out:
                 follower.send_away(_goodbye())
 
 

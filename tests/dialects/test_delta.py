@@ -1,11 +1,17 @@
 """Dialect `delta`, event by event."""
 
+from typing import Any
+
 import orjson
 import pytest
 
 from chat import events
-from chat.dialects.delta import TextDeltaEncoder
+from chat.dialects.base import Asker
+from chat.dialects.delta import DELTA, TextDeltaEncoder
+from chat.errors import ValidationError
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
+from chat.requests import TurnRequest
+from chat.schemas.fields import validate
 from tests.support.event_samples import SAMPLES
 
 CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
@@ -68,3 +74,40 @@ def test_arguments_of_any_depth_fit_into_their_frames(depth: int) -> None:
 def test_no_event_is_unknown_and_every_payload_has_a_type(kind: type[TurnEvent]) -> None:
     for payload in TextDeltaEncoder().encode(NumberedEvent(TERMINAL_NUMBER, SAMPLES[kind])):
         assert payload["type"] in {"text.delta", "tool.call", "tool.output", "error"}
+
+
+def asked(*messages: Any) -> TurnRequest:
+    door = DELTA.door
+    assert door is not None
+    return door.read(validate(door.body, {"messages": list(messages)}), Asker("ann", "", 1000)).request
+
+
+HI: JSONObject = {"role": "user", "content": "Hi"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1"}]},
+        {"role": "assistant", "tool_calls": [{"id": "c1"}]},
+        {"role": "assistant", "content": ""},
+        {"role": "system", "content": None},
+        {"role": "user", "content": " "},
+    ],
+)
+def test_what_has_no_content_is_passed_over_in_what_clients_send_again(message: JSONObject) -> None:
+    request = asked(
+        HI, message, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "And?"}
+    )
+    assert [(each.role, each.content) for each in request.history] == [("user", "Hi"), ("assistant", "Hello")]
+    assert request.content == "And?"
+
+
+@pytest.mark.parametrize("content", [None, "", " "])
+def test_the_last_message_has_to_say_something(content: str | None) -> None:
+    with pytest.raises(ValidationError) as refused:
+        asked(HI, {"role": "user", "content": content})
+    assert (refused.value.field, refused.value.message) == (
+        "messages.1.content",
+        "Message content cannot be empty",
+    )

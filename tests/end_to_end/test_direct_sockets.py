@@ -124,9 +124,27 @@ async def test_who_must_not_come_in_is_refused_at_the_door(either_way: Stack) ->
         f"/ws?{token}": 401,
         "/ws?access_token=nonsense": 401,
         room(session_id): 101,
+        "/WS": 101,  # as the host matches the routes of functions
     }
     assert {path: await status_of(address(either_way, path)) for path in expected} == expected
     assert await status_of(f"{hub}?{token}&dialect=chat") == 401  # a token without its ticket
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/ws?dialect=nonsense", "Not one of chat, plan, session"),
+        ("/ws?user_id=" + "u" * 256, "A user id has 1 to 255 characters"),
+        (f"/ws?{SECRET}&ticket=x", "Negotiate again"),
+    ],
+)
+async def test_a_refusal_says_why(either_way: Stack, path: str, why: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(address(either_way, path)):
+            pass
+    said = (refused.value.response.body or b"").decode()
+    assert why in said
+    assert SECRET not in said
 
 
 @pytest.mark.parametrize(

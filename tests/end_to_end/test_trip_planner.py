@@ -20,10 +20,10 @@ async def client(stack: Stack) -> AsyncGenerator[ChatClient]:
         yield connection
 
 
-async def plan(client: ChatClient, message: str, session: str = "") -> tuple[str, list[Frame]]:
+async def plan(client: ChatClient, message: str, session: str = "", **more: Any) -> tuple[str, list[Frame]]:
     """The id of the turn, and its frames."""
     session = session or await client.new_session()
-    async with client.open("POST", TURNS.format(session), json={"content": message}) as stream:
+    async with client.open("POST", TURNS.format(session), json={"content": message, **more}) as stream:
         return stream.turn_id, await stream.read()
 
 
@@ -81,6 +81,15 @@ async def test_the_whole_plan_comes_in_one_reply(client: ChatClient) -> None:
     assert reply.status == 200
     assert set(reply.body) == {"intents", "pois", "requirements", "plan", "session_id", "turn_id"}
     check_plan(reply.body, 3, {"Tokyo", "Kyoto"})
+
+
+async def test_a_stream_goes_on_from_the_state_that_it_is_given(client: ChatClient) -> None:
+    _, frames = await plan(client, "plan a 2 day trip to Rome")
+    state = {name: results(frames)[name] for name in ("pois", "requirements", "plan")}
+    _, frames = await plan(client, "make day 2 vegetarian", state=state)
+    assert results(frames)["pois"] == state["pois"]
+    assert results(frames)["plan"][0]["days"][0] == state["plan"][0]["days"][0]
+    assert "vegetarian" in str(results(frames)["requirements"]).lower()
 
 
 async def test_following_from_every_event_on_gives_the_rest(client: ChatClient) -> None:

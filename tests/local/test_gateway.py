@@ -14,6 +14,12 @@ from tests.local.pubsub.conftest import Event, Service, Upstream, running_servic
 
 RELIABLE = "json.reliable.webpubsub.azure.v1"
 WAIT = 10.0  # seconds
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +30,9 @@ WAIT = 10.0  # seconds
         ("/ws?session_id=s", "session_id=s&dialect=chat"),
         ("/ws?dialect=plan", "dialect=plan&dialect=chat"),  # the first one counts
         ("/ws/chat?user_id=Zo%C3%AB", "user_id=Zo%C3%AB&dialect=plan"),
+        ("/WS", "dialect=chat"),  # the functions host matches routes without case, too
+        ("/Ws/Chat", "dialect=plan"),
+        ("/API/v1/Chat/sessions/aB/WebSocket", "session_id=aB&&dialect=session"),
         ("/api/v1/chat/sessions/s-1/websocket", "session_id=s-1&&dialect=session"),
         (
             "/api/v1/chat/sessions/s%2F1/websocket/?session_id=t",
@@ -71,10 +80,12 @@ class Scene:
     def open(self, path: str = "/ws", **options: Any) -> Any:
         return self.service.http.ws_connect(self.url + path, **options)
 
-    async def status(self, path: str, **headers: str) -> int:
-        handshake = {"Connection": "Upgrade", "Upgrade": "websocket", **headers}
-        async with self.service.http.get(self.url + path, headers=handshake) as reply:
-            return reply.status
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+        """The status and the body of a request that is like a handshake, but for these headers; "" leaves one out."""
+        given = HANDSHAKE | headers
+        kept = {name: value for name, value in given.items() if value}
+        async with self.service.http.request(method, self.url + path, headers=kept) as reply:
+            return reply.status, await reply.text()
 
 
 @pytest.fixture
@@ -116,18 +127,52 @@ async def test_a_handshake_comes_to_the_hub_with_what_its_path_says(scene: Scene
 async def test_what_is_no_handshake_for_it_is_for_the_functions(
     scene: Scene, path: str, headers: dict[str, str]
 ) -> None:
-    assert await scene.status(path, **headers) == 200
+    assert await scene.ask(path, **headers) == (200, "function")
     async with scene.service.http.get(f"{scene.url}/ws") as reply:
         assert await reply.text() == "function"
     assert scene.service.upstream.events == []
 
 
-@pytest.mark.parametrize("status", [401, 404])
-async def test_a_refusal_is_passed_on(scene: Scene, status: int) -> None:
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS"])
+async def test_another_method_than_get_is_for_the_functions(scene: Scene, method: str) -> None:
+    assert await scene.ask("/ws", method) == (200, "" if method == "HEAD" else "function")
+    assert scene.service.upstream.events == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Sec-WebSocket-Key", ""),
+        ("Sec-WebSocket-Key", "short"),
+        ("Sec-WebSocket-Key", "c2hvcnQ="),
+        ("Sec-WebSocket-Key", "Zo\u00eb"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", ""),
+        ("Sec-WebSocket-Version", "12"),
+        ("Connection", "close"),
+        ("Connection", "keep-alive"),
+    ],
+)
+async def test_a_handshake_that_is_none_is_told_why(scene: Scene, name: str, value: str) -> None:
+    status, text = await scene.ask("/ws", **{name: value})
+    assert (status, text.startswith(name)) == (400, True)
+    assert scene.service.upstream.events == []
+
+
+async def test_the_first_of_two_authorizations_counts_and_the_service_sees_none(scene: Scene) -> None:
+    headers = [("Authorization", "Bearer x"), ("Authorization", "Bearer y")]
+    async with scene.open(headers=headers):
+        seen = {name.lower(): values for name, values in (await scene.connected())["headers"].items()}
+    assert seen["x-chat-authorization"] == ["Bearer x"]
+
+
+@pytest.mark.parametrize("status", [401, 404, 429])
+async def test_a_refusal_is_passed_on_with_what_it_says(scene: Scene, status: int) -> None:
     async def refuse(_upstream: Upstream, _event: Event) -> web.Response:
-        return web.Response(status=status)
+        return web.Response(status=status, text="You are not a member of this session.")
 
     scene.service.upstream.answers["connect"] = refuse
+    assert await scene.ask("/ws") == (status, "You are not a member of this session.")
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await scene.open()
     assert refused.value.status == status

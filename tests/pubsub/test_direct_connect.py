@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -139,6 +139,26 @@ async def test_who_is_known_only_behind_another_door_is_not_known_here(scene: So
     scene.app.authenticators = (Trusting(),)
     with pytest.raises(Unauthenticated):
         await connect(scene, headers={"x-user-id": "ann", "x-ms-client-principal-id": "ann"})
+
+
+async def test_a_header_that_came_twice_is_not_the_first_of_them(scene: SocketApp) -> None:
+    heard: list[str] = []
+
+    class Listening(Authenticator):
+        async def authenticate_socket(
+            self, query: Mapping[str, Sequence[str]], headers: Mapping[str, str]
+        ) -> Principal | None:
+            heard.append(headers["x-chat-authorization"])
+            return None
+
+    scene.app.authenticators = (Listening(),)
+    headers = HANDSHAKE | {"x-chat-authorization": ["Bearer a", "Bearer b"]}
+    with pytest.raises(Unauthenticated):
+        await handle(
+            scene.app,
+            SocketEvent("connect", "connect", "c1", "", query={"dialect": ["chat"]}, headers=headers),
+        )
+    assert heard == ["Bearer a, Bearer b"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"CHAT_SOCKET_DIRECT": "false"}])

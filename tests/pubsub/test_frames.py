@@ -15,7 +15,7 @@ from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import check_signature, read_event, show_reply
 from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
-from chat.pubsub.socket_events import Accepted, Said
+from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return
 from chat.requests import TRIP, Action, Answered, Cancel, Resume, Say, Typing
 from tests.support.processes import ROOT
@@ -210,6 +210,10 @@ def headers(kind: str, name: str, **more: str) -> dict[str, str]:
     return {key: value for key, value in (given | more).items() if value}
 
 
+def read(given: dict[str, str], body: bytes) -> SocketEvent:
+    return read_event(given, body, hub="chat")
+
+
 def test_cloud_events_say_the_same_as_the_trigger() -> None:
     reply = show_reply(ACCEPTED)
     state = reply.headers["ce-connectionstate"]
@@ -220,13 +224,16 @@ def test_cloud_events_say_the_same_as_the_trigger() -> None:
         "subprotocol": "json.webpubsub.azure.v1",
     }
     asked = {"query": {"ticket": ["t", "u"]}, "subprotocols": ["p"], "headers": {"Origin": ["o"]}}
-    connect = read_event(headers("sys", "connect"), orjson.dumps(asked))
+    connect = read(headers("sys", "connect"), orjson.dumps(asked))
     assert connect == read_trigger(request("System", "connect", **asked))
     assert (connect.asked("ticket"), connect.asked("other")) == ("t", "")
     assert connect.headers == {"origin": ["o"]}
-    later = read_event(headers("sys", "disconnected", **{"ce-connectionstate": state}), b'{"reason":"gone"}')
+    gateway = {"query": {"dialect": ["", "plan", "chat"], "session_id": [""]}}
+    asked_through = read(headers("sys", "connect"), orjson.dumps(gateway))
+    assert (asked_through.asked("dialect"), asked_through.asked("session_id")) == ("plan", "")
+    later = read(headers("sys", "disconnected", **{"ce-connectionstate": state}), b'{"reason":"gone"}')
     assert later == read_trigger(request("System", "disconnected", reason="gone"))
-    said = read_event(headers("user", "message", **{"ce-connectionstate": state}), b"hi")
+    said = read(headers("user", "message", **{"ce-connectionstate": state}), b"hi")
     assert said == read_trigger(request("User", "message", data="hi"))
 
 
@@ -239,7 +246,7 @@ def test_replies_over_http() -> None:
 @pytest.mark.parametrize("name", ["ce-type", "ce-hub", "ce-eventname", "ce-connectionid"])
 def test_an_event_without_its_headers_is_refused(name: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        read_event(headers("sys", "connect", **{name: ""}), b"")
+        read(headers("sys", "connect", **{name: ""}), b"")
     assert caught.value.field == name
 
 
@@ -256,12 +263,58 @@ def test_an_event_that_cannot_be_read_is_refused(
     given: dict[str, str], body: bytes, error: type[ChatError]
 ) -> None:
     with pytest.raises(error):
-        read_event(given, body)
+        read(given, body)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"query": 7}, "query"),
+    ({"query": [["ticket", "t"]]}, "query"),
+    ({"query": {"ticket": 7}}, "query.ticket"),
+    ({"query": {"ticket": "t"}}, "query.ticket"),
+    ({"query": {"ticket": [None]}}, "query.ticket.0"),
+    ({"query": {"x" * 999: [1]}}, "query." + "x" * 249),
+    ({"subprotocols": "json.webpubsub.azure.v1"}, "subprotocols"),
+    ({"subprotocols": {"a": "b"}}, "subprotocols"),
+    ({"subprotocols": [1]}, "subprotocols.0"),
+    ({"headers": [1]}, "headers"),
+    ({"headers": {"origin": "o"}}, "headers.origin"),
+    ({"headers": {"Origin": [[]]}}, "headers.Origin.0"),
+]
+
+
+@pytest.mark.parametrize(("said", "field"), WRONG, ids=lambda value: str(value)[:40])
+def test_what_connect_has_of_a_wrong_type_is_named_either_way(said: dict[str, Any], field: str) -> None:
+    for event in (
+        lambda: read(headers("sys", "connect"), orjson.dumps(said)),
+        lambda: read_trigger(request("System", "connect", **said)),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            event()
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize("hub", ["chat", "Chat", "CHAT"])
+def test_the_case_of_a_hub_does_not_matter(hub: str) -> None:
+    assert read_event(headers("sys", "connected", **{"ce-hub": hub}), b"", hub="cHat").name == "connected"
+
+
+@pytest.mark.parametrize("hub", ["other", "chat2", "cha", "ch\u0430t"])
+def test_an_event_of_another_hub_is_refused(hub: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(headers("sys", "connected", **{"ce-hub": hub}), b"")
+    assert caught.value.field == "ce-hub"
+
+
+@pytest.mark.parametrize("name", ["ce-type", "ce-eventname", "ce-connectionid", "ce-id"])
+def test_a_header_that_is_too_long_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(headers("sys", "connect", **{name: "x" * 256}), b"")
+    assert caught.value.field == name
 
 
 @pytest.mark.parametrize("state", ["%%%", base64.b64encode(b"[1]").decode(), base64.b64encode(b"{").decode()])
 def test_a_state_that_is_not_ours_is_none(state: str) -> None:
-    assert read_event(headers("sys", "connected", **{"ce-connectionstate": state}), b"").states == {}
+    assert read(headers("sys", "connected", **{"ce-connectionstate": state}), b"").states == {}
 
 
 def test_one_good_signature_of_several_is_enough() -> None:

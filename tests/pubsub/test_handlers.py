@@ -31,7 +31,16 @@ from tests.support.fake_push import FakePush
 from tests.support.memory.store import MemoryStore
 
 SESSION = "0" * 25 + "A"
-STATES = {"session": SESSION, "user": "ann", "dialect": "session", "turn": "", "seq": "0"}
+STATES = {
+    "session": SESSION,
+    "user": "ann",
+    "dialect": "session",
+    "turn": "",
+    "seq": "0",
+    "ends": "",
+    "scopes": "*",
+    "key": "",
+}
 
 
 KEY = hmac.digest(b"secret of socket-state", b"parley: the state of a socket, 1", "sha256")

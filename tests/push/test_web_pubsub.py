@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator
 
+import jwt
 import pytest
 
 from chat.errors import PushError, PushRefused
@@ -83,6 +84,13 @@ async def test_a_client_may_send_events_and_nothing_else(push: WebPubSub) -> Non
     await push.send_to_connection(socket.connection_id, {"n": 1})
     assert await socket.next() == {"n": 1}
     await socket.aclose()
+
+
+@pytest.mark.parametrize("minutes", [0.5, 1.5, 5])
+async def test_a_url_is_good_for_no_longer_than_was_asked_for(push: WebPubSub, minutes: float) -> None:
+    token = (await push.client_url("ann", minutes=minutes)).partition("access_token=")[2]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == minutes * 60
 
 
 async def test_one_socket_is_sent_to_looked_for_and_closed(push: WebPubSub) -> None:

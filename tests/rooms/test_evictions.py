@@ -3,15 +3,19 @@ processes end."""
 
 import asyncio
 from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from chat.errors import Forbidden, PushError, PushRefused, StoreUnavailable
+from chat.auth.base import Principal
+from chat.errors import AuthError, CredentialEnded, PushError, PushRefused, StoreUnavailable
 from chat.push.base import group_of
 from chat.rooms.evictions import Evictions
 from chat.store.conversation_store import SessionDraft
 from chat.store.errand_store import Errand
 from chat.store.presence_store import Connection
+from chat.turns.feed import LiveTurn
 from chat.turns.readers import Readers
 from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
@@ -171,12 +175,12 @@ class Reader:
         self.last = 0.0
         self.error: Exception | None = None
 
-    async def read(self, live: object, user: str) -> None:
+    async def read(self, live: LiveTurn, user: str, **limits: Any) -> None:
         try:
-            async with aclosing(self._readers.follow(live, user, idle=5.0)) as batches:  # type: ignore[arg-type]
+            async with aclosing(self._readers.follow(live, Principal(user, **limits), idle=5.0)) as batches:
                 async for batch in batches:
                     self.last = self._clock.monotonic() if batch else self.last
-        except Forbidden as error:
+        except AuthError as error:
             self.error = error
 
 
@@ -187,7 +191,7 @@ async def test_readers_over_http_are_cut_off_on_every_instance(away: float) -> N
     here, there = make_runner(lines(600, 0.1), store=house.store), make_runner(store=house.store)
     live = await here.start(ask("Hi", session_id=SESSION))
     remote = await there.open("bob", live.turn.id)
-    readers = Readers(house.store, house.store), Readers(house.store, house.store)
+    readers = Readers(house.store, house.store, house.clock), Readers(house.store, house.store, house.clock)
     people = {
         name: Reader(readers[number], house.clock)
         for name, number in (("ann", 0), ("bob", 0), ("bob there", 1))
@@ -215,7 +219,10 @@ async def test_readers_over_http_are_cut_off_on_every_instance(away: float) -> N
 @virtual
 async def test_an_owner_costs_no_look() -> None:
     house = await House().open()
-    runner, readers = make_runner(lines(50, 0.1), store=house.store), Readers(house.store, house.store)
+    runner, readers = (
+        make_runner(lines(50, 0.1), store=house.store),
+        Readers(house.store, house.store, house.clock),
+    )
     live = await runner.start(ask("Hi", session_id=SESSION))
     await Reader(readers, house.clock).read(live, "ann")
     assert house.store.calls["list_errands"] == 0
@@ -255,3 +262,43 @@ async def test_a_socket_that_is_in_no_list_and_no_group_is_closed_when_it_speaks
     await asyncio.sleep(1)
     assert "forgotten" in house.push.closed
     assert "a" not in house.push.closed
+
+
+@virtual
+@pytest.mark.parametrize("user", ["ann", "bob"])
+async def test_a_stream_ends_with_what_it_was_opened_with(user: str) -> None:
+    house = await House().open()
+    runner = make_runner(lines(600, 0.1), store=house.store)
+    readers = Readers(house.store, house.store, house.clock)
+    live = await runner.start(ask("Hi", session_id=SESSION))
+    ends = house.clock.now() + timedelta(seconds=20)
+    reader, other = Reader(readers, house.clock), Reader(readers, house.clock)
+    began = house.clock.monotonic()
+    await asyncio.gather(reader.read(live, user, expires=ends), other.read(live, user))
+    assert isinstance(reader.error, CredentialEnded)
+    assert 19.5 < reader.last - began <= 20
+    assert other.error is None and other.last - began > 50
+
+
+@virtual
+async def test_streams_of_a_revoked_key_end_on_every_instance() -> None:
+    """Those of owners, too, and no others."""
+    house = await House().open()
+    runner = make_runner(lines(600, 0.1), store=house.store)
+    live = await runner.start(ask("Hi", session_id=SESSION))
+    all_readers = [Readers(house.store, house.store, house.clock) for _ in range(2)]
+    cut = [Reader(each, house.clock) for each in all_readers]
+    kept = [Reader(each, house.clock) for each in all_readers]
+    tasks = [asyncio.create_task(each.read(live, "ann", key_id="K1")) for each in cut]
+    tasks += [asyncio.create_task(each.read(live, "ann", key_id="K2")) for each in kept]
+    await asyncio.sleep(5)
+
+    async def remove() -> None:
+        return
+
+    await house.instance().revoke("K1", remove)
+    revoked = house.clock.monotonic()
+    await asyncio.gather(*tasks)
+    assert all(isinstance(each.error, CredentialEnded) and each.last - revoked < 1 for each in cut)
+    assert all(each.error is None and each.last - revoked > 50 for each in kept)
+    assert house.store.calls["list_errands"] > 0

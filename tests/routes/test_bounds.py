@@ -13,12 +13,13 @@ from chat.dialects import delta, frames, plan, session_frames
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
+from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas
-from chat.schemas.fields import SENTENCES, read_json, validate
+from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames)
+MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames, connect_body)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
 SIZED = {"content", "message", "output"}
 BOUNDS = {
@@ -27,7 +28,7 @@ BOUNDS = {
     "array": ("maxItems",),
 }
 # Limited by the size of the body, of which they are most.
-UNCOUNTED = {"messages"}
+UNCOUNTED = {"messages", "subprotocols"}
 
 
 def models(module: ModuleType) -> Iterator[type[pydantic.BaseModel]]:
@@ -51,6 +52,10 @@ def test_every_field_of_every_body_query_and_frame_has_a_bound(model: type[pydan
             unbounded = bounds and not any(bound in each for bound in bounds)
             in_bytes = name in SIZED | UNCOUNTED or (model, name) in SMALL
             assert not unbounded or in_bytes, (name, each)
+
+
+def test_the_bodies_of_the_doors_of_dialects_are_among_them() -> None:
+    assert {each.door.body for each in DIALECTS.values() if each.door} <= set(MODELS)
 
 
 # Counted in bytes of JSON together with what is around it.
@@ -97,6 +102,14 @@ REQUESTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", TURNS, {"json": {**HI, "dialect": LONG}}, "dialect"),
     ("POST", TURNS, {"json": {**HI, "pipeline": LONG}}, "pipeline"),
     ("POST", TURNS, {"json": {**HI, "on_busy": LONG}}, "on_busy"),
+    ("POST", TURNS, {"json": {**HI, "state": {}}}, "state"),
+    ("POST", TURNS + "?pipeline=trip", {"json": {**HI, "state": {"plan": [{}] * 201}}}, "state.plan"),
+    (
+        "POST",
+        TURNS + "?pipeline=trip",
+        {"json": {**HI, "state": {"pois": [{"name": 5}]}}},
+        "state.pois.0.name",
+    ),
     ("POST", TURNS + f"?dialect={LONG}", {"json": HI}, "dialect"),
     ("POST", TURNS + f"?pipeline={LONG}", {"json": HI}, "pipeline"),
     ("POST", TURNS, {"json": HI, "headers": {"idempotency-key": LONG}}, "idempotency-key"),
@@ -241,7 +254,7 @@ WRONG = [
     ({**HI, "settings": {"temperature": []}}, "settings.temperature", "Must be a number"),
     ({**HI, "message_id": ""}, "message_id", "Must not be empty"),
     ({**HI, "tools": [{}] * 65}, "tools", "Has more than 64 entries"),
-    ({"tool_outputs": []}, "tool_outputs", "Must have at least 1 entries"),
+    ({"tool_outputs": []}, "tool_outputs", "Must not be empty"),
 ]
 
 
@@ -258,6 +271,21 @@ def test_every_kind_of_mistake_that_a_field_can_have_has_a_sentence() -> None:
     """What is not in the schemas is of other uses of pydantic."""
     kinds = {kind for model in MODELS for kind in _kinds(model.__pydantic_core_schema__)}
     assert kinds <= SENTENCES.keys() | {"any", "definitions", "definition-ref"}
+
+
+def test_every_form_that_a_text_must_have_is_said_in_words() -> None:
+    patterns = {each for model in MODELS for each in _patterns(model.model_json_schema())}
+    assert patterns == FORMS.keys()
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _patterns(each)
 
 
 def _kinds(schema: Any) -> Iterator[str]:

@@ -46,7 +46,8 @@ async def world(client: ChatClient) -> World:
 
 
 def test_all_routes_that_make_something_are_tried() -> None:
-    assert BODIES.keys() == {
+    shown_once = {"/api/v1/chat/keys"}
+    assert BODIES.keys() | shown_once == {
         path for path, rows in table_of_routes().items() if any(row.again for row in rows.values())
     }
 
@@ -95,6 +96,17 @@ async def test_another_request_under_its_key_is_refused(
         assert (reply.status, reply.body["error_code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert reply.body["details"]["field"] == "idempotency-key"
     assert tables.rows() == before
+
+
+async def test_a_key_is_shown_once_and_named_to_its_repeat(client: ChatClient, tables: Tables) -> None:
+    headers = {"idempotency-key": "a key"}
+    first = await client.call("POST", "/api/v1/chat/keys", json={"name": "x"}, headers=headers)
+    assert first.status == 201 and first.body["key"]
+    before = tables.rows()
+    again = await client.call("POST", "/api/v1/chat/keys", json={"name": "x"}, headers=headers)
+    assert (again.status, again.body["error_code"]) == (409, "SHOWN_ONCE")
+    assert again.body["details"]["key_id"] == first.body["id"]
+    assert first.body["key"] not in str(again) and tables.rows() == before
 
 
 async def test_a_turn_that_failed_is_the_answer_of_its_key(client: ChatClient) -> None:

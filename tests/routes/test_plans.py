@@ -10,10 +10,13 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
-from chat.errors import ProviderUnavailable
-from chat.events import StageFinished, StageStarted, TurnEvent
+from chat.errors import ProviderUnavailable, ValidationError
+from chat.events import JSONObject, StageFinished, StageStarted, TurnEvent
 from chat.requests import TRIP
-from chat.routes import doors
+from chat.routes import doors, turns
+from chat.routes.schemas import TurnBody
+from chat.schemas.fields import validate
+from chat.store.conversation_store import SessionDraft
 from chat.turns.base import TurnContext
 from tests.support.apps import make_app
 from tests.support.virtual_time import VirtualClock, virtual
@@ -26,8 +29,10 @@ class SlowPlanner:
 
     def __init__(self, pause: float, breaks: str = "") -> None:
         self._pause, self._breaks = pause, breaks
+        self.begun = list[JSONObject]()  # what each turn began with
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        self.begun.append(context.request.input)
         for stage in STAGES:
             yield StageStarted(stage)
             await asyncio.sleep(self._pause)
@@ -77,3 +82,56 @@ async def test_a_plan_that_breaks_before_that_is_a_problem() -> None:
     reply, body = await plan(app)
     assert (reply.status_code, body["error_code"]) == (503, "MODEL_UNAVAILABLE")
     await app.close()
+
+
+SESSION = "0" * 25 + "A"
+STATE: dict[str, Any] = {"pois": [{"id": 7, "mine": True}], "requirements": [], "plan": [{"title": "T"}]}
+GIVEN: list[tuple[dict[str, Any], JSONObject]] = [
+    ({"state": STATE}, {"given": STATE}),
+    ({"state": {"pois": None}}, {"given": {"pois": [], "requirements": [], "plan": []}}),
+    ({"state": None}, {}),
+    ({}, {}),
+]
+
+
+async def started(planner: SlowPlanner, body: dict[str, Any]) -> None:
+    app = app_with(planner)
+    await app.conversations.create_session("ann", SessionDraft(SESSION))
+    request = Request(
+        {
+            "type": "http",
+            "headers": [],
+            "query_string": b"",
+            "path_params": {"session_id": SESSION},
+        }
+    )
+    try:
+        await turns.start_turn(app, Principal("ann"), request, validate(TurnBody, {"content": "Hi", **body}))
+    finally:
+        await app.close()
+
+
+@pytest.mark.parametrize(("more", "begun"), GIVEN)
+@virtual
+async def test_the_route_of_turns_takes_the_state_of_a_trip(more: dict[str, Any], begun: JSONObject) -> None:
+    planner = SlowPlanner(0.1)
+    await started(planner, {"pipeline": TRIP, **more})
+    assert planner.begun == [begun]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"state": STATE}, "state"),
+        ({"state": STATE, "pipeline": ""}, "state"),
+        ({"state": [], "pipeline": TRIP}, "state"),
+        ({"state": {"pois": [{"name": 5}]}, "pipeline": TRIP}, "state.pois.0.name"),
+        ({"state": {"plan": [{}] * 201}, "pipeline": TRIP}, "state.plan"),
+    ],
+)
+@virtual
+async def test_a_state_that_no_trip_can_have_is_refused(body: dict[str, Any], field: str) -> None:
+    planner = SlowPlanner(0.1)
+    with pytest.raises(ValidationError) as refused:
+        await started(planner, body)
+    assert (refused.value.field, planner.begun) == (field, [])

@@ -16,6 +16,7 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.dialects.catalogue import DIALECTS
 from chat.errors import MethodNotAllowed
 from chat.routes.fallback import no_such_route
 from chat.routes.functions import functions
@@ -102,6 +103,16 @@ def test_every_body_is_a_model_and_belongs_to_a_caller_who_is_known() -> None:
     assert all(issubclass(load(row.body), pydantic.BaseModel) for row in bodies)
     assert {row.who for row in bodies} == {"caller"}
     assert all(row.body for row in indexed().rows if not row.needs_body)
+
+
+def test_of_every_row_that_takes_a_body_its_model_is_known() -> None:
+    """By the row, or by the door of its dialect."""
+    rows = [(method, row) for rows in indexed().routes.values() for method, row in rows.items()]
+    doors = [DIALECTS[row.dialect].door for _, row in rows if row.handler == "doors:enter"]
+    assert doors
+    assert all(door and issubclass(door.body, pydantic.BaseModel) for door in doors)
+    changing = {row.handler for method, row in rows if method in ("POST", "PUT") and not row.body}
+    assert changing == {"doors:enter", "turns:cancel_turn", "socket_routes:take_socket_event"}
 
 
 def test_only_what_says_nothing_of_people_or_is_signed_is_open_to_anyone() -> None:

@@ -4,19 +4,26 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pydantic
 import pytest
+from fastapi import Request
 
+from chat.dialects.delta import StreamBody
+from chat.dialects.session_frames import read_session
 from chat.errors import ValidationError
-from chat.routes.schemas import NewSessionBody
+from chat.routes import schemas
+from chat.routes.requests import read_query
+from chat.routes.schemas import NewSessionBody, SessionBody, TurnBody
 from chat.schemas.fields import validate
 from tests.support.source import modules
 
 NEEDED: dict[str, dict[str, Any]] = {
     "StreamBody": {"messages": [{"role": "user", "content": "Hi"}]},
-    "HistoryMessage": {"role": "user", "content": "Hi"},
+    "HistoryMessage": {"role": "user"},
     "MessageBody": {"content": "Hi"},
     "MemberBody": {"role": "viewer"},
+    "KeyBody": {"name": "ci"},
     "PlanBody": {"message": "a day in Tokyo"},
     "RerunBody": {"from_stage": "plan"},
     "ClientFunction": {"name": "pick_color"},
@@ -76,3 +83,67 @@ def test_null_for_a_needed_field_is_refused_by_its_name(body: type[pydantic.Base
 def test_null_within_free_json_is_kept() -> None:
     free: Any = {"a": None, "temperature": None, "deep": [None, {"b": None}]}
     assert validate(NewSessionBody, {"settings": free}).settings == free
+
+
+QUERIES = [each for name, each in vars(schemas).items() if name.endswith("Query")]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda each: each.__name__)
+def test_an_empty_value_in_a_query_is_as_if_left_out(query: type[pydantic.BaseModel]) -> None:
+    left_out = read_query(asked(""), query)
+    for name in query.model_fields:
+        assert read_query(asked(f"{name}="), query) == left_out
+
+
+def asked(query: str) -> Request:
+    return Request({"type": "http", "method": "GET", "headers": [], "query_string": query.encode()})
+
+
+FUNCTION: dict[str, Any] = {"type": "function", "function": {"name": "pick colour"}}
+UPPER = "Must be in upper case, like AZURE: at most 50 letters, digits and _, a letter first"
+SENTENCES: list[tuple[type[pydantic.BaseModel], dict[str, Any], str, str]] = [
+    (NewSessionBody, {"llm_provider": "local"}, "llm_provider", UPPER),
+    (SessionBody, {"llm_provider": ""}, "llm_provider", UPPER),
+    (SessionBody, {"is_active": "no"}, "is_active", "Must be true or false"),
+    (SessionBody, {"is_active": 0}, "is_active", "Must be true or false"),
+    (StreamBody, {"messages": []}, "messages", "Must not be empty"),
+    (TurnBody, {"tool_outputs": []}, "tool_outputs", "Must not be empty"),
+    (TurnBody, {"tools": [FUNCTION]}, "tools.0.function.name", "Must be 1 to 64 letters, digits, _ or -"),
+    (
+        TurnBody,
+        {"tool_outputs": [{"call_id": "c", "output": "", "is_error": "false"}]},
+        "tool_outputs.0.is_error",
+        "Must be true or false",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "body", "field", "sentence"), SENTENCES)
+def test_what_is_wrong_is_said_in_a_sentence(
+    model: type[pydantic.BaseModel], body: dict[str, Any], field: str, sentence: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        validate(model, body)
+    assert (refused.value.field, refused.value.message) == (field, sentence)
+
+
+TYPES = "one of send_message, typing_start, typing_stop, cancel, resume, ping"
+FRAMES: list[tuple[dict[str, Any], str, str]] = [
+    ({"content": "Hi"}, "type", f"A frame needs a `type`: {TYPES}"),
+    ({"type": None}, "type", f"A frame needs a `type`: {TYPES}"),
+    ({"type": "what"}, "type", f"There is no frame of type what: it is {TYPES}"),
+    ({"type": 7}, "type", f"There is no frame of type 7: it is {TYPES}"),
+    *(
+        ({"type": "send_message", "content": "Hi", "reply": each}, "reply", "Must be true or false")
+        for each in ("no", "false", "", 0, 1)
+    ),
+]
+
+
+@pytest.mark.parametrize(("frame", "field", "sentence"), FRAMES)
+def test_a_frame_of_a_room_that_will_not_do_is_told_why(
+    frame: dict[str, Any], field: str, sentence: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read_session("message", orjson.dumps(frame).decode())
+    assert (refused.value.field, refused.value.message) == (field, sentence)

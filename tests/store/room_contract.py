@@ -10,6 +10,7 @@ import pytest
 
 from chat.calls import ToolDefinition
 from chat.conversation import MemberRole, Session, WaitingMessage
+from chat.credentials import Credential, Scope
 from chat.errors import (
     Forbidden,
     QueueFull,
@@ -452,6 +453,36 @@ class PresenceContract:
     async def test_a_ticket_that_nobody_can_have_is_not_there(self, store: Stores, ticket: str) -> None:
         session = await new_session(store)
         assert await store.presence.take(session.id, ticket) is None
+
+    async def test_a_ticket_keeps_the_limits_of_what_it_was_got_with(self, store: Stores) -> None:
+        session = await new_session(store)
+        scopes: tuple[frozenset[Scope] | None, ...] = (None, frozenset(), frozenset({"read", "manage"}))
+        for ends in (None, NOW):
+            for each in scopes:
+                credential = Credential(ends, each, "k1" if ends else "")
+                ticket = Ticket("t", session.id, "ann", "chat", NOW, credential)
+                await store.presence.issue(ticket)
+                assert await store.presence.take(session.id, "t") == ticket
+
+    async def test_the_ends_of_sockets_are_worked_off_in_their_time(self, store: Stores) -> None:
+        ends = {
+            name: NOW + timedelta(milliseconds=at) for name, at in (("a/1", 1), ("b", 2), ("c", 3), ("d", 9))
+        }
+        for name, when in ends.items():
+            for _ in range(2):
+                await store.presence.note_end(Connection(name, "s1", "bob/é", "chat", NOW, NOW), when)
+        for _ in range(2):
+            await store.presence.forget_end(Connection("b", "s1", "bob/é", "chat", NOW, NOW), ends["b"])
+        seen: list[str] = []
+
+        async def close(connection: Connection) -> bool:
+            assert (connection.session_id, connection.user_id, connection.dialect) == ("s1", "bob/é", "chat")
+            seen.append(connection.id)
+            return connection.id != "c"
+
+        before = NOW + timedelta(milliseconds=5)
+        assert [await store.presence.work_off_ends(before, close) for _ in range(2)] == [1, 0]
+        assert sorted(seen) == ["a/1", "c", "c"]
 
     async def test_a_ticket_is_taken_until_it_is_forgotten(self, store: Stores) -> None:
         session = await new_session(store)

@@ -8,6 +8,7 @@ from chat.errors import SessionNotFound, StoreUnavailable
 from tests.store.audit_contract import AuditContract
 from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.key_contract import KeyContract
 from tests.store.request_contract import RequestContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
@@ -56,6 +57,12 @@ class TestMemoryRequests(MemoryStoreFixture, RequestContract):
 
 class TestMemoryPresence(MemoryStoreFixture, PresenceContract):
     pass
+
+
+class TestMemoryKeys(KeyContract):
+    @pytest.fixture
+    def keys(self) -> MemoryStore:
+        return MemoryStore()
 
 
 async def test_a_fault_before_the_effect_leaves_nothing_behind() -> None:

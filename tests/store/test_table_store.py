@@ -8,6 +8,7 @@ import pytest
 
 from chat.errors import StoreRefused
 from chat.store.drafts import directory_key
+from chat.store.key_store import KeyStore
 from chat.store.presence_store import Connection, Person, Ticket
 from chat.store.tables.table_client import upserting
 from chat.store.tables.table_reads import Row, age_of
@@ -16,6 +17,7 @@ from tests.store.audit_contract import AuditContract
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
+from tests.store.key_contract import KeyContract
 from tests.store.request_contract import RequestContract
 from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
@@ -57,6 +59,12 @@ class TestTableRequests(TableStoreFixture, RequestContract):
 
 class TestTablePresence(TableStoreFixture, PresenceContract):
     pass
+
+
+class TestTableKeys(KeyContract):
+    @pytest.fixture
+    async def keys(self, open_storage: OpenStorage) -> KeyStore:
+        return open_storage().keys
 
 
 async def test_the_head_carries_the_version_of_the_schema(open_storage: OpenStorage) -> None:

@@ -63,6 +63,7 @@ def make_app(
         ),
         audit=store,
         requests=store,
+        keys=store,
         sockets=sockets,
         tools=NoTools(),
         check_store=_is_there,

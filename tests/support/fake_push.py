@@ -19,6 +19,7 @@ class FakePush(Faults, PushService):
         self.users: dict[str, str] = {}  # by connection
         self.seen: dict[str, list[Any]] = defaultdict(list)
         self.closed: list[str] = []
+        self.reasons: dict[str, str] = {}  # of those that were closed
         self.gone: set[str] = set()
         self.unopened: set[str] = set()
         self.sends = 0
@@ -26,8 +27,8 @@ class FakePush(Faults, PushService):
         self.most_in_flight = 0
 
     @port
-    async def client_url(self, user_id: str, *, minutes: int) -> str:
-        return f"ws://sockets.test/?user={user_id}&minutes={minutes}"
+    async def client_url(self, user_id: str, *, minutes: float) -> str:
+        return f"ws://sockets.test/?user={user_id}&minutes={minutes:g}"
 
     @port
     async def add_to_group(self, group: str, connection_id: str) -> bool:
@@ -53,6 +54,7 @@ class FakePush(Faults, PushService):
     @port
     async def close(self, connection_id: str, reason: str) -> None:
         self.closed.append(connection_id)
+        self.reasons[connection_id] = reason
 
     @port
     async def remove_user(self, user_id: str, group: str) -> None:
@@ -60,7 +62,9 @@ class FakePush(Faults, PushService):
 
     @port
     async def close_group(self, group: str, reason: str) -> None:
-        self.closed += self.groups.pop(group, [])
+        for each in self.groups.pop(group, []):
+            self.closed.append(each)
+            self.reasons[each] = reason
 
     @port
     async def count(self, group: str) -> int:

@@ -1,7 +1,6 @@
 """A dialect as whoever needs one adds it: upper-case lines of JSON, over HTTP and on sockets."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from chat.conversation import Turn
 from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, SocketFace, merged
@@ -19,6 +18,7 @@ from chat.events import (
 )
 from chat.news import MessageShown, News
 from chat.requests import Action, Cancel, Resume, Say, TurnRequest
+from chat.schemas.fields import Body, Content, Id
 
 
 class ShoutEncoder:
@@ -42,11 +42,13 @@ def _encoder(_turn: Turn) -> ShoutEncoder:
     return ShoutEncoder()
 
 
-def _read(body: Mapping[str, Any], asker: Asker) -> Asked:
-    if not (text := str(body.get("SAY") or "")):
-        raise ValidationError("SAY", "Nothing was said")
-    session_id = str(body.get("SESSION") or "")
-    return Asked(TurnRequest(asker.user_id, content=text, session_id=session_id, dialect=SHOUT.name))
+class ShoutBody(Body):
+    SAY: Content
+    SESSION: Id = ""
+
+
+def _read(body: ShoutBody, asker: Asker) -> Asked:
+    return Asked(TurnRequest(asker.user_id, content=body.SAY, session_id=body.SESSION, dialect=SHOUT.name))
 
 
 def _no(status: int, code: str) -> Reply:
@@ -84,6 +86,7 @@ SHOUT = Dialect(
     _encoder,
     framing=NDJSON,
     door=Door(
+        ShoutBody,
         _read,
         failed=lambda _turn, failed: _no(failed.status, failed.code),
         refusal=lambda error: _no(error.status, error.code),

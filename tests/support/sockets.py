@@ -29,6 +29,7 @@ class Socket:
     times: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     connection_id: str = ""
     close_code: int = 0
+    close_reason: str = ""
     _read: int = 0  # frames that `next` has passed
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _token: str = ""
@@ -102,6 +103,7 @@ class Socket:
             pass
         finally:
             self.close_code = self._socket.close_code or 0
+            self.close_reason = self._socket.close_reason or ""
             self._news.set()
 
     async def _take(self, text: str) -> None:

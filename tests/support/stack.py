@@ -71,6 +71,11 @@ class Stack:
         return self._rows("model")[0][1]
 
     @property
+    def issuer_url(self) -> str:
+        """Who hands out tokens, with the flag --auth jwt."""
+        return self._rows("issuer")[0][1]
+
+    @property
     def socket_url(self) -> str:
         """Web PubSub's stand-in."""
         return self._rows("sockets")[0][1]

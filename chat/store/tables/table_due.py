@@ -16,7 +16,9 @@ from chat.store.tables.table_client import Row, Table, key_range
 from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
-type Kind = Literal["due-events", "due-tickets", "due-aliases", "due-deletions", "due-requests"]
+type Kind = Literal[
+    "due-events", "due-tickets", "due-aliases", "due-deletions", "due-sockets", "due-requests"
+]
 
 AT_ONCE = 32  # rows that are worked off side by side; then comes a pause as long as they took
 PAGE = 1000  # rows that are read at once
@@ -32,6 +34,10 @@ class DueRows:
     async def note(self, kind: Kind, when: datetime, name: str, **fields: Value) -> None:
         """Have `name` looked at after that time. Safe to repeat."""
         await self._usage.upsert({"PartitionKey": kind, "RowKey": f"{_moment(when)}-{name}", **fields})
+
+    async def strike(self, kind: Kind, when: datetime, name: str) -> None:
+        """There is nothing to look at any more. Safe to repeat."""
+        await self._usage.delete(kind, f"{_moment(when)}-{name}")
 
     async def work_off(self, kind: Kind, before: datetime, work: Callable[[Row], Awaitable[bool]]) -> int:
         """Has `work` see each row that is due before then, oldest first, and removes those that it is done with. How

@@ -7,11 +7,12 @@ Rows of a session's partition: `c-{connection}`, `u-{user}` (when one was last s
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from weakref import WeakValueDictionary
 
+from chat.credentials import Credential, scopes_of, scopes_text
 from chat.errors import StoreConflict
 from chat.store.presence_store import Connection, Counted, Person, Presence, Ticket
 from chat.store.tables.table_client import Row, Table, key_range, pauses, together
@@ -40,6 +41,7 @@ class TablePresence:
         await self._sessions.upsert(
             _keys(ticket.session_id, ticket_key(ticket.id))
             | {"user_id": ticket.user_id, "dialect": ticket.dialect, "expires": ticket.expires}
+            | _credential_entity(ticket.credential)
         )
 
     async def take(self, session_id: str, ticket_id: str) -> Ticket | None:
@@ -47,7 +49,8 @@ class TablePresence:
         if row is None:
             return None
         values = row.values
-        return Ticket(ticket_id, session_id, values["user_id"], values["dialect"], moment(values["expires"]))
+        expires = moment(values["expires"])
+        return Ticket(ticket_id, session_id, values["user_id"], values["dialect"], expires, _credential(row))
 
     async def enter(self, connection: Connection) -> None:
         await self._sessions.upsert(
@@ -147,6 +150,27 @@ class TablePresence:
 
         return await self._due.work_off("due-tickets", expired_before, remove)
 
+    async def note_end(self, connection: Connection, ends: datetime) -> None:
+        await self._due.note(
+            "due-sockets",
+            ends,
+            escaped(connection.id),
+            connection_id=connection.id,
+            session_id=connection.session_id,
+            user_id=connection.user_id,
+            dialect=connection.dialect,
+        )
+
+    async def forget_end(self, connection: Connection, ends: datetime) -> None:
+        await self._due.strike("due-sockets", ends, escaped(connection.id))
+
+    async def work_off_ends(self, before: datetime, close: Callable[[Connection], Awaitable[bool]]) -> int:
+        async def close_due(due: Row) -> bool:
+            names = ("connection_id", "session_id", "user_id", "dialect")
+            return await close(Connection(*(due.values[name] for name in names), since=before, seen=before))
+
+        return await self._due.work_off("due-sockets", before, close_due)
+
     async def note_count(self, sockets: int) -> None:
         await self._instances.upsert(_keys(COUNTS, SOCKETS) | {"count": sockets})
 
@@ -171,6 +195,17 @@ def _connection(row: Row) -> Connection:
         values.get("joined", True),
         values.get("knows", ""),
     )
+
+
+def _credential_entity(credential: Credential) -> Entity:
+    entity: Entity = {"scopes": scopes_text(credential.scopes), "key_id": credential.key_id}
+    return entity | ({"ends": credential.expires} if credential.expires else {})
+
+
+def _credential(row: Row) -> Credential:
+    values = row.values
+    ends = moment(values["ends"]) if "ends" in values else None
+    return Credential(ends, scopes_of(values["scopes"]), values["key_id"])
 
 
 def _person(row: Row) -> Person:

@@ -21,7 +21,7 @@ from chat.store.tables.table_signing import signer_for
 
 CONNECT_TIMEOUT = READ_TIMEOUT = 2.0
 TABLE_PREFIX = re.compile("[A-Za-z][A-Za-z0-9]{0,50}")
-NAMES = ("sessions", "directory", "usage", "instances", "audit", "limits")
+NAMES = ("sessions", "directory", "usage", "instances", "audit", "credentials", "limits")
 
 UNUSED_POLICIES = (
     policies.RequestIdPolicy,
@@ -77,8 +77,9 @@ class TableService:
         self._prefix = prefix
         self._making: asyncio.Task[None] | None = None
         self._ready = False
-        tables = [self._table(name) for name in NAMES]
-        self.sessions, self.directory, self.usage, self.instances, self.audit, self.limits = tables
+        tables = iter(map(self._table, NAMES))
+        self.sessions, self.directory, self.usage, self.instances = (next(tables) for _ in range(4))
+        self.audit, self.credentials, self.limits = tables
 
     @property
     def url(self) -> str:

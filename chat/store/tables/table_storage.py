@@ -4,6 +4,7 @@ from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_audit import TableAudit
+from chat.store.tables.table_credentials import TableCredentials
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errands import TableErrands
 from chat.store.tables.table_heads import Heads
@@ -35,6 +36,7 @@ class TableStorage:
         self.audit = TableAudit(service.audit)
         self.requests = TableKeyedRequests(service.limits, due, clock)
         self.presence = TablePresence(service.sessions, service.instances, due)
+        self.keys = TableCredentials(service.credentials)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

@@ -1,6 +1,6 @@
 """Tickets, sockets and people of sessions, in memory."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,6 +17,7 @@ class MemoryPresence(MemoryPort):
         self._tickets: dict[str, Ticket] = {}
         self._connections: dict[str, Connection] = {}
         self._people: dict[tuple[str, str], Person] = {}
+        self._ends: dict[str, tuple[Connection, datetime]] = {}  # of sockets
         self._counted: tuple[int, float] | None = None  # sockets, and when that was noted
         self.rows_read = 0  # of sockets and of people in sessions
 
@@ -28,6 +29,22 @@ class MemoryPresence(MemoryPort):
     async def take(self, session_id: str, ticket_id: str) -> Ticket | None:
         ticket = self._tickets.get(ticket_id)
         return ticket if ticket and ticket.session_id == session_id else None
+
+    @port
+    async def note_end(self, connection: Connection, ends: datetime) -> None:
+        self._ends[connection.id] = connection, ends
+
+    @port
+    async def forget_end(self, connection: Connection, ends: datetime) -> None:
+        self._ends.pop(connection.id, None)
+
+    @port
+    async def work_off_ends(self, before: datetime, close: Callable[[Connection], Awaitable[bool]]) -> int:
+        due = [each for each, ends in self._ends.values() if ends < before]
+        done = [each for each in due if await close(each)]
+        for each in done:
+            self._ends.pop(each.id, None)
+        return len(done)
 
     @port
     async def enter(self, connection: Connection) -> None:

@@ -12,6 +12,7 @@ from tests.support.memory.audit import MemoryAudit
 from tests.support.memory.conversations import MemoryConversations
 from tests.support.memory.errands import MemoryErrands
 from tests.support.memory.instances import MemoryInstances
+from tests.support.memory.keys import MemoryKeys
 from tests.support.memory.presence import MemoryPresence
 from tests.support.memory.requests import MemoryRequests
 from tests.support.memory.rows import Rows
@@ -25,6 +26,7 @@ class MemoryStore(
     MemoryErrands,
     MemoryPresence,
     MemoryAudit,
+    MemoryKeys,
     MemoryRequests,
 ):
     """All ports over the same sessions; faults and counts are by the name of the call."""

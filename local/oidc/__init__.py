@@ -1,0 +1,1 @@
+"""A small OpenID Connect issuer, which hands out tokens to whoever asks."""

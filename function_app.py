@@ -60,9 +60,32 @@ ROUTES: Routes = {
     },
     "/api/v1/chat/sessions/{session_id}/members/{user_id}": {
         "PUT": Route(
-            "members:put_member", "let somebody in", role="owner", scope="manage", body="schemas:MemberBody"
+            "members:put_member",
+            "invite somebody, or change a role",
+            role="owner",
+            scope="manage",
+            body="schemas:MemberBody",
         ),
-        "DELETE": Route("members:delete_member", "take somebody out, or leave", role="owner", scope="manage"),
+        "DELETE": Route(
+            "members:delete_member",
+            "take somebody out, or an invitation back, or leave",
+            role="owner",
+            scope="manage",
+        ),
+    },
+    "/api/v1/chat/sessions/{session_id}/owner": {
+        "PUT": Route(
+            "members:put_owner", "hand it over", role="owner", scope="manage", body="schemas:OwnerBody"
+        ),
+    },
+    "/api/v1/chat/invitations": {
+        "GET": Route("invitations:list_invitations", "what one is invited to", for_others=True),
+    },
+    "/api/v1/chat/invitations/{session_id}/accept": {
+        "POST": Route("invitations:accept_invitation", "become a member", scope="manage"),
+    },
+    "/api/v1/chat/invitations/{session_id}/decline": {
+        "POST": Route("invitations:decline_invitation", "stay out", scope="manage"),
     },
     "/api/v1/chat/sessions/{session_id}/turns": {
         "POST": Route(

@@ -31,6 +31,7 @@ from chat.settings import Settings, load_settings
 from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.key_store import KeyStore
+from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
 from chat.store.request_store import RequestStore
 from chat.store.turn_store import TurnStore
@@ -58,6 +59,7 @@ class ChatApp:
     clock: Clock
     ids: Ids
     conversations: ConversationStore
+    members: MemberStore
     turns: TurnStore
     audit: AuditStore
     requests: RequestStore
@@ -156,6 +158,7 @@ def build_app(settings: Settings) -> ChatApp:
         settings,
         ports,
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
+        members=storage.members,
         audit=storage.audit,
         requests=storage.requests,
         keys=storage.keys,
@@ -172,6 +175,7 @@ def assemble_app(
     ports: TurnPorts,
     runner: TurnRunner,
     *,
+    members: MemberStore,
     audit: AuditStore,
     requests: RequestStore,
     keys: KeyStore,
@@ -193,6 +197,7 @@ def assemble_app(
         clock=ports.clock,
         ids=ports.ids,
         conversations=ports.conversations,
+        members=members,
         turns=ports.turns,
         audit=audit,
         requests=requests,

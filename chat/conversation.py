@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from chat.events import JSONObject, empty_object
@@ -11,9 +11,35 @@ from chat.requests import TurnRequest
 
 type TurnState = Literal["running", "finished", "failed", "cancelled"]
 type MemberRole = Literal["viewer", "editor", "owner"]
+type MemberStatus = Literal["member", "invited"]
 
 MEMBER_ROLES: tuple[MemberRole, ...] = ("viewer", "editor", "owner")
 """From the one who may do least: viewers read, editors write and ask, the owner also shares and deletes."""
+
+INVITED_FOR = timedelta(days=30)
+"""After that an invitation that was not answered is none any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A role in a session that somebody may take and has not taken."""
+
+    role: MemberRole
+    by: str  # who invited them
+    at: datetime  # when, in whole milliseconds: by it one invitation is told from a later one
+
+    @property
+    def until(self) -> datetime:
+        return self.at + INVITED_FOR
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What somebody who is invited may know of a session: nothing that was said in it."""
+
+    session_id: str
+    title: str
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +83,9 @@ class Session:
     waiting: tuple[WaitingMessage, ...] = ()  # what came while it ran
     asked: tuple[Asked, ...] = ()  # the newest, and all that wait
     members: Mapping[str, MemberRole] = field(default_factory=dict[str, MemberRole])  # all but the owner
+    invited: Mapping[str, Offer] = field(
+        default_factory=dict[str, Offer]
+    )  # with those that nobody answered in time
     start_nonce: str = ""  # of the newest turn, so that a repeated start can be recognised
     version: str = ""
 
@@ -71,6 +100,10 @@ class Session:
     def role_of(self, user_id: str) -> MemberRole | None:
         """What this user may do here; None for a stranger."""
         return "owner" if user_id == self.user_id else self.members.get(user_id)
+
+    def offers(self, now: datetime) -> dict[str, Offer]:
+        """Who is invited, and may still accept."""
+        return {user_id: each for user_id, each in self.invited.items() if each.until > now}
 
     def allows(self, user_id: str, need: MemberRole) -> bool:
         """Whether the user's role is that one or a higher one."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from chat.conversation import MemberRole, Session, Turn
+from chat.conversation import MemberRole, MemberStatus, Session, Turn
 from chat.messages import Message
 
 type MessageAction = Literal["new_message", "updated", "deleted"]
@@ -12,12 +12,13 @@ type MessageAction = Literal["new_message", "updated", "deleted"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody who may be in a session, and whether they are there."""
+    """Somebody who may be in a session, or may accept to be, and whether they are there."""
 
     user_id: str
     role: MemberRole
     online: bool
     last_seen: datetime | None  # None for one who never was
+    status: MemberStatus = "member"
 
 
 @dataclass(frozen=True, slots=True)

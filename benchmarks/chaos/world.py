@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.chaos.journal import Journal
 from benchmarks.chaos.sockets import RoomSocket
@@ -84,11 +85,15 @@ class World:
         raise RuntimeError("no session can be made")
 
     async def admit(self, room: Room, member: str, role: str) -> bool:
+        """Invite somebody, and have them accept. Both may be asked for again."""
         path = f"/api/v1/chat/sessions/{room.id}/members/{member}"
+        if not await self._done(room.owner, "PUT", path, json={"role": role}):
+            return False
+        return await self._done(member, "POST", f"/api/v1/chat/invitations/{room.id}/accept")
+
+    async def _done(self, user: str, method: str, path: str, **options: Any) -> bool:
         for _ in range(TRIES):
-            reply = await self.door.call(
-                room.owner, "PUT", path, instance=self.instance(), json={"role": role}
-            )
+            reply = await self.door.call(user, method, path, instance=self.instance(), **options)
             if reply is not None and reply.status == 200:
                 return True
             await asyncio.sleep(0.5)

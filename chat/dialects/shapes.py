@@ -7,7 +7,7 @@ from datetime import datetime
 import orjson
 
 from chat.clock import SystemClock, iso
-from chat.conversation import Session, Turn, TurnError
+from chat.conversation import Invitation, Session, Turn, TurnError
 from chat.dialects.base import Reply
 from chat.errors import ChatError, ProviderRateLimited, error_name
 from chat.events import JSON, JSONObject, TurnFailed
@@ -95,16 +95,30 @@ def _show_usage(usage: Usage | None) -> JSON:
 
 
 def show_members(members: Iterable[Member]) -> list[JSON]:
-    """`[{"user_id", "role", "online", "last_seen"}]`"""
+    """`[{"user_id", "role", "status", "online", "last_seen"}]`"""
     return [
         {
             "user_id": each.user_id,
             "role": each.role,
+            "status": each.status,
             "online": each.online,
             "last_seen": each.last_seen and iso(each.last_seen),
         }
         for each in members
     ]
+
+
+def show_invitation(invitation: Invitation) -> JSONObject:
+    """Nothing that was said in the session, and nobody but who invites."""
+    offer = invitation.offer
+    return {
+        "session_id": invitation.session_id,
+        "title": invitation.title or None,
+        "invited_by": offer.by,
+        "role": offer.role,
+        "invited_at": iso(offer.at),
+        "expires_at": iso(offer.until),
+    }
 
 
 def show_problem(error: ChatError) -> JSONObject:

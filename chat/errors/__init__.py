@@ -4,8 +4,9 @@ ChatError (500)
   RequestError (400)        InvalidBody 400, ValidationError 422, KeyReused 422, TooLarge 413,
                             EncodedBody 415, MethodNotAllowed 405
   AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
-  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, KeyNotFound, NoPlaces; EventsGone 410
-  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, TooManyKeys, StillWaiting,
+  NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, KeyNotFound, NoPlaces;
+                            EventsGone 410
+  Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, TooManyInvitations, TooManyKeys,
                             RequestInProgress, ShownOnce, VersionConflict
   LimitReached (429)        TooManyConnections, RateLimited
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
@@ -31,6 +32,7 @@ from chat.errors.callers import EncodedBody as EncodedBody
 from chat.errors.callers import EventsGone as EventsGone
 from chat.errors.callers import Forbidden as Forbidden
 from chat.errors.callers import InvalidBody as InvalidBody
+from chat.errors.callers import InvitationNotFound as InvitationNotFound
 from chat.errors.callers import KeyNotFound as KeyNotFound
 from chat.errors.callers import KeyReused as KeyReused
 from chat.errors.callers import LimitReached as LimitReached
@@ -48,6 +50,7 @@ from chat.errors.callers import ShownOnce as ShownOnce
 from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge
 from chat.errors.callers import TooManyConnections as TooManyConnections
+from chat.errors.callers import TooManyInvitations as TooManyInvitations
 from chat.errors.callers import TooManyKeys as TooManyKeys
 from chat.errors.callers import TurnInProgress as TurnInProgress
 from chat.errors.callers import TurnNotFound as TurnNotFound

@@ -101,6 +101,12 @@ class SessionNotFound(NotFound):
     code = "SESSION_NOT_FOUND"
 
 
+class InvitationNotFound(NotFound):
+    """There is no such invitation (any more)."""
+
+    code = "INVITATION_NOT_FOUND"
+
+
 class MessageNotFound(NotFound):
     """Message not found."""
 
@@ -132,6 +138,13 @@ class Conflict(ChatError):
     status = 409
     code = "CONFLICT"
     retryable = True
+
+
+class TooManyInvitations(Conflict):
+    """There are as many open invitations as there may be: some must be answered first."""
+
+    code = "TOO_MANY_INVITATIONS"
+    retryable = False
 
 
 class SessionInactive(Conflict):

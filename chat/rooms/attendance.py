@@ -231,7 +231,7 @@ def _without(person: Person, name: str, seen: datetime | None) -> Person:
 
 
 def members_of(session: Session, present: Presence) -> tuple[Member, ...]:
-    """Who may be in a session, the owner first."""
+    """Who may be in a session, the owner first; nobody who is only invited."""
     online = {each.user_id for each in present.connections}
     everybody: dict[str, MemberRole] = {session.user_id: "owner", **session.members}
     return tuple(

@@ -16,6 +16,7 @@ from chat.requests import TRIP, TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
 from chat.schemas.fields import PROVIDER, Body, Content, Flag, Id, check_json_size, validate
 from chat.schemas.trip_state import TripState
+from chat.user_ids import read_user_id
 
 OBJECT_BYTES = 16 * 1024  # of metadata and settings
 
@@ -24,7 +25,15 @@ def _small(value: object) -> object:
     return check_json_size(value, OBJECT_BYTES)
 
 
+def _user_id(value: str) -> str:
+    try:
+        return read_user_id(value)
+    except ValidationError as error:
+        raise ValueError(error.message) from None
+
+
 type SmallObject = Annotated[JSONObject, BeforeValidator(_small)]
+type UserId = Annotated[Id, Field(min_length=1), AfterValidator(_user_id)]
 type Provider = Annotated[str, Field(pattern=PROVIDER)]
 
 
@@ -125,6 +134,12 @@ class MemberBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/members/{user_id}`"""
 
     role: Literal["viewer", "editor"]
+
+
+class OwnerBody(Body):
+    """`PUT /api/v1/chat/sessions/{id}/owner`"""
+
+    user_id: UserId
 
 
 class SocketQuery(BaseModel):

@@ -12,9 +12,9 @@ from chat.conversation import Session
 from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
-from chat.messages import Page
 from chat.news import SessionChanged
 from chat.routes.once import note_made, promised_id
+from chat.routes.pages import read_page, show_page
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
@@ -47,21 +47,13 @@ async def create_again(
 async def list_sessions(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`GET /api/v1/chat/sessions`, newest first. `cursor` is quicker than a late `page`."""
     query = read_query(request, PageQuery)
-    page = await app.conversations.list_sessions(
-        principal.user_id, limit=query.page_size, cursor=query.cursor
+    user_id = principal.user_id
+    page = await read_page(
+        query,
+        lambda cursor: app.conversations.list_sessions(user_id, limit=query.page_size, cursor=cursor),
     )
-    for _ in range(1, query.page):
-        page = await _next_page(app, principal, page, query.page_size)
-    return json_reply(
-        {
-            "sessions": [_show(app, session) for session in page.items],
-            "page": query.page,
-            "page_size": query.page_size,
-            "has_more": page.has_more,
-            "next_cursor": page.next_cursor,
-            "total_count": await _total(app, principal, query, page),
-        }
-    )
+    about = await show_page(query, page, partial(app.conversations.count_sessions, user_id))
+    return json_reply({"sessions": [_show(app, session) for session in page.items], **about})
 
 
 async def get_session(app: ChatApp, principal: Principal, request: Request) -> Response:
@@ -109,19 +101,6 @@ async def delete_session(app: ChatApp, principal: Principal, request: Request) -
 def _check_provider(app: ChatApp, name: str | None) -> None:
     if name and name not in app.settings.providers:
         raise ValidationError("llm_provider", f"Not one of {', '.join(app.settings.providers)}")
-
-
-async def _next_page(app: ChatApp, principal: Principal, page: Page[Session], size: int) -> Page[Session]:
-    if page.next_cursor is None:
-        return Page(())
-    return await app.conversations.list_sessions(principal.user_id, limit=size, cursor=page.next_cursor)
-
-
-async def _total(app: ChatApp, principal: Principal, query: PageQuery, page: Page[Session]) -> int | None:
-    """How many there are; what one page shows whole needs no counting."""
-    if query.page == 1 and query.cursor is None and not page.has_more:
-        return len(page.items)
-    return await app.conversations.count_sessions(principal.user_id)
 
 
 def _show(app: ChatApp, session: Session) -> JSONObject:

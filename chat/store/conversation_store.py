@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Protocol
 
-from chat.conversation import MemberRole, Session, WaitingMessage
+from chat.conversation import Session, WaitingMessage
 from chat.events import JSONObject, empty_object
 from chat.messages import Message, MessageDraft, Page
 from chat.requests import TurnRequest
@@ -25,9 +25,6 @@ ASKED = 64
 
 COUNTED = 10_000
 """Sessions of a user up to which they are counted: a thousand take one request (docs/decisions/0022)."""
-
-MEMBERS_SIZE = 30_000
-"""Characters of the members of a session, as JSON: a property of the store holds 32,768."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +102,6 @@ class ConversationStore(Protocol):
         SessionNotFound, Forbidden, StoreConflict."""
         ...
 
-    async def set_member(
-        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
-    ) -> Session:
-        """Let somebody in, change what they may do, or (None) take them out; the session as it is then. The owner
-        may, and everybody may leave. Safe to repeat. ValidationError for the owner as a member, or for too many."""
-        ...
-
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
         """The sessions that one is a member of, newest first by creation. ValidationError("cursor", ...) for a cursor
         not ours."""
@@ -127,8 +117,8 @@ class ConversationStore(Protocol):
         ...
 
     async def tidy(self, *, before: datetime) -> None:
-        """Remove what was begun before then and came to nothing: aliases that stand for no session, and what is left
-        of sessions whose removal was cut off."""
+        """Remove what was begun before then and came to nothing: aliases that stand for no session, what is left of
+        sessions whose removal was cut off, and invitations that ended before then."""
         ...
 
     async def append_messages(

@@ -4,14 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import orjson
-
 from chat.clock import ALPHABET
-from chat.conversation import Asked, MemberRole, Session, Turn, WaitingMessage
-from chat.errors import SessionInactive, TurnInProgress, ValidationError, VersionConflict
+from chat.conversation import Asked, Session, Turn, WaitingMessage
+from chat.errors import SessionInactive, TurnInProgress, VersionConflict
 from chat.messages import Message, MessageDraft, message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import ASKED, MEMBERS_SIZE, SessionDraft
+from chat.store.conversation_store import ASKED, SessionDraft
 from chat.store.instance_store import InstanceLease
 from chat.store.turn_store import TurnDraft
 
@@ -151,20 +149,6 @@ def appended(session: Session, messages: Sequence[Message], now: datetime) -> Se
         message_count=session.message_count + len(messages),
         updated_at=max(now, session.updated_at),
     )
-
-
-def members_after(session: Session, member_id: str, role: MemberRole | None) -> dict[str, MemberRole]:
-    """The members once this one has that role, or none. ValidationError."""
-    if member_id == session.user_id:
-        raise ValidationError("user_id", "The owner's role cannot be changed")
-    members: dict[str, MemberRole] = {
-        name: each for name, each in session.members.items() if name != member_id
-    }
-    if role is not None:
-        members[member_id] = role
-    if len(orjson.dumps(members)) > MEMBERS_SIZE:
-        raise ValidationError("user_id", "The session has as many members as it can have")
-    return members
 
 
 def title_from(messages: Iterable[Message]) -> str:

@@ -50,7 +50,9 @@ class TurnExecutor:
             self._ports.records.session_created(stored.session)
         self._ports.records.turn_started(stored, new.messages)
         self._watcher.started(stored, run.feed, new=is_new, asked=asked, pace=run.pace)
-        return LiveTurn(run.turn, run.feed, owner=stored.session.user_id)
+        session = stored.session
+        alone = not session.members and not session.invited
+        return LiveTurn(run.turn, run.feed, alone=session.user_id if alone else "")
 
     async def _run(self, run: RunningTurn) -> None:
         """Run a turn to its end. What goes wrong here is a bug, and nobody must wait for ever because of it."""

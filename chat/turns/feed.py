@@ -167,7 +167,7 @@ class LiveTurn:
 
     turn: Turn
     feed: EventFeed
-    owner: str = ""  # of its session, where that is known
+    alone: str = ""  # who owned its session when it began, where it is known that nobody else was in it
 
 
 @dataclass(eq=False, slots=True)

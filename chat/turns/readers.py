@@ -1,13 +1,14 @@
 """Those who follow turns over HTTP, as long as they may: who is taken out of a session, or whose credential ends, hears
 no further word.
 
-Owners cannot be taken out. For all others, and for who came by an API key, which can be revoked, a process asks what is
-noted of that, while it has any: one query for all of them, however many there are.
+A process asks, while anybody reads, what is noted of that: one query for all of them, however many there are. It asks
+seldom where only owners read who were alone in their sessions (others must accept and take over first), and came by no
+API key, which can be revoked.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from chat.auth.base import Principal
@@ -21,6 +22,7 @@ from chat.turns.feed import Follower, LiveTurn
 from chat.turns.tasks import TaskSet
 
 LOOK = 0.4  # seconds between two looks for what is noted while somebody follows whom it may concern
+SELDOM = 10.0  # seconds where they were alone in their session when its turn began; an eviction is noted for a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,13 @@ class _Reading:
 
     session_id: str
     user_id: str
-    removable: bool
+    alone: bool  # in the session, when the turn began
     key_id: str
 
     @property
-    def can_be_cut(self) -> bool:
-        return self.removable or bool(self.key_id)
+    def is_safe(self) -> bool:
+        """For a while at least."""
+        return self.alone and not self.key_id
 
 
 class Readers:
@@ -45,28 +48,22 @@ class Readers:
         self._reading: dict[Follower, _Reading] = {}
         self._tasks = TaskSet()
         self._watching = False
+        self._hurry = asyncio.Event()  # one came who was not alone
 
-    def follow(
+    async def follow(
         self, live: LiveTurn, principal: Principal, *, idle: float | None = None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         """As `EventFeed.follow`. Raises Forbidden as soon as the user is known to be no member any more, and
         CredentialEnded when what they came with ends, or is known to be revoked."""
-        user_id, removable = principal.user_id, principal.user_id != live.owner
-        reading = _Reading(live.turn.session_id, user_id, removable, principal.key_id)
-        if not reading.can_be_cut and principal.expires is None:
-            return live.feed.follow(idle=idle)
-        return self._watched(live, reading, principal, idle)
-
-    async def _watched(
-        self, live: LiveTurn, reading: _Reading, principal: Principal, idle: float | None
-    ) -> AsyncGenerator[Sequence[NumberedEvent]]:
-        follower = Follower()
+        follower, user_id = Follower(), principal.user_id
+        reading = _Reading(live.turn.session_id, user_id, user_id == live.alone, principal.key_id)
         timer = self._end_of(follower, principal)
-        if reading.can_be_cut:
-            self._reading[follower] = reading
-            if not self._watching:
-                self._watching = True
-                self._tasks.spawn(self._watch())
+        self._reading[follower] = reading
+        if not reading.is_safe:
+            self._hurry.set()
+        if not self._watching:
+            self._watching = True
+            self._tasks.spawn(self._watch())
         try:
             async with aclosing(live.feed.follow(idle=idle, follower=follower)) as batches:
                 async for batch in batches:
@@ -87,6 +84,7 @@ class Readers:
 
     async def _watch(self) -> None:
         try:
+            await self._pause()
             while self._reading:
                 try:
                     await self._look()
@@ -94,15 +92,24 @@ class Readers:
                     pass  # nobody can tell: as soon as the store answers again
                 except Exception as error:
                     record_error("evictions_not_read", error)
-                await asyncio.sleep(LOOK)
+                await self._pause()
         finally:
             self._watching = False
 
+    async def _pause(self) -> None:
+        """Until the next look, sooner when one comes for whose sake looks are more frequent."""
+        if not all(each.is_safe for each in self._reading.values()):
+            await asyncio.sleep(LOOK)
+            return
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SELDOM):
+                await self._hurry.wait()
+
     async def _look(self) -> None:
-        if any(each.removable for each in self._reading.values()):
-            sessions = {each.session_id for each in self._reading.values()}
-            for session_id in await self._noted("evict") & sessions:
-                await self._check(session_id)
+        sessions = {each.session_id for each in self._reading.values()}
+        for session_id in await self._noted("evict") & sessions:
+            await self._check(session_id)
         if any(each.key_id for each in self._reading.values()):
             revoked = await self._noted("revoke")
             for follower, reading in list(self._reading.items()):

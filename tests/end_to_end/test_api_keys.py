@@ -1,10 +1,14 @@
 """A program with an API key, over the whole stack and two instances: it asks, opens sockets, and ends with its key."""
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support.clients import ChatClient, connected, eventually
@@ -120,3 +124,21 @@ async def test_a_program_opens_a_socket_with_no_call_before_it(stack: Stack, ann
     assert len(await ann.messages(session_id)) == 2
     for part in (made["key"][34:], reader["key"][34:]):
         assert part not in stack.errors
+
+
+async def test_a_socket_ends_although_the_instance_that_greeted_it_is_gone() -> None:
+    with Stack.start(2, env={"CHAT_AUTH": "apikey,dev", **ONE_ATTEMPT}) as doomed:
+        async with connected(doomed.urls[0]) as client, aiohttp.ClientSession() as http:
+            ann = client.as_user("ann")
+            session_id = await ann.new_session()
+            made = await make_key(ann, expires_at=in_seconds(5))
+            program = Program.of(ann, doomed.urls[0], made["key"])
+            async with socket_of(program, room(session_id), protocol=RELIABLE) as socket:
+                await socket.of("connection_established")
+                os.kill(doomed.pids[1], signal.SIGKILL)  # which takes the events of sockets
+                await asyncio.sleep(5)
+                sweep = http.post(f"{doomed.urls[0]}/admin/functions/sweep", json={})
+                async with sweep as reply:  # as the timer does every minute
+                    assert reply.status == 202
+                assert (await socket.of("error"))["error_code"] == "CREDENTIAL_ENDED"
+                assert await socket.until_closed() == 1000

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.auth.test_easyauth import AAD, ISSUER, OID, signed_in, told
+from tests.support.easy_auth import AAD, ISSUER, OID, signed_in, told
 from tests.support.stack import Stack
 
 SESSIONS = "/api/v1/chat/sessions"

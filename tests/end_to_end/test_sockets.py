@@ -13,6 +13,7 @@ import pytest
 from tests.local.pubsub.clients import connected as vendor_client
 from tests.local.pubsub.clients import next_of
 from tests.support.clients import ChatClient, Frame, connected, eventually
+from tests.support.members import let_in
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.sockets import PLAIN, RELIABLE, Socket, grown, negotiate, room, said, socket_of
 from tests.support.stack import Stack
@@ -141,7 +142,7 @@ async def test_ten_people_on_two_instances_see_the_same_in_the_same_order(
     session_id = await here.new_session()
     people = [f"user{number}" for number in range(10)]
     for user in people:
-        await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/{user}", json={"role": "editor"})
+        await let_in(here, session_id, user)
     sockets: list[Socket] = []
     for number, user in enumerate(people):
         client = here.as_user(user).at(pair.urls[number % 2])
@@ -305,7 +306,7 @@ async def test_what_is_done_over_http_shows_up_on_the_sockets(here: ChatClient) 
 
 async def test_a_viewer_reads_and_does_not_write(here: ChatClient) -> None:
     session_id = await here.new_session()
-    await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/vera", json={"role": "viewer"})
+    await let_in(here, session_id, "vera", "viewer")
     vera = here.as_user("vera")
     async with socket_of(vera, room(session_id)) as socket:
         await socket.of("connection_established")
@@ -322,7 +323,7 @@ async def test_a_viewer_reads_and_does_not_write(here: ChatClient) -> None:
 @pytest.mark.usefixtures("alone")
 async def test_people_come_and_go_and_type(here: ChatClient) -> None:
     session_id = await here.new_session()
-    await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/members/bob", json={"role": "editor"})
+    await let_in(here, session_id, "bob")
     bob = here.as_user("bob")
     async with socket_of(here, room(session_id)) as ann:
         welcome = await ann.of("connection_established")
@@ -347,10 +348,47 @@ async def test_people_come_and_go_and_type(here: ChatClient) -> None:
         assert (member["user_id"], member["online"], bool(member["last_seen"])) == ("bob", False, True)
 
 
+async def test_a_room_hears_of_invitations_and_of_a_new_owner(here: ChatClient) -> None:
+    session_id = await here.new_session()
+    members = f"/api/v1/chat/sessions/{session_id}/members"
+    await let_in(here, session_id, "bob", "viewer")
+    await here.call("PUT", f"{members}/eve", json={"role": "viewer"})
+    bob, eve = here.as_user("bob"), here.as_user("eve")
+
+    async def shown(socket: Socket) -> dict[str, tuple[str, str]]:
+        frame = await socket.of("session_update", action="members")
+        return {each["user_id"]: (each["role"], each["status"]) for each in frame["members"]}
+
+    async with socket_of(bob, room(session_id)) as socket:
+        welcome = await socket.of("connection_established")
+        assert [(each["user_id"], each["status"]) for each in welcome["members"]] == [
+            ("dev", "member"),
+            ("bob", "member"),
+        ]
+        await here.call("PUT", f"{members}/dan", json={"role": "editor"})
+        both = {"eve": ("viewer", "invited"), "dan": ("editor", "invited")}
+        assert (await shown(socket)).items() >= both.items()
+        await here.as_user("dan").call("POST", f"/api/v1/chat/invitations/{session_id}/decline")
+        assert "dan" not in await shown(socket)
+        await eve.call("POST", f"/api/v1/chat/invitations/{session_id}/accept")
+        assert (await shown(socket))["eve"] == ("viewer", "member")
+        await here.call("PUT", f"/api/v1/chat/sessions/{session_id}/owner", json={"user_id": "bob"})
+        changed = await socket.of("session_update", action="updated")
+        assert changed["session"]["user_id"] == "bob"
+        assert (await shown(socket))["dev"] == ("editor", "member")
+        await socket.say(type="send_message", content="mine", reply=False)  # viewers may not
+        assert (await socket.of("message_update", action="new_message"))["message"]["content"] == "mine"
+
+        async def told() -> bool:
+            return any(each.get("text") == "You are now owner of this session." for each in socket.frames)
+
+        await eventually(told, seconds=5, what="notice")
+
+
 async def test_who_is_taken_out_is_closed_and_cannot_come_back(here: ChatClient) -> None:
     session_id = await here.new_session()
     member = f"/api/v1/chat/sessions/{session_id}/members/bob"
-    await here.call("PUT", member, json={"role": "editor"})
+    await let_in(here, session_id, "bob")
     bob = here.as_user("bob")
     url = (await negotiate(bob, room(session_id)))["url"]
     async with socket_of(bob, room(session_id)) as socket:
@@ -364,7 +402,7 @@ async def test_who_is_taken_out_is_closed_and_cannot_come_back(here: ChatClient)
 async def test_who_is_taken_out_hears_no_further_word_over_http(pair: Stack, here: ChatClient) -> None:
     session_id = await here.new_session()
     member = f"/api/v1/chat/sessions/{session_id}/members/bob"
-    await here.call("PUT", member, json={"role": "viewer"})
+    await let_in(here, session_id, "bob", "viewer")
     async with here.ask(session_id, "#chunks=60 #rate=20") as own, connected(pair.urls[1], "bob") as bob:
 
         async def listen(reader: ChatClient) -> list[Frame]:

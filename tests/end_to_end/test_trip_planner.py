@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import ChatClient, Frame, connected
+from tests.support.members import let_in
 from tests.support.stack import Stack
 
 MESSAGE = "plan a 3 day trip to Tokyo and Kyoto"
@@ -295,7 +296,7 @@ async def test_a_city_that_nobody_knows_is_an_error(client: ChatClient) -> None:
 
 async def test_a_viewer_is_forbidden_to_run_a_plan_again_whatever_state_it_is_in(client: ChatClient) -> None:
     session = await client.new_session()
-    await client.call("PUT", f"/api/v1/chat/sessions/{session}/members/vera", json={"role": "viewer"})
+    await let_in(client, session, "vera", "viewer")
     async with client.open("POST", TURNS.format(session), json={"content": MESSAGE}) as stream:
         path = f"/api/v1/chat/turns/{stream.turn_id}/rerun"
         while_it_runs = await client.as_user("vera").call("POST", path, json={"from_stage": "pois"})

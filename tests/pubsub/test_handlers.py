@@ -28,6 +28,7 @@ from chat.store.conversation_store import SessionChanges, SessionDraft
 from chat.store.presence_store import Ticket
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
+from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
 
 SESSION = "0" * 25 + "A"
@@ -191,7 +192,7 @@ async def test_a_failure_is_a_frame_of_the_dialect_and_not_of_the_socket(scene: 
 
 
 async def test_a_viewer_does_not_type(scene: Scene) -> None:
-    await scene.store.set_member("ann", SESSION, "vera", "viewer")
+    await let_into(scene.store, SESSION, "vera", "viewer")
     scene.push.groups[room_of(SESSION, "session")].append("watcher")
     for kind in ("typing_start", "typing_stop"):
         assert (await scene.say({"type": kind}, user="vera"))["error_code"] == "FORBIDDEN"

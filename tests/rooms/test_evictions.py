@@ -19,6 +19,7 @@ from chat.turns.feed import LiveTurn
 from chat.turns.readers import Readers
 from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
+from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, lines, make_runner
 from tests.support.virtual_time import VirtualClock, virtual
@@ -35,7 +36,7 @@ class House:
 
     async def open(self) -> "House":
         await self.store.create_session("ann", SessionDraft(SESSION))
-        await self.store.set_member("ann", SESSION, "bob", "editor")
+        await let_into(self.store, SESSION, "bob")
         await self.socket("a", "ann")
         await self.socket("b", "bob")
         return self
@@ -51,7 +52,7 @@ class House:
         return Evictions(self.store, make_sockets(self.store, self.push, self.clock))
 
     async def take_out(self, evictions: Evictions, user: str = "bob") -> None:
-        await evictions.during(SESSION, user, lambda: self.store.set_member("ann", SESSION, user, None))
+        await evictions.during(SESSION, user, lambda: self.store.remove_member("ann", SESSION, user))
 
     def hears(self, name: str) -> bool:
         return any(name in group for group in self.push.groups.values())
@@ -139,7 +140,7 @@ async def test_who_is_let_in_again_stays() -> None:
     house = await House().open()
     evictions = house.instance()
     await house.take_out(evictions)
-    await house.store.set_member("ann", SESSION, "bob", "viewer")
+    await let_into(house.store, SESSION, "bob", "viewer")
     await house.socket("again", "bob")
     await asyncio.sleep(60)
     await evictions.work_off()
@@ -217,15 +218,37 @@ async def test_readers_over_http_are_cut_off_on_every_instance(away: float) -> N
 
 
 @virtual
-async def test_an_owner_costs_no_look() -> None:
-    house = await House().open()
-    runner, readers = (
-        make_runner(lines(50, 0.1), store=house.store),
-        Readers(house.store, house.store, house.clock),
-    )
-    live = await runner.start(ask("Hi", session_id=SESSION))
-    await Reader(readers, house.clock).read(live, "ann")
-    assert house.store.calls["list_errands"] == 0
+async def test_an_owner_who_is_alone_costs_a_look_in_ten_seconds() -> None:
+    store = MemoryStore(clock := VirtualClock())
+    await store.create_session("ann", SessionDraft(SESSION))
+    for words, looks in ((50, 0), (350, 3)):
+        runner = make_runner(lines(words, 0.1), store=store)
+        live = await runner.start(ask("Hi", session_id=SESSION))
+        await Reader(Readers(store, store, clock), clock).read(live, "ann")
+        assert store.calls["list_errands"] == looks
+
+
+@virtual
+async def test_who_was_the_owner_when_a_turn_began_can_be_cut_off_as_well() -> None:
+    for members in ((), ("bob",)):
+        store = MemoryStore(clock := VirtualClock())
+        await store.create_session("ann", SessionDraft(SESSION))
+        for user in members:
+            await let_into(store, SESSION, user)
+        runner, readers = make_runner(lines(400, 0.1), store=store), Readers(store, store, clock)
+        ann = Reader(readers, clock)
+        reading = asyncio.create_task(ann.read(await runner.start(ask("Hi", session_id=SESSION)), "ann"))
+        await asyncio.sleep(5)
+        await let_into(store, SESSION, "bob")
+        await store.set_owner("ann", SESSION, "bob")
+        await asyncio.sleep(5)
+        assert ann.error is None
+        evictions = Evictions(store, make_sockets(store, FakePush(), clock))
+        await evictions.during(SESSION, "ann", lambda store=store: store.remove_member("bob", SESSION, "ann"))
+        removed = clock.monotonic()
+        await reading
+        assert ann.error is not None
+        assert ann.last - removed < (1 if members else 11)
 
 
 @virtual
@@ -257,7 +280,7 @@ async def test_a_socket_that_is_in_no_list_and_no_group_is_closed_when_it_speaks
     house = await House().open()
     now = house.clock.now()
     evictions = house.instance()
-    await house.store.set_member("ann", SESSION, "bob", None)
+    await house.store.remove_member("ann", SESSION, "bob")
     evictions.expel(Connection("forgotten", SESSION, "bob", "session", now, now))
     await asyncio.sleep(1)
     assert "forgotten" in house.push.closed

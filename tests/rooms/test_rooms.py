@@ -22,6 +22,7 @@ from chat.turns.runner import TurnRunner
 from chat.turns.waiting import WaitingMessages
 from tests.support.apps import make_sockets
 from tests.support.fake_push import FakePush
+from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, lines, make_ports, make_runner, words
 from tests.support.virtual_time import VirtualClock, virtual
@@ -325,10 +326,10 @@ async def test_what_waits_is_answered_together_when_the_turn_ends() -> None:
 async def test_a_message_of_somebody_who_was_taken_out_is_still_answered() -> None:
     here = await world()
     instance = here.instance(lines(10, 0.1), ["second"])
-    await here.store.set_member("ann", SESSION, "bob", "editor")
+    await let_into(here.store, SESSION, "bob")
     await instance.runner.start(ask("one", session_id=SESSION))
     await instance.waiting.ask(ask("two", session_id=SESSION, user_id="bob"), "queue")
-    await here.store.set_member("ann", SESSION, "bob", None)
+    await here.store.remove_member("ann", SESSION, "bob")
     await asyncio.sleep(10)
     assert (await here.store.list_messages("ann", SESSION, limit=9))[-1].content == "second"
 
@@ -449,7 +450,7 @@ async def test_a_socket_that_lives_is_no_ghost() -> None:
 async def test_members_are_shown_with_their_presence() -> None:
     here = await world()
     instance = here.instance()
-    await here.store.set_member("ann", SESSION, "bob", "viewer")
+    await let_into(here.store, SESSION, "bob", "viewer")
     await here.socket("a")
     gone = await here.socket("b", user="bob")
     await instance.attendance.arrived(gone)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import ChatClient
+from tests.support.members import let_in
 
 BASE = "/api/v1/chat/sessions"
 
@@ -16,11 +17,12 @@ async def session_id(client: ChatClient) -> str:
 
 async def test_the_owner_lets_in_and_takes_out(client: ChatClient, session_id: str) -> None:
     path = f"{BASE}/{session_id}/members"
-    reply = await client.call("PUT", f"{path}/bob", json={"role": "editor"})
-    assert reply.status == 200
+    await let_in(client, session_id, "bob")
+    reply = await client.call("GET", path)
     assert reply.body["members"][1] == {
         "user_id": "bob",
         "role": "editor",
+        "status": "member",
         "online": False,
         "last_seen": None,
     }
@@ -37,7 +39,7 @@ async def test_the_owner_lets_in_and_takes_out(client: ChatClient, session_id: s
 
 async def test_a_member_may_leave(client: ChatClient, session_id: str) -> None:
     path = f"{BASE}/{session_id}/members/bob"
-    await client.call("PUT", path, json={"role": "viewer"})
+    await let_in(client, session_id, "bob", "viewer")
     assert (await client.as_user("bob").call("DELETE", path)).status == 200
     assert (await client.as_user("bob").call("GET", f"{BASE}/{session_id}")).status == 404
 
@@ -51,26 +53,30 @@ ALLOWED: dict[str, tuple[str, str, Any, tuple[int, int, int, int]]] = {
     "rename": ("PUT", "", {"title": "x"}, (200, 200, 403, 404)),
     "share": ("PUT", "/members/eve", {"role": "viewer"}, (200, 403, 403, 404)),
     "take out": ("DELETE", "/members/other", None, (200, 403, 403, 404)),
+    "take back": ("DELETE", "/members/{guest}", None, (200, 403, 403, 404)),
+    "hand over": ("PUT", "/owner", {"user_id": "other"}, (200, 403, 403, 404)),
     "connect": ("GET", "/websocket", None, (200, 200, 200, 404)),
     "delete": ("DELETE", "", None, (200, 403, 403, 404)),
 }
 
 
 @pytest.mark.parametrize("deed", ALLOWED)
-@pytest.mark.parametrize("number", range(4), ids=["owner", "editor", "viewer", "stranger"])
+@pytest.mark.parametrize("number", range(5), ids=["owner", "editor", "viewer", "stranger", "guest"])
 async def test_a_role_says_what_one_may(client: ChatClient, session_id: str, deed: str, number: int) -> None:
     for user, role in (("editor", "editor"), ("viewer", "viewer"), ("other", "viewer")):
-        await client.call("PUT", f"{BASE}/{session_id}/members/{user}", json={"role": role})
+        await let_in(client, session_id, user, role)
+    guest = f"guest of {session_id}"  # who is invited, and has not answered
+    await client.call("PUT", f"{BASE}/{session_id}/members/{guest}", json={"role": "viewer"})
     method, path, body, statuses = ALLOWED[deed]
-    caller = client.as_user(("dev", "editor", "viewer", "stranger")[number])
-    reply = await caller.call(method, f"{BASE}/{session_id}{path}", json=body)
-    assert reply.status == statuses[number], reply.body
+    caller = client.as_user(("dev", "editor", "viewer", "stranger", guest)[number])
+    reply = await caller.call(method, f"{BASE}/{session_id}{path.format(guest=guest)}", json=body)
+    assert reply.status == statuses[min(number, 3)], reply.body  # who is only invited is a stranger
     if reply.status == 403:
         assert reply.body["error_code"] == "FORBIDDEN"
 
 
 async def test_a_viewer_asks_nothing_and_stops_nothing(client: ChatClient, session_id: str) -> None:
-    await client.call("PUT", f"{BASE}/{session_id}/members/vera", json={"role": "viewer"})
+    await let_in(client, session_id, "vera", "viewer")
     vera = client.as_user("vera")
     reply = await vera.call("POST", f"{BASE}/{session_id}/turns", json={"content": "x"})
     assert reply.status == 403

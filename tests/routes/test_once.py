@@ -65,6 +65,7 @@ class AllPorts:
             storage.turns,
             storage.instances,
             storage.errands,
+            storage.members,
             storage.presence,
             storage.audit,
             storage.requests,
@@ -252,6 +253,7 @@ async def test_what_is_refused_frees_its_key(
     here = Side(MemoryStore())
     session_id = await here.session()
     await here.call("PUT", f"{SESSIONS}/{session_id}/members/viewer", {"role": "viewer"})
+    await here.call("POST", f"/api/v1/chat/invitations/{session_id}/accept", user="viewer")
     for _ in range(2):
         assert (await here.post(path.format(session_id), body, **headers)).status == status
     assert (await here.post(SESSIONS, {}, **headers)).status == 201

@@ -92,6 +92,8 @@ def test_every_post_that_makes_something_is_made_once() -> None:
     posts = [rows["POST"] for rows in indexed().routes.values() if "POST" in rows]
     assert {row.handler for row in posts if not row.again} == {
         "turns:cancel_turn",
+        "invitations:accept_invitation",  # whoever is a member stays one
+        "invitations:decline_invitation",
         "socket_routes:take_socket_event",
     }
     assert not [row for row in indexed().rows if row.again and row not in posts]
@@ -112,7 +114,13 @@ def test_of_every_row_that_takes_a_body_its_model_is_known() -> None:
     assert doors
     assert all(door and issubclass(door.body, pydantic.BaseModel) for door in doors)
     changing = {row.handler for method, row in rows if method in ("POST", "PUT") and not row.body}
-    assert changing == {"doors:enter", "turns:cancel_turn", "socket_routes:take_socket_event"}
+    assert changing == {
+        "doors:enter",
+        "turns:cancel_turn",
+        "invitations:accept_invitation",
+        "invitations:decline_invitation",
+        "socket_routes:take_socket_event",
+    }
 
 
 def test_only_what_says_nothing_of_people_or_is_signed_is_open_to_anyone() -> None:

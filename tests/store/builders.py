@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chat.clock import SystemClock, UlidIds
-from chat.conversation import Session
+from chat.conversation import MemberRole, Session
 from chat.events import TERMINAL_NUMBER, NumberedEvent, TextDelta, TurnFinished
 from chat.messages import MessageDraft, Usage
 from chat.requests import TurnRequest
@@ -13,10 +13,12 @@ from chat.store.audit_store import AuditStore
 from chat.store.conversation_store import ConversationStore, SessionDraft
 from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
+from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
 from chat.store.request_store import RequestStore
 from chat.store.tables.table_storage import TableStorage
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding, TurnStore
+from tests.support.members import let_into
 
 IDS = UlidIds(SystemClock())
 NOW = datetime(2026, 11, 20, 8, 15, 0, 123456, tzinfo=UTC)
@@ -31,6 +33,7 @@ class Stores:
     instances: InstanceStore
     presence: PresenceStore
     errands: ErrandStore
+    members: MemberStore
     audit: AuditStore
     requests: RequestStore
 
@@ -42,6 +45,7 @@ def ports_of(storage: TableStorage) -> Stores:
         storage.instances,
         storage.presence,
         storage.errands,
+        storage.members,
         storage.audit,
         storage.requests,
     )
@@ -73,6 +77,14 @@ def said(text: str) -> MessageDraft:
 async def new_session(store: Stores, *texts: str, user: str = "ann", **fields: Any) -> Session:
     drafts = [said(text) for text in texts]
     return await store.conversations.create_session(user, SessionDraft(IDS.new(), **fields), drafts)
+
+
+async def shared(store: Stores, **roles: MemberRole) -> Session:
+    """Ann's session with one message, and members."""
+    session = await new_session(store, "Hello")
+    for user, role in roles.items():
+        session = await let_into(store.members, session.id, user, role)
+    return session
 
 
 async def new_session_at(store: Stores, seconds: int) -> Session:

@@ -31,6 +31,7 @@ from tests.store.builders import (
     said,
     turn_draft,
 )
+from tests.support.members import let_into
 
 
 class ConversationStoreContract:
@@ -157,10 +158,10 @@ class ConversationStoreContract:
         made = [(await new_session_at(store, number)).id for number in range(4)]
         shared = await new_session(store, user="bob")
         await store.conversations.claim_session("ann", "alias", "0" * 25 + "A")
-        await store.conversations.set_member("bob", shared.id, "ann", "viewer")
+        await let_into(store.members, shared.id, "ann", "viewer", owner="bob")
         assert (await count("ann"), await count("bob")) == (5, 1)
         await store.conversations.delete_session("ann", made[1])
-        await store.conversations.set_member("ann", shared.id, "ann", None)
+        await store.members.remove_member("ann", shared.id, "ann")
         assert (await count("ann"), await count("bob")) == (3, 1)
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rules of what many people share, as suites like those of `contract.py`: members, waiting messages, presence."""
+"""The rules of what many people share, as suites like those of `contract.py`: waiting messages, presence."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from chat.calls import ToolDefinition
-from chat.conversation import MemberRole, Session, WaitingMessage
+from chat.conversation import WaitingMessage
 from chat.credentials import Credential, Scope
 from chat.errors import (
     Forbidden,
     QueueFull,
     SessionInactive,
     SessionNotFound,
-    TurnNotFound,
-    ValidationError,
     VersionConflict,
 )
 from chat.messages import message_id
@@ -26,105 +24,8 @@ from chat.store.conversation_store import ASKED, WAITING, SessionChanges, Waits
 from chat.store.errand_store import Errand
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection, Person, Ticket
-from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, turn_draft
-
-
-async def shared(store: Stores, **roles: MemberRole) -> Session:
-    session = await new_session(store, "Hello")
-    for user, role in roles.items():
-        session = await store.conversations.set_member("ann", session.id, user, role)
-    return session
-
-
-class MembersContract:
-    async def test_a_member_sees_the_session_and_a_stranger_does_not(self, store: Stores) -> None:
-        session = await shared(store, bob="viewer")
-        assert await store.conversations.get_session("bob", session.id) == session
-        assert session.members == {"bob": "viewer"}
-        assert len(await store.conversations.list_messages("bob", session.id, limit=9)) == 1
-        with pytest.raises(SessionNotFound):
-            await store.conversations.get_session("eve", session.id)
-
-    async def test_a_shared_session_is_in_the_list_of_each_member(self, store: Stores) -> None:
-        session = await shared(store, bob="viewer")
-        assert [each.id for each in (await store.conversations.list_sessions("bob", limit=9)).items] == [
-            session.id
-        ]
-        await store.conversations.set_member("ann", session.id, "bob", None)
-        assert (await store.conversations.list_sessions("bob", limit=9)).items == ()
-
-    async def test_a_viewer_writes_nothing(self, store: Stores) -> None:
-        session = await shared(store, bob="viewer")
-        with pytest.raises(Forbidden):
-            await store.conversations.append_messages("bob", session.id, [said("x")])
-        with pytest.raises(Forbidden):
-            await store.conversations.update_session("bob", session.id, SessionChanges(title="x"))
-        with pytest.raises(Forbidden):
-            await store.turns.start_turn(turn_draft(session, user_id="bob"))
-        with pytest.raises(Forbidden):
-            await store.conversations.delete_session("bob", session.id)
-        assert (await store.conversations.get_session("ann", session.id)).last_seq == 1
-
-    async def test_an_editor_writes_and_asks_but_shares_and_deletes_nothing(self, store: Stores) -> None:
-        session = await shared(store, bob="editor")
-        await store.conversations.append_messages("bob", session.id, [said("x")])
-        session = await store.conversations.update_session("bob", session.id, SessionChanges(title="x"))
-        await store.turns.start_turn(turn_draft(session, user_id="bob"))
-        with pytest.raises(Forbidden):
-            await store.conversations.set_member("bob", session.id, "eve", "viewer")
-        with pytest.raises(Forbidden):
-            await store.conversations.delete_session("bob", session.id)
-
-    async def test_a_turn_is_seen_by_members_and_stopped_by_editors(self, store: Stores) -> None:
-        started = await new_turn(store)
-        turn = started.turn
-        await store.conversations.set_member("ann", turn.session_id, "bob", "viewer")
-        assert await store.turns.get_turn("bob", turn.id) == turn
-        with pytest.raises(Forbidden):
-            await store.turns.get_turn("bob", turn.id, need="editor")
-        with pytest.raises(TurnNotFound):
-            await store.turns.get_turn("eve", turn.id)
-
-    async def test_a_role_changes_and_ends(self, store: Stores) -> None:
-        session = await shared(store, bob="viewer")
-        session = await store.conversations.set_member("ann", session.id, "bob", "editor")
-        session = await store.conversations.set_member("ann", session.id, "bob", "editor")
-        assert session.members == {"bob": "editor"}
-        session = await store.conversations.set_member("bob", session.id, "bob", None)  # leaves
-        assert session.members == {}
-        with pytest.raises(SessionNotFound):
-            await store.conversations.get_session("bob", session.id)
-
-    async def test_members_who_come_at_the_same_time_are_all_kept(self, store: Stores) -> None:
-        session = await new_session(store)
-        change = store.conversations.set_member
-        await asyncio.gather(*(change("ann", session.id, f"u{n}", "viewer") for n in range(5)))
-        found = await store.conversations.get_session("ann", session.id)
-        assert set(found.members) == {f"u{n}" for n in range(5)}
-
-    async def test_the_owner_stays_the_owner(self, store: Stores) -> None:
-        session = await new_session(store)
-        for role in ("viewer", None):
-            with pytest.raises(ValidationError):
-                await store.conversations.set_member("ann", session.id, "ann", role)
-
-    async def test_there_is_an_end_to_the_members(self, store: Stores) -> None:
-        session = await new_session(store)
-        with pytest.raises(ValidationError):
-            for number in range(200):
-                await store.conversations.set_member("ann", session.id, f"{number:0255d}", "viewer")
-
-    async def test_a_deleted_session_leaves_the_lists_of_its_members(self, store: Stores) -> None:
-        session = await shared(store, bob="editor")
-        await store.conversations.delete_session("ann", session.id)
-        assert (await store.conversations.list_sessions("bob", limit=9)).items == ()
-        with pytest.raises(SessionNotFound):
-            await store.conversations.get_session("bob", session.id)
-
-    async def test_the_app_itself_asks_nobody(self, store: Stores) -> None:
-        session = await new_session(store, "Hello")
-        assert await store.conversations.load_session(session.id) == session
-        assert (await store.conversations.load_message(f"{session.id}-00000001")).content == "Hello"
+from tests.store.builders import NOW, Stores, ending, new_session, new_turn, said, shared, turn_draft
+from tests.support.members import let_into
 
 
 def to_wait(
@@ -290,7 +191,7 @@ class WaitingContract:
 
     async def test_a_viewer_does_not_wait(self, store: Stores) -> None:
         started = await new_turn(store)
-        await store.conversations.set_member("ann", started.session.id, "bob", "viewer")
+        await let_into(store.members, started.session.id, "bob", "viewer")
         for user, error in (("bob", Forbidden), ("eve", SessionNotFound)):
             with pytest.raises(error):
                 await store.conversations.append_waiting(to_wait(started.session.id, user=user))

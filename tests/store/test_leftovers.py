@@ -90,7 +90,7 @@ async def test_a_line_of_a_list_that_leads_nowhere_goes_in_a_day(
     await storage.service.directory.upsert({**keys, "session_id": nowhere})
     session = await new_session(ports_of(storage))
     for abandoned, left in ((86_400.0, 2), (-1.0, 1)):
-        monkeypatch.setattr("chat.store.tables.table_sessions.ABANDONED", abandoned)
+        monkeypatch.setattr("chat.store.tables.table_lists.ABANDONED", abandoned)
         listed = await storage.conversations.list_sessions("ann", limit=9)
         assert [each.id for each in listed.items] == [session.id]
         assert len(await rows_of(storage.service.directory)) == left

@@ -11,16 +11,18 @@ from chat.store.drafts import directory_key
 from chat.store.key_store import KeyStore
 from chat.store.presence_store import Connection, Person, Ticket
 from chat.store.tables.table_client import upserting
+from chat.store.tables.table_lists import READS
 from chat.store.tables.table_reads import Row, age_of
-from chat.store.tables.table_sessions import READS
 from tests.store.audit_contract import AuditContract
 from tests.store.builders import NOW, Stores, ending, new_session, new_turn, ports_of, said, turn_draft
 from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.key_contract import KeyContract
+from tests.store.member_contract import InvitationsContract, MembersContract, OwnersContract
 from tests.store.request_contract import RequestContract
-from tests.store.room_contract import MembersContract, PresenceContract, WaitingContract
+from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
+from tests.support.members import let_into
 
 
 class TableStoreFixture:
@@ -42,6 +44,14 @@ class TestTableInstances(TableStoreFixture, InstanceStoreContract):
 
 
 class TestTableMembers(TableStoreFixture, MembersContract):
+    pass
+
+
+class TestTableInvitations(TableStoreFixture, InvitationsContract):
+    pass
+
+
+class TestTableOwners(TableStoreFixture, OwnersContract):
     pass
 
 
@@ -117,7 +127,7 @@ async def test_any_user_id_can_do_everything(open_storage: OpenStorage, user_id:
     assert [(each.id, each.user_id) for each in listed] == [(session.id, user_id)]
 
     shared = await new_session(store, user="owner")
-    await conversations.set_member("owner", shared.id, user_id, "editor")
+    await let_into(store.members, shared.id, user_id, owner="owner")
     assert (await conversations.get_session(user_id, shared.id)).members == {user_id: "editor"}
     assert len((await conversations.list_sessions(user_id, limit=9)).items) == 2
 
@@ -139,7 +149,7 @@ async def test_any_user_id_can_do_everything(open_storage: OpenStorage, user_id:
     await store.turns.end_turn(ending(started))
     assert (await store.turns.get_turn(user_id, started.turn.id)).user_id == user_id
 
-    await conversations.set_member("owner", shared.id, user_id, None)
+    await store.members.remove_member("owner", shared.id, user_id)
     await conversations.delete_session(user_id, session.id)
     assert (await conversations.list_sessions(user_id, limit=9)).items == ()
 
@@ -183,7 +193,7 @@ async def test_sessions_are_counted_page_by_page_and_not_for_ever(
             [upserting({"PartitionKey": "ann", "RowKey": key, "session_id": "x"}) for key in some]
         )
     assert await storage.conversations.count_sessions("ann") == 1100
-    monkeypatch.setattr("chat.store.tables.table_sessions.COUNTED", 1099)
+    monkeypatch.setattr("chat.store.tables.table_lists.COUNTED", 1099)
     assert await storage.conversations.count_sessions("ann") is None
 
 

@@ -61,6 +61,7 @@ def make_app(
             turn_limit=turn_limit,
             watcher=sockets.watcher,
         ),
+        members=store,
         audit=store,
         requests=store,
         keys=store,

@@ -15,6 +15,7 @@ from chat.providers.scripted import Line, ScriptedProvider
 from chat.requests import TurnRequest
 from chat.turns.client_calls import ClientOutput, find_continued
 from chat.turns.feed import LiveTurn
+from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
 from tests.support.turns import ask, kinds, make_runner, read
 from tests.support.virtual_time import VirtualClock, virtual
@@ -237,7 +238,7 @@ async def test_another_user_finds_no_session() -> None:
 async def test_a_viewer_is_told_that_they_may_not() -> None:
     chat = Chat(asking("c1"))
     await chat.say("Hi")
-    await chat.store.set_member("ann", chat.session_id, "vera", "viewer")
+    await let_into(chat.store, chat.session_id, "vera", "viewer")
     with pytest.raises(Forbidden):
         await chat.find(("nothing", "x"), user="vera")
 

@@ -14,6 +14,7 @@ from chat.requests import TurnRequest
 from chat.store.conversation_store import SessionChanges, SessionDraft, Waits
 from chat.turns.feed import LiveTurn
 from chat.turns.waiting import WaitingMessages
+from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
 from tests.support.turns import Link, ask, lines, make_ports, make_runner, read, text_of
 from tests.support.virtual_time import VirtualClock, virtual
@@ -41,7 +42,7 @@ class Room:
     async def open(self, **members: Any) -> "Room":
         await self.store.create_session("ann", SessionDraft(SESSION))
         for user, role in members.items():
-            await self.store.set_member("ann", SESSION, user, role)
+            await let_into(self.store, SESSION, user, role)
         return self
 
     def instance(self, *scripts: Any) -> Instance:

@@ -17,7 +17,13 @@ from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
 type Kind = Literal[
-    "due-events", "due-tickets", "due-aliases", "due-deletions", "due-sockets", "due-requests"
+    "due-events",
+    "due-tickets",
+    "due-aliases",
+    "due-deletions",
+    "due-sockets",
+    "due-invitations",
+    "due-requests",
 ]
 
 AT_ONCE = 32  # rows that are worked off side by side; then comes a pause as long as they took
@@ -35,8 +41,8 @@ class DueRows:
         """Have `name` looked at after that time. Safe to repeat."""
         await self._usage.upsert({"PartitionKey": kind, "RowKey": f"{_moment(when)}-{name}", **fields})
 
-    async def strike(self, kind: Kind, when: datetime, name: str) -> None:
-        """There is nothing to look at any more. Safe to repeat."""
+    async def drop(self, kind: Kind, when: datetime, name: str) -> None:
+        """The reverse of `note`. Safe to repeat."""
         await self._usage.delete(kind, f"{_moment(when)}-{name}")
 
     async def work_off(self, kind: Kind, before: datetime, work: Callable[[Row], Awaitable[bool]]) -> int:

@@ -162,7 +162,7 @@ class TablePresence:
         )
 
     async def forget_end(self, connection: Connection, ends: datetime) -> None:
-        await self._due.strike("due-sockets", ends, escaped(connection.id))
+        await self._due.drop("due-sockets", ends, escaped(connection.id))
 
     async def work_off_ends(self, before: datetime, close: Callable[[Connection], Awaitable[bool]]) -> int:
         async def close_due(due: Row) -> bool:

@@ -10,6 +10,7 @@ from chat.conversation import Asked, MemberRole, Session, Turn, TurnError, Waiti
 from chat.events import JSONObject
 from chat.messages import Message, Usage, message_id
 from chat.requests import TurnRequest
+from chat.store.membership import offers_from_json, offers_to_json
 from chat.store.request_json import request_from_json
 from chat.store.tables.table_keys import HEAD, message_key, seq_of, turn_key
 from chat.store.tables.table_properties import (
@@ -84,8 +85,9 @@ def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
 def head_changes_to_row(session_id: str, given: Mapping[str, Any], updated_at: datetime) -> Entity:
     """Some fields of a head, to be merged."""
     row: Entity = {"PartitionKey": session_id, "RowKey": HEAD, "updated_at": updated_at}
-    row |= {name: value for name, value in given.items() if name not in ("settings", "members")}
+    row |= {name: value for name, value in given.items() if name not in ("settings", "members", "invited")}
     row |= {"members": _dumped_members(given["members"])} if "members" in given else {}
+    row |= {"invited": dumped(offers_to_json(given["invited"])).decode()} if "invited" in given else {}
     return row | (json_chunked("settings", given["settings"]) if "settings" in given else {})
 
 
@@ -113,6 +115,7 @@ def head_from_row(row: Stored, etag: str) -> Session:
         waiting=tuple(map(_waiting_from, orjson.loads(row.get("waiting") or "[]"))),
         asked=tuple(Asked(*each) for each in orjson.loads(row.get("asked") or "[]")),
         members=cast("dict[str, MemberRole]", loaded(row.get("members") or "{}")),
+        invited=offers_from_json(cast("JSONObject", loaded(row.get("invited") or "{}"))),
         version=etag,
     )
 

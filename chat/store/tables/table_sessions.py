@@ -1,42 +1,32 @@
 """Sessions and their messages on tables: the port `ConversationStore`."""
 
-import asyncio
-import random
-import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from chat.clock import Clock
-from chat.conversation import MemberRole, Session, WaitingMessage
+from chat.conversation import Session, WaitingMessage
 from chat.errors import MessageNotFound, SessionNotFound, StoreConflict
 from chat.messages import Message, MessageDraft, Page, message_id, split_message_id
 from chat.requests import TurnRequest
-from chat.store.conversation_store import COUNTED, Posted, SessionChanges, SessionDraft, Waits
-from chat.store.drafts import members_after, session_from, with_version
+from chat.store.conversation_store import Posted, SessionChanges, SessionDraft, Waits
+from chat.store.drafts import session_from
+from chat.store.membership import HeadChanges
 from chat.store.request_json import request_from_json
 from chat.store.tables.session_appends import AppendMessages, AppendWaiting, PostMessage, grouped
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_client import Row, Table, key_range, together
-from chat.store.tables.table_cursors import cursor_after, read_cursor
 from chat.store.tables.table_deletion import Deletions
 from chat.store.tables.table_due import DueRows
-from chat.store.tables.table_errors import RowChanged, RowMissing
 from chat.store.tables.table_heads import Head, Heads, allowed
-from chat.store.tables.table_keys import escaped, is_id, message_key
+from chat.store.tables.table_invitations import TableInvitations
+from chat.store.tables.table_keys import is_id, message_key
+from chat.store.tables.table_lists import SESSIONS, UserLists
 from chat.store.tables.table_properties import moment
 from chat.store.tables.table_requests import requests_from_rows
-from chat.store.tables.table_rows import head_changes_to_row, message_from_rows, messages_from_rows
-
-ATTEMPTS = 8
-READS = 32  # heads that the lists of one process read at once: each needs a connection
-ABANDONED = (
-    86_400.0  # seconds after which a line of a list that leads nowhere is removed by who comes upon it
-)
-DIRECTORY_KEY = re.compile(r"\d{13}-[A-Za-z0-9_-]{1,128}")
+from chat.store.tables.table_rows import message_from_rows, messages_from_rows
 
 
 class TableConversations:
@@ -48,17 +38,19 @@ class TableConversations:
         directory: Table,
         heads: Heads,
         writers: SessionWriters,
+        lists: UserLists,
+        invitations: TableInvitations,
         due: DueRows,
         clock: Clock,
     ) -> None:
         self._sessions = sessions
-        self._directory = directory
         self._heads = heads
         self._writers = writers
+        self._lists = lists
+        self._invitations = invitations
         self._clock = clock
         self._aliases = Aliases(directory, heads, due, clock)
-        self._deletions = Deletions(sessions, heads, due, clock)
-        self._reads = asyncio.Semaphore(READS)
+        self._deletions = Deletions(sessions, heads, invitations, due, clock)
 
     async def create_session(
         self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
@@ -87,67 +79,22 @@ class TableConversations:
         return await self._heads.load(session_id)
 
     async def update_session(self, user_id: str, session_id: str, changes: SessionChanges) -> Session:
-        return await self._change(
-            session_id, lambda session: allowed(user_id, session, "editor") and changes.given
+        async def change(_: Session) -> HeadChanges:
+            return changes.given
+
+        return await self._heads.change(
+            session_id, change, permit=lambda session: allowed(user_id, session, "editor")
         )
 
-    async def set_member(
-        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
-    ) -> Session:
-        def change(session: Session) -> Mapping[str, Any]:
-            allowed(user_id, session, "viewer" if user_id == member_id and role is None else "owner")
-            return {"members": members_after(session, member_id, role)}
-
-        session = await self._change(session_id, change)
-        if role is None:
-            await self._heads.strike(member_id, session_id)
-        else:
-            await self._heads.list_up(member_id, session_id)
-        return session
-
-    async def _change(self, session_id: str, change: Callable[[Session], Mapping[str, Any]]) -> Session:
-        """Merge what `change` makes of the head, again when somebody else was quicker."""
-        for attempt in range(ATTEMPTS):
-            session = await self._heads.load(session_id)
-            given = change(session)
-            now = max(self._clock.now(), session.updated_at)
-            try:
-                etag = await self._sessions.merge(
-                    head_changes_to_row(session_id, given, now), session.version
-                )
-            except RowChanged:
-                await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
-                continue
-            except RowMissing:
-                raise SessionNotFound from None
-            return with_version(replace(session, **given, updated_at=now), etag)
-        raise StoreConflict
-
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
-        found: list[Session] = []
-        keys: list[str] = []
-        after = read_cursor(cursor, DIRECTORY_KEY)
-        while len(found) <= limit:
-            rows = await self._directory_page(user_id, after, limit + 1)
-            if not rows:
-                return Page(tuple(found))
-            for row, session in zip(rows, await self._listed(user_id, rows), strict=True):
-                if session is not None:
-                    found.append(session)
-                    keys.append(row.key)
-            after = rows[-1].key
-        return Page(tuple(found[:limit]), cursor_after(keys[limit - 1]))
+        async def show(row: Row) -> Session | None:
+            with suppress(SessionNotFound):  # deleted, left, or its first batch did not land
+                return await self._heads.read(user_id, row.values["session_id"])
+
+        return await self._lists.page(SESSIONS, user_id, show, limit=limit, cursor=cursor)
 
     async def count_sessions(self, user_id: str) -> int | None:
-        """Keys alone are read, a thousand a request."""
-        count = 0
-        lines = self._directory.pages(_lines(user_id), select=("RowKey",))
-        async with aclosing(lines) as pages:
-            async for page in pages:
-                count += len(page)
-                if count > COUNTED:
-                    return None
-        return count
+        return await self._lists.count(SESSIONS, user_id)
 
     async def delete_session(self, user_id: str, session_id: str) -> None:
         await self._deletions.delete(user_id, session_id)
@@ -155,6 +102,7 @@ class TableConversations:
     async def tidy(self, *, before: datetime) -> None:
         await self._deletions.go_on(before)
         await self._aliases.forget(before)
+        await self._invitations.forget(before)
 
     async def append_messages(
         self, user_id: str, session_id: str, drafts: Sequence[MessageDraft]
@@ -258,32 +206,3 @@ class TableConversations:
             else:
                 beyond = middle
         return first
-
-    async def _directory_page(self, user_id: str, after: str, count: int) -> list[Row]:
-        query = _lines(user_id, after + "-" if after else "0")  # all keys of sessions have one length
-        async for page in self._directory.pages(query, top=min(count, 1000)):
-            if page:
-                return page
-        return []
-
-    async def _listed(self, user_id: str, rows: Sequence[Row]) -> list[Session | None]:
-        found = await asyncio.gather(*(self._visible(user_id, row) for row in rows), return_exceptions=True)
-        for each in found:
-            if isinstance(each, BaseException):
-                raise each
-        return [each for each in found if not isinstance(each, BaseException)]
-
-    async def _visible(self, user_id: str, row: Row) -> Session | None:
-        try:
-            async with self._reads:
-                return await self._heads.read(user_id, row.values["session_id"])
-        except SessionNotFound:  # deleted, left, or its first batch did not land
-            if row.age > ABANDONED:
-                with suppress(RowChanged):
-                    await self._directory.delete(row.partition, row.key, row.etag)
-            return None
-
-
-def _lines(user_id: str, first: str = "0") -> str:
-    """The rows of a user's list of sessions. Keys from "a" on are not of sessions."""
-    return key_range(escaped(user_id), first, "a")

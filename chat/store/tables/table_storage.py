@@ -9,7 +9,10 @@ from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errands import TableErrands
 from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_instances import TableInstances
+from chat.store.tables.table_invitations import TableInvitations
 from chat.store.tables.table_keyed_requests import TableKeyedRequests
+from chat.store.tables.table_lists import UserLists
+from chat.store.tables.table_members import TableMembers
 from chat.store.tables.table_presence import TablePresence
 from chat.store.tables.table_purge import EventPurge
 from chat.store.tables.table_service import TableService
@@ -23,12 +26,15 @@ class TableStorage:
 
     def __init__(self, service: TableService, clock: Clock) -> None:
         self.service = service
-        heads = Heads(service.sessions, service.directory)
+        heads = Heads(service.sessions, service.directory, clock)
         self.writers = SessionWriters(service.sessions, heads)
         due = DueRows(service.usage)
+        lists = UserLists(service.directory)
+        invitations = TableInvitations(service.directory, heads, lists, due, clock)
         self.conversations = TableConversations(
-            service.sessions, service.directory, heads, self.writers, due, clock
+            service.sessions, service.directory, heads, self.writers, lists, invitations, due, clock
         )
+        self.members = TableMembers(heads, invitations, clock)
         usage, purge = UsageRows(service.usage), EventPurge(service.sessions, due)
         self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)

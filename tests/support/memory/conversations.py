@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from chat.conversation import MemberRole, Session, WaitingMessage
+from chat.conversation import Session, WaitingMessage
 from chat.errors import MessageNotFound, QueueFull, SessionInactive, TurnInProgress, ValidationError
 from chat.messages import Message, MessageDraft, Page, split_message_id
 from chat.requests import TurnRequest
 from chat.store.conversation_store import COUNTED, WAITING, Posted, SessionChanges, SessionDraft, Waits
-from chat.store.drafts import directory_key, members_after, session_from, with_posted, with_waiting
+from chat.store.drafts import directory_key, session_from, with_posted, with_waiting
 from chat.store.tables.table_requests import request_to_rows
 from tests.support.faults import port
 from tests.support.memory.rows import MemoryPort, Rows, StoredSession
@@ -56,16 +56,6 @@ class MemoryConversations(MemoryPort):
         return stored.head
 
     @port
-    async def set_member(
-        self, user_id: str, session_id: str, member_id: str, role: MemberRole | None
-    ) -> Session:
-        need = "viewer" if user_id == member_id and role is None else "owner"
-        stored = self.rows.owned(user_id, session_id, need)
-        members = members_after(stored.head, member_id, role)
-        self.rows.set_head(stored, replace(stored.head, members=members, updated_at=self.clock.now()))
-        return stored.head
-
-    @port
     async def list_sessions(self, user_id: str, *, limit: int, cursor: str | None = None) -> Page[Session]:
         if cursor is not None and not cursor.startswith("after:"):
             raise ValidationError("cursor", "This is not a cursor of this list")
@@ -97,6 +87,9 @@ class MemoryConversations(MemoryPort):
         for key, (session_id, claimed) in list(self._aliases.items()):
             if claimed < before and session_id not in self.rows.sessions:
                 del self._aliases[key]
+        for stored in self.rows.sessions.values():
+            invited = stored.head.offers(before)
+            self.rows.set_head(stored, replace(stored.head, invited=invited))
 
     @port
     async def append_messages(

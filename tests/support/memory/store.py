@@ -13,6 +13,7 @@ from tests.support.memory.conversations import MemoryConversations
 from tests.support.memory.errands import MemoryErrands
 from tests.support.memory.instances import MemoryInstances
 from tests.support.memory.keys import MemoryKeys
+from tests.support.memory.members import MemoryMembers
 from tests.support.memory.presence import MemoryPresence
 from tests.support.memory.requests import MemoryRequests
 from tests.support.memory.rows import Rows
@@ -21,6 +22,7 @@ from tests.support.memory.turns import MemoryTurns
 
 class MemoryStore(
     MemoryConversations,
+    MemoryMembers,
     MemoryTurns,
     MemoryInstances,
     MemoryErrands,

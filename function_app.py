@@ -139,6 +139,17 @@ ROUTES: Routes = {
     "/api/v1/chat/keys/{key_id}": {
         "DELETE": Route("keys:delete_key", "revoke one", scope="manage"),
     },
+    "/api/v1/chat/limits/{user_id}": {
+        "GET": Route("limits:get_limits", "what a user may, and what is left of it"),
+        "PUT": Route(
+            "limits:put_limits",
+            "set what a user may",
+            who="admin",
+            scope="manage",
+            body="limit_schemas:LimitsBody",
+        ),
+        "DELETE": Route("limits:delete_limits", "back to the settings", who="admin", scope="manage"),
+    },
     "/chat": {
         "POST": Route(
             "doors:enter",

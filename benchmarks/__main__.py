@@ -10,6 +10,7 @@ from benchmarks import report
 from benchmarks.chaos import figures
 from benchmarks.chaos.run import Size, play
 from benchmarks.clients import StreamFailed
+from benchmarks.limits import limits, limits_goals, limits_table
 from benchmarks.scenarios import (
     QUICK,
     SCENARIOS,
@@ -24,7 +25,7 @@ from benchmarks.servers import PROXIED, WORKER, Field, Server, Skipped, running_
 from benchmarks.sockets import SMALL, Crowd, socket_goals, socket_table, sockets
 
 MEMORY_REQUESTS = 20_000
-EVERYTHING = (*SCENARIOS, "start", "sockets")
+EVERYTHING = (*SCENARIOS, "start", "sockets", "limits")
 
 
 def arguments() -> argparse.Namespace:
@@ -40,7 +41,7 @@ def arguments() -> argparse.Namespace:
         choices=EVERYTHING,
         default=[*EVERYTHING],
         metavar="WHAT",
-        help="some of: burst first paced start sockets",
+        help="some of: burst first paced start sockets limits",
     )
     whole = Size()
     parser.add_argument("--minutes", type=float, default=whole.minutes, help="of the mode chaos (10)")
@@ -78,14 +79,18 @@ def speed(given: argparse.Namespace) -> bool:
     with running_field() as field:
         figures = measure(field, given.only, sizes)
     crowded = _sockets(given) if "sockets" in given.only else {}
-    goals = report.goal_rows(figures, started, field.skipped) + socket_goals(
-        crowded, report.slowness(figures)
+    limited = _limits(sizes, field) if "limits" in given.only else {}
+    goals = (
+        report.goal_rows(figures, started, field.skipped)
+        + socket_goals(crowded, report.slowness(figures))
+        + limits_goals(limited)
     )
     tables = [
         report.figures_table(figures),
         report.ratio_table(figures, ("nginx", "ordinary app")),
         _start_up_table(started),
         socket_table(crowded),
+        limits_table(limited),
         report.goals_table(goals),
         report.pace(figures),
         _skipped_table(field.skipped),
@@ -99,6 +104,15 @@ def speed(given: argparse.Namespace) -> bool:
 def _sockets(given: argparse.Namespace) -> Figures:
     print("  sockets", file=sys.stderr, flush=True)
     return sockets(SMALL if given.quick else Crowd())
+
+
+def _limits(sizes: Sizes, field: Field) -> Figures:
+    print("  limits", file=sys.stderr, flush=True)
+    try:
+        return limits(sizes)
+    except Skipped as reason:
+        field.skipped["limits"] = str(reason)
+        return {}
 
 
 def _start_up_table(started: dict[str, float | str]) -> str:

@@ -59,10 +59,13 @@ def program(module: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def process(command: Sequence[str], *, logs: bool = True) -> Generator[subprocess.Popen[str]]:
-    """A child that is stopped at the end: SIGTERM, and SIGKILL when it does not obey."""
+def process(
+    command: Sequence[str], *, logs: bool = True, environment: Mapping[str, str] | None = None
+) -> Generator[subprocess.Popen[str]]:
+    """A child that is stopped at the end: SIGTERM, and SIGKILL when it does not obey. `environment` comes to ours."""
     stderr = None if logs else subprocess.DEVNULL
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    env = {**os.environ, **(environment or {})}
+    child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
         yield child
     finally:
@@ -154,13 +157,16 @@ def _base(model: Server) -> str:
     return model.url.removesuffix(COMPLETIONS)
 
 
-def start_parley(stack: ExitStack) -> dict[str, tuple[str, int]]:
+def start_parley(
+    stack: ExitStack, environment: Mapping[str, str] | None = None
+) -> dict[str, tuple[str, int]]:
     """The local stack's table: what runs, its URL and its pid (0 when the table does not say)."""
     for name in ("function_app.py", "local/__main__.py"):
         if not (ROOT / name).exists():
             raise Skipped(f"{name} is missing")
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-parley-"))
-    child = stack.enter_context(process(program("local", "--port", "0", "--data", folder, "--direct")))
+    command = program("local", "--port", "0", "--data", folder, "--direct")
+    child = stack.enter_context(process(command, environment=environment))
     lines = lines_until_ready(child, "the local stack")
     rows = [row for row in map(ROW.match, lines) if row]
     table = {row[1]: (row[2].rstrip("/"), int(row[3] or 0)) for row in rows}

@@ -40,6 +40,7 @@ from chat.tools.places import PlaceFinder
 from chat.turns.base import TurnSource
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.feed import LiveTurn
+from chat.turns.limiter import Limiter, open_limiter
 from chat.turns.ports import TurnLimits, TurnPorts
 from chat.turns.readers import Readers
 from chat.turns.records import Records
@@ -73,6 +74,7 @@ class ChatApp:
     keys: KeyStore  # of programs
     key_ring: KeyRing  # those of them that were here lately
     tools: ToolBox
+    limiter: Limiter
     records: Records  # what is logged of sessions that are made
     tasks: TaskSet  # what goes on when its request has its reply
     check_store: Callable[[], Awaitable[None]]  # raises StoreUnavailable
@@ -154,6 +156,7 @@ def build_app(settings: Settings) -> ChatApp:
     window = closing.add(context_window(settings, models, conversations))
     sockets = closing.add(open_sockets(settings, ports, storage.presence))
     sources = turn_sources(settings, models, window, tools, places)
+    limiter = closing.add(open_limiter(settings, storage.limits, clock))
     return assemble_app(
         settings,
         ports,
@@ -167,6 +170,7 @@ def build_app(settings: Settings) -> ChatApp:
         check_store=storage.ping,
         model_states=lambda: models.states,
         closing=closing,
+        limiter=limiter,
     )
 
 
@@ -184,11 +188,12 @@ def assemble_app(
     check_store: Callable[[], Awaitable[None]],
     model_states: Callable[[], Mapping[str, str]],
     closing: Closing,
+    limiter: Limiter,
 ) -> ChatApp:
     """What is the same over every store, model and socket service. `closing` holds these already."""
     evictions = closing.add(Evictions(ports.errands, sockets))
     readers = closing.add(Readers(ports.conversations, ports.errands, ports.clock))
-    waiting = closing.add(WaitingMessages(ports, runner))
+    waiting = closing.add(WaitingMessages(ports, runner, limiter))
     tasks, key_ring = TaskSet(), KeyRing(keys, ports.clock)
     closing.push_async_callback(tasks.close)
     closing.push_async_callback(runner.drain)
@@ -211,6 +216,7 @@ def assemble_app(
         keys=keys,
         key_ring=key_ring,
         tools=tools,
+        limiter=limiter,
         records=ports.records,
         tasks=tasks,
         check_store=check_store,

@@ -36,7 +36,8 @@ async def handle_chat_message(
     session_id = session_id or _remembered(websocket)
     try:
         request = _request(text, read_user_id(user_id), session_id, limit=app.settings.max_message_bytes)
-        live = await app.runner.start(request)
+        live = await app.ask(request, "reject", usual="reject")
+        assert isinstance(live, LiveTurn)  # what is rejected does not wait
     except ChatError as error:
         await send(CHAT.face.error(error))
         return session_id

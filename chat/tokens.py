@@ -13,6 +13,21 @@ def estimate_tokens(*texts: str) -> int:
     )
 
 
+class RunningEstimate:
+    """The same of a text that comes in pieces, never less: a word that is cut in two counts twice."""
+
+    def __init__(self) -> None:
+        self._words = self._characters = 0
+
+    def add(self, piece: str) -> None:
+        self._words += len(piece.split())
+        self._characters += len(piece)
+
+    @property
+    def tokens(self) -> int:
+        return math.ceil(max(self._words, self._characters / CHARACTERS_A_WORD) * TOKENS_A_WORD)
+
+
 class TokenScale:
     """How our estimates relate to what services count, learned from their reports, for each model."""
 

@@ -29,6 +29,7 @@ VALUES = (
     "chat.requests",
     "chat.conversation",
     "chat.news",
+    "chat.quotas",
 )
 SIBLINGS = (
     "chat.providers",

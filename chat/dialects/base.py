@@ -99,7 +99,13 @@ def read_arguments(text: str) -> JSON:
 def plain_error(error: ChatError) -> JSONObject:
     """As `TurnFailed` looks in most dialects."""
     said: JSONObject = {"message": error.message, "code": error.code, "retryable": error.retryable}
-    return {"type": "error", **said, **wrong_field(error)}
+    return {"type": "error", **said, **wrong_field(error), **when_again(error)}
+
+
+def when_again(error: ChatError) -> JSONObject:
+    """The seconds after which to ask again, if an error of ours names them, as `retry_after`."""
+    seconds = error.details.get("retry_after")
+    return {"retry_after": seconds} if isinstance(seconds, int | float) else {}
 
 
 def wrong_field(error: ChatError) -> JSONObject:

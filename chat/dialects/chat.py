@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, SocketFace, merged, wrong_field
+from chat.dialects.base import Dialect, SocketFace, merged, when_again, wrong_field
 from chat.dialects.frames import read_cancel, read_frame, read_resume
 from chat.dialects.framing import sse
 from chat.errors import ChatError, ValidationError
@@ -73,7 +73,7 @@ def _as_text(numbered: NumberedEvent) -> NumberedEvent:
 
 def _error(error: ChatError) -> JSONObject:
     said: JSONObject = {"error": error.message, "code": error.code, "retryable": error.retryable}
-    return {"type": "chat_error", "payload": {**said, **wrong_field(error)}}
+    return {"type": "chat_error", "payload": {**said, **wrong_field(error), **when_again(error)}}
 
 
 def _read(name: str, data: str) -> Action:

@@ -8,7 +8,7 @@ ChatError (500)
                             EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, TooManyInvitations, TooManyKeys,
                             RequestInProgress, ShownOnce, VersionConflict
-  LimitReached (429)        TooManyConnections, RateLimited
+  LimitReached (429)        TooManyConnections, RateLimited, BudgetSpent
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
                             ProviderRejected (ModelNotFound),
                             ProviderAuthFailed, ProviderUnavailable 503, ProviderTimeout 504 (ProviderSilent),
@@ -26,6 +26,7 @@ always a log line. What is not a `ChatError` is shown as `INTERNAL` and its text
 from chat.errors.base import ChatError as ChatError
 from chat.errors.base import error_name as error_name
 from chat.errors.callers import AuthError as AuthError
+from chat.errors.callers import BudgetSpent as BudgetSpent
 from chat.errors.callers import Conflict as Conflict
 from chat.errors.callers import CredentialEnded as CredentialEnded
 from chat.errors.callers import EncodedBody as EncodedBody

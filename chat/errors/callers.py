@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chat.errors.base import ChatError
+from chat.quotas import Standing
 
 
 class RequestError(ChatError):
@@ -219,6 +220,13 @@ class LimitReached(ChatError):
     code = "LIMIT_REACHED"
     retryable = True
 
+    def __init__(
+        self, message: str = "", *, retry_after: float | None = None, standing: Standing | None = None
+    ) -> None:
+        super().__init__(message, details={} if retry_after is None else {"retry_after": retry_after})
+        self.retry_after = retry_after  # seconds, where it is known
+        self.standing = standing  # how all limits of the caller stand
+
 
 class TooManyConnections(LimitReached):
     """There are as many sockets as there may be."""
@@ -232,3 +240,11 @@ class RateLimited(LimitReached):
 
     status = 429
     code = "RATE_LIMITED"
+
+
+class BudgetSpent(LimitReached):
+    """The tokens that may be used in a day are used up."""
+
+    status = 429
+    code = "BUDGET_SPENT"
+    retryable = False

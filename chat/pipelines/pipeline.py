@@ -26,7 +26,7 @@ from chat.events import (
     TurnEvent,
 )
 from chat.pipelines.base import Stage, StageInput, StageInvalid
-from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, ResponseSchema
+from chat.providers.base import ModelDelta, ModelMessage, ModelProvider, ModelRequest, ResponseSchema
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 
@@ -85,7 +85,8 @@ class Pipeline(TurnSource):
                     provider=self._provider.name,
                     prompt_tokens=request.estimated_tokens,
                 )
-                async with aclosing(self._asked(request, step, reply)) as events:
+                pieces = context.allowance.stream(self._provider, request)
+                async with aclosing(self._asked(pieces, step, reply)) as events:
                     async for event in events:
                         yield event
             try:
@@ -102,10 +103,10 @@ class Pipeline(TurnSource):
         raise BadProviderReply(f"The model's answer to the stage {stage.name} was not valid: {problem}")
 
     async def _asked(
-        self, request: ModelRequest, step: StepReader, reply: "_Reply"
+        self, asked: AsyncGenerator[ModelDelta], step: StepReader, reply: "_Reply"
     ) -> AsyncGenerator[TurnEvent]:
         """One model call; what it writes is read and not shown, but for the items of a stage that shows them."""
-        async with aclosing(self._provider.stream(request)) as pieces:
+        async with aclosing(asked) as pieces:
             async for piece in pieces:
                 if reply.too_long:
                     break

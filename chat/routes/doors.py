@@ -14,6 +14,7 @@ from chat.dialects.base import Asker, Dialect, Door, Reply
 from chat.errors import ChatError
 from chat.events import NumberedEvent
 from chat.requests import TurnRequest
+from chat.routes.limit_headers import with_limits
 from chat.routes.once import promised_id
 from chat.routes.replies import turn_problem
 from chat.routes.requests import nonce_of, read_body
@@ -61,7 +62,7 @@ async def _entered(
     except ChatError as error:
         if door.refusal is None:
             raise
-        return _shown(door.refusal(error))
+        return with_limits(_shown(door.refusal(error)), getattr(error, "standing", None))
     return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
 
 
@@ -69,10 +70,9 @@ async def _stream(
     app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], live: LiveTurn
 ) -> Response:
     failed = await live.feed.opening(OPENING)
-    if failed is not None and door.failed is not None:
-        return _shown(door.failed(live.turn, failed))
     if failed is not None:
-        return turn_problem(failed, live.turn)
+        shown = _shown(door.failed(live.turn, failed)) if door.failed else turn_problem(failed, live.turn)
+        return with_limits(shown, live.standing)
     return stream_turn(app, principal, live, dialect, framing=door.framing)
 
 
@@ -89,7 +89,7 @@ async def _whole(
         ):
             async for batch in batches:
                 seen += batch
-    return _shown(door.whole(live.turn, seen))
+    return with_limits(_shown(door.whole(live.turn, seen)), live.standing)
 
 
 def _shown(reply: Reply) -> Response:

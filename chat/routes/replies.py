@@ -13,6 +13,7 @@ from chat.dialects.shapes import failure_headers, retry_after, show_failure, sho
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured
 from chat.events import JSON, TurnFailed
 from chat.routes.admission import admit
+from chat.routes.limit_headers import with_limits
 from chat.routes.once import Handler, once
 from chat.routes.requests import check_path, read_body
 from chat.routes.route_table import Route
@@ -74,7 +75,8 @@ def problem(error: ChatError) -> Response:
         headers["www-authenticate"] = "Bearer"  # section 11.6.1; no scheme for which a browser asks by itself
     if isinstance(error, EncodedBody):
         headers["accept-encoding"] = "identity"  # section 12.5.3
-    return json_reply(show_problem(error), status=error.status, headers=headers)
+    reply = json_reply(show_problem(error), status=error.status, headers=headers)
+    return with_limits(reply, getattr(error, "standing", None))
 
 
 def turn_problem(failed: TurnFailed, turn: Turn) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -16,6 +17,7 @@ from chat.errors import ChatError, ValidationError
 from chat.events import TurnEvent
 from chat.messages import Message
 from chat.requests import OnBusy, TurnRequest
+from chat.routes.limit_headers import with_limits
 from chat.routes.once import note_made
 from chat.routes.replies import turn_problem
 from chat.routes.requests import nonce_of, read_header
@@ -42,7 +44,8 @@ async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None)
     asked = await app.ask(request, on_busy, usual="reject")
     if isinstance(asked, Waits):
         await note_made(app, user_id, key, shown | _ids(asked.message))
-        asked = await app.answer_to(user_id, asked.message, patience=QUEUED)
+        live = await app.answer_to(user_id, asked.message, patience=QUEUED)
+        asked = replace(live, standing=asked.standing)
     if key:  # beside the turn: its first word is not kept waiting
         app.tasks.spawn(note_made(app, user_id, key, shown | asked.turn.ids))
     return asked
@@ -76,7 +79,7 @@ async def stream_again(
 async def _opened(app: ChatApp, principal: Principal, live: LiveTurn, dialect: str) -> Response:
     failed = await live.feed.opening(OPENING)
     if failed is not None:
-        return turn_problem(failed, live.turn)
+        return with_limits(turn_problem(failed, live.turn), live.standing)
     return stream_turn(app, principal, live, app.dialects[dialect])
 
 
@@ -102,7 +105,8 @@ def stream_turn(
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
-    return _FrameResponse(_body(app, principal, live, dialect, framing, after or Cursor()), headers=headers)
+    body = _body(app, principal, live, dialect, framing, after or Cursor())
+    return with_limits(_FrameResponse(body, headers=headers), live.standing)
 
 
 class _FrameResponse(StreamingResponse):

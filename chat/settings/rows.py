@@ -7,13 +7,22 @@ table by `tests/test_docs.py`.
 from dataclasses import dataclass
 from typing import Literal
 
+from chat.quotas import Rate
 from chat.settings.model_rows import ModelSettings
 from chat.settings.setting_row import Setting as Setting
 from chat.settings.setting_row import setting
 from chat.settings.sign_in_rows import SignInSettings
 from chat.settings.socket_rows import SocketSettings
 from chat.settings.tool_rows import ToolSettings
-from chat.settings.values import read_busy, read_count, read_duration, read_milliseconds, read_positive
+from chat.settings.values import (
+    read_budget,
+    read_busy,
+    read_count,
+    read_duration,
+    read_milliseconds,
+    read_positive,
+    read_rate,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +58,20 @@ class TurnSettings:
         read_milliseconds,
     )
     turn_max: float = setting("CHAT_TURN_MAX_S", "300", "Seconds after which a turn is ended.", read_positive)
+    limit_requests: Rate | None = setting(  # noqa: RUF009
+        "CHAT_LIMIT_REQUESTS",
+        "0",
+        "How many answers one user may ask for at once, and the seconds in which as many come back, such as `60/60`; 0 "
+        "is without a limit.",
+        read_rate,
+    )
+    user_budget: int = setting(
+        "CHAT_BUDGET_TOKENS_PER_USER",
+        "0",
+        "Tokens of models that one user may use in a day (UTC); 0 is without a limit.",
+        read_budget,
+    )
+    budget: int = setting("CHAT_BUDGET_TOKENS", "0", "The same for all users together.", read_budget)
     events_ttl_hours: float = setting(
         "CHAT_EVENTS_TTL_HOURS",
         "24",

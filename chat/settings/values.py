@@ -2,6 +2,7 @@
 
 import re
 
+from chat.quotas import Rate
 from chat.settings.issuers import check_url
 from chat.settings.model_services import SERVICES
 
@@ -150,3 +151,18 @@ def read_user_claim(text: str) -> str:
     if text.lower() in ADDRESSES or text.startswith("verified_"):
         raise ValueError("may change hands: must be a claim that names the same person for ever")
     return read_line(text)
+
+
+def read_rate(text: str) -> Rate | None:
+    """`60/60`: so many requests, and so many again in so many seconds. None for 0."""
+    if text == "0":
+        return None
+    requests, slash, seconds = text.partition("/")
+    if not slash:
+        raise ValueError("must be 0, or requests and seconds such as 60/60")
+    return Rate(read_count(requests), read_positive(seconds))
+
+
+def read_budget(text: str) -> int:
+    """Tokens; 0 is without a limit."""
+    return 0 if text == "0" else read_count(text)

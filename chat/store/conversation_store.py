@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from chat.conversation import Session, WaitingMessage
 from chat.events import JSONObject, empty_object
 from chat.messages import Message, MessageDraft, Page
+from chat.quotas import Standing
 from chat.requests import TurnRequest
 
 WAITING = 5
@@ -64,6 +65,7 @@ class Waits:
 
     message: Message
     new: bool = True
+    standing: Standing | None = None  # how the limits of who sent it stand, where there are any
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from chat.messages import Message, MessageDraft
 from chat.requests import TurnRequest
 from chat.store.instance_store import Join
 from chat.store.turn_store import StartedTurn
+from chat.turns.allowance import FREE, Allowance
 from chat.turns.feed import EventFeed
 
 
@@ -23,6 +24,8 @@ class TurnContext:
     request: TurnRequest
     blamed: set[str] = field(default_factory=set[str], compare=False, repr=False)
     """The model services that this turn found down."""
+    allowance: Allowance = field(default=FREE, compare=False, repr=False)
+    """What the turn may use of its user's limits: all its model calls are made through it."""
     spent: list[UsageReported] = field(default_factory=list[UsageReported], compare=False, repr=False)
     """What was spent for this turn beside its steps, and is not in its events yet."""
 

@@ -24,6 +24,7 @@ from chat.messages import Message, MessageDraft, message_id, split_message_id
 from chat.requests import TurnRequest
 from chat.store.turn_store import StartedTurn, TurnDraft
 from chat.telemetry import record
+from chat.turns.allowance import FREE, Allowance
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.branches import current, in_order
 from chat.turns.client_calls import LOOKED_BACK, check_unanswered
@@ -60,14 +61,14 @@ class TurnCreator:
         self._roster, self._lease, self._sweeper, self._tasks = roster, lease, sweeper, tasks
         self._turnstile = _Turnstile()
 
-    async def create(self, request: TurnRequest) -> NewTurn | Turn:
+    async def create(self, request: TurnRequest, allowance: Allowance = FREE) -> NewTurn | Turn:
         """A new turn, or the one that the same request made before. Raises as `TurnRunner.start`."""
         new_id = request.promised or self._ids.new()
         nonce = request.key or self._ids.new()
         async with self._turnstile.one_at_a_time(request.session_id or new_id):
             for attempt in range(ATTEMPTS):
                 try:
-                    return await self._try(request, new_id, nonce)
+                    return await self._try(request, new_id, nonce, allowance)
                 except VersionConflict:
                     await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
                 except TurnInProgress:
@@ -85,8 +86,11 @@ class TurnCreator:
             raise Conflict("This Idempotency-Key belongs to an older turn.")
         return replace(request, session_id=session.id, history=()) if session.start_nonce else request
 
-    async def _try(self, request: TurnRequest, new_id: str, nonce: str) -> NewTurn | Turn:
-        """Whether the caller may is asked first: no request that is refused costs a model call, or a row."""
+    async def _try(
+        self, request: TurnRequest, new_id: str, nonce: str, allowance: Allowance
+    ) -> NewTurn | Turn:
+        """Whether the caller may is asked first: no request that is refused costs a model call, or a row. Their limits
+        are asked meanwhile."""
         session = await self._session(request, new_id)
         if (asked := _became(session, request)) is not None and asked.turn:
             return await self._turns.load_turn(message_id(session.id, asked.turn))
@@ -99,7 +103,9 @@ class TurnCreator:
             request = replace(request, content="", message_id=waits, waited=True)
         leasing = self._tasks.spawn(self._lease.ensure())
         messages = await self._messages(request, session)
-        production = Production(self._sources[request.pipeline], TurnContext(session, messages, request))
+        await allowance.granted()
+        context = TurnContext(session, messages, request, allowance=allowance)
+        production = Production(self._sources[request.pipeline], context)
         try:
             draft = self._draft(request, session, await leasing, nonce)
             stored = await self._store(draft)
@@ -107,7 +113,7 @@ class TurnCreator:
             await production.stop()
             raise
         if _made_by(draft, stored.turn):
-            return NewTurn(stored, production, len(messages))
+            return NewTurn(stored, production, len(messages), allowance)
         await production.stop()  # the same request landed through another door
         return stored.turn
 

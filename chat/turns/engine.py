@@ -62,7 +62,8 @@ class TurnEngine(TurnSource):
                 scale=self._window.scale,
             )
             asked = replace(request, tools=()) if last else request
-            async with aclosing(self._provider.stream(asked)) as pieces:  # left before the tools are run
+            stream = context.allowance.stream(self._provider, asked)
+            async with aclosing(stream) as pieces:  # left before the tools are run
                 async for piece in pieces:
                     for event in step.read(piece):
                         reply.note(event)

@@ -6,6 +6,7 @@ from chat.conversation import Turn
 from chat.errors import Interrupted, ShuttingDown
 from chat.requests import TurnRequest
 from chat.telemetry import record, record_error
+from chat.turns.allowance import Allowance
 from chat.turns.base import TurnWatcher
 from chat.turns.feed import LiveTurn
 from chat.turns.follow import RemoteTurns
@@ -43,7 +44,7 @@ class TurnExecutor:
             new, self._ports, began=began, limits=self._limits, lease=self._lease, roster=self._roster
         )
         self._roster.add(run)
-        self._tasks.spawn(self._run(run))
+        self._tasks.spawn(self._run(run, new.allowance))
         stored = new.stored
         is_new, asked = not request.session_id, not request.message_id
         if is_new:
@@ -54,11 +55,13 @@ class TurnExecutor:
         alone = not session.members and not session.invited
         return LiveTurn(run.turn, run.feed, alone=session.user_id if alone else "")
 
-    async def _run(self, run: RunningTurn) -> None:
+    async def _run(self, run: RunningTurn, allowance: Allowance) -> None:
         """Run a turn to its end. What goes wrong here is a bug, and nobody must wait for ever because of it."""
         self._lease.note()
+        used: int | None = None
         try:
             turn = await run.run()
+            used = turn.usage.total_tokens if turn.usage else None
         except asyncio.CancelledError:
             run.feed.fail(ShuttingDown())
             raise
@@ -68,6 +71,7 @@ class TurnExecutor:
             self._orphans.heal(run.turn.id)
             return
         finally:
+            allowance.settle(used)
             self._roster.remove(run)
             self._watcher.ended(run.turn, lost=run.lost)
         if run.lost:

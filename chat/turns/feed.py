@@ -20,6 +20,7 @@ from chat.events import (
     TurnEvent,
     TurnFailed,
 )
+from chat.quotas import Standing
 from chat.turns.event_pages import EventPages
 
 SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStarted, StageItem, StageFinished})
@@ -168,6 +169,7 @@ class LiveTurn:
     turn: Turn
     feed: EventFeed
     alone: str = ""  # who owned its session when it began, where it is known that nobody else was in it
+    standing: Standing | None = None  # how the limits of who started it stand, where there are any
 
 
 @dataclass(eq=False, slots=True)

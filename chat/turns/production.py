@@ -6,6 +6,7 @@ from contextvars import Context
 from dataclasses import dataclass
 
 from chat.store.turn_store import StartedTurn
+from chat.turns.allowance import FREE, Allowance
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.log import TurnLog
 
@@ -49,3 +50,4 @@ class NewTurn:
     stored: StartedTurn
     production: Production
     messages: int  # that the source was given
+    allowance: Allowance = FREE

@@ -7,6 +7,7 @@ from datetime import timedelta
 from chat.conversation import Turn
 from chat.errors import TurnInProgress
 from chat.requests import TurnRequest
+from chat.turns.allowance import FREE, Allowance
 from chat.turns.base import NoWatcher, TurnSource, TurnWatcher
 from chat.turns.create import TurnCreator
 from chat.turns.execute import TurnExecutor
@@ -75,13 +76,14 @@ class TurnRunner:
         given up elsewhere; not while this process ends. It returns at once."""
         self._roster.listen(listener)
 
-    async def start(self, request: TurnRequest) -> LiveTurn:
-        """Store the user's message and start the answer.
+    async def start(self, request: TurnRequest, allowance: Allowance = FREE) -> LiveTurn:
+        """Store the user's message and start the answer, within what its user's limits allow.
 
         Raises SessionNotFound, MessageNotFound, ValidationError, TurnInProgress, ShuttingDown, StoreUnavailable,
-        StoreConflict. A failure of the model is an event of the turn. Goes on when the caller leaves.
+        StoreConflict, RateLimited, BudgetSpent. A failure of the model is an event of the turn. Goes on when
+        the caller leaves.
         """
-        return await asyncio.shield(self._tasks.spawn(self._start(request)))
+        return await asyncio.shield(self._tasks.spawn(self._start(request, allowance)))
 
     async def open(self, user_id: str, turn_id: str) -> LiveTurn:
         """A turn to follow: made here, elsewhere, or long ago. TurnNotFound, EventsGone."""
@@ -124,23 +126,28 @@ class TurnRunner:
         await self._lease.close(give_back=not (self._roster.making or self._roster.unsure))
         await self._tasks.close()
 
-    async def _start(self, request: TurnRequest) -> LiveTurn:
+    async def _start(self, request: TurnRequest, allowance: Allowance) -> LiveTurn:
         began = self._clock.monotonic()
         with self._roster.starting():
             self._patrol.walk()
-            new = await self._create(request)
+            new = await self._create(request, allowance)
         if isinstance(new, Turn):
-            return await self._finder.live(new)
+            return await self._repeated(new, allowance)
         if new.stored.turn.id in self._roster:  # the same request, twice at the same moment
             await new.production.stop()
-            return await self._finder.live(new.stored.turn)
+            return await self._repeated(new.stored.turn, allowance)
         return self._executor.execute(new, request, began)
 
-    async def _create(self, request: TurnRequest) -> NewTurn | Turn:
+    async def _repeated(self, turn: Turn, allowance: Allowance) -> LiveTurn:
+        """The turn that the same request made before: it costs no second one."""
+        allowance.release(repeated=True)
+        return await self._finder.live(turn)
+
+    async def _create(self, request: TurnRequest, allowance: Allowance) -> NewTurn | Turn:
         """A session whose turn is known to be dead is freed first."""
         try:
-            return await self._creator.create(request)
+            return await self._creator.create(request, allowance)
         except TurnInProgress as error:
             if not await self._finder.is_over(request.user_id, error.turn_id):
                 raise
-        return await self._creator.create(request)
+        return await self._creator.create(request, allowance)

@@ -13,7 +13,9 @@ from chat.requests import OnBusy, TurnRequest
 from chat.store.conversation_store import Waits
 from chat.store.errand_store import Errand
 from chat.telemetry import record
+from chat.turns.allowance import FREE, Allowance
 from chat.turns.feed import LiveTurn
+from chat.turns.limiter import Limiter, NoLimiter
 from chat.turns.ports import TurnPorts
 from chat.turns.runner import TurnRunner
 from chat.turns.tasks import TaskSet
@@ -27,25 +29,45 @@ SETTLED = 60.0  # seconds after which a message that was announced has been stor
 class WaitingMessages:
     """Asks now, or has the message wait for the next turn of a runner."""
 
-    def __init__(self, ports: TurnPorts, runner: TurnRunner) -> None:
+    def __init__(self, ports: TurnPorts, runner: TurnRunner, limiter: Limiter | None = None) -> None:
         self._conversations, self._errands, self._clock = ports.conversations, ports.errands, ports.clock
-        self._runner = runner
+        self._runner, self._limiter = runner, limiter or NoLimiter()
         self._tasks = TaskSet()
         runner.listen(self._answer_later)
 
     async def ask(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Waits:
-        """The turn that began, or the message that waits for one. Raises as `TurnRunner.start`, and QueueFull."""
+        """The turn that began, or the message that waits for one, within what the user's limits allow. Raises as
+        `TurnRunner.start`, and QueueFull."""
+        if not self._limiter.on:
+            return await self._ask(request, on_busy, FREE)
+        # Whoever asked may leave meanwhile; what is held for them is given back, or their turn runs.
+        return await asyncio.shield(self._tasks.spawn(self._ask_limited(request, on_busy)))
+
+    async def _ask_limited(self, request: TurnRequest, on_busy: OnBusy) -> LiveTurn | Waits:
+        allowance = self._limiter.ask(request.user_id)
+        try:
+            asked = await self._ask(request, on_busy, allowance)
+            standing = await allowance.granted()
+        except BaseException:
+            allowance.release()
+            raise
+        if isinstance(asked, Waits):
+            allowance.release(repeated=not asked.new)
+        return replace(asked, standing=standing)
+
+    async def _ask(self, request: TurnRequest, on_busy: OnBusy, allowance: Allowance) -> LiveTurn | Waits:
         queues = on_busy != "reject" and bool(request.session_id and request.content)
         met = ""  # an interrupt is meant for the turn that its caller met, and for none that began since
         for attempt in range(TRIES):
             try:
-                return await self._runner.start(request)
+                return await self._runner.start(request, allowance)
             except TurnInProgress as error:
                 met = met or error.turn_id
                 interrupts = on_busy == "interrupt" and error.turn_id == met
                 # What is stored already has its place before the running turn: it cannot wait for its end.
                 if not (queues or interrupts) or attempt == TRIES - 1:
                     raise
+                await allowance.granted()
                 waits = await self._queued(request, interrupts) if queues else None
                 if interrupts:
                     with contextlib.suppress(ChatError):  # gone already, or it is tried again
@@ -121,9 +143,13 @@ class WaitingMessages:
         # Who wrote it may have been taken out meanwhile; the others' messages are answered all the same.
         user_id = request.user_id if session.allows(request.user_id, "editor") else session.user_id
         waited = message_id(session_id, seq)
-        await self._runner.start(
-            replace(request, user_id=user_id, session_id=session_id, message_id=waited, waited=True)
-        )
+        asked = replace(request, user_id=user_id, session_id=session_id, message_id=waited, waited=True)
+        allowance = self._limiter.ask(user_id, requests=0)  # it was let in when it came
+        try:
+            await self._runner.start(asked, allowance)
+        except BaseException:
+            allowance.release()
+            raise
         return len(together) == len(session.waiting)
 
 

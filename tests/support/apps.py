@@ -11,8 +11,11 @@ from chat.dialects.catalogue import DIALECTS
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import PushService
 from chat.rooms.sockets import NoSockets, Sockets, build_sockets
+from chat.store.limit_store import LimitStore
 from chat.tools.base import NoTools
 from chat.turns.base import TurnSource
+from chat.turns.limiter import open_limiter
+from tests.support.memory.limits import MemoryLimits
 from tests.support.memory.store import MemoryStore
 from tests.support.provider_settings import settings_for
 from tests.support.turns import make_ports, make_runner
@@ -44,14 +47,15 @@ def make_app(
     per_session: int = 1000,
     per_user: int = 1000,
     turn_limit: float = 300.0,
+    limits: LimitStore | None = None,
 ) -> TestApp:
     """`settings` are rows of the settings' table. With `push` there are sockets."""
     store, clock, provider = store or MemoryStore(), clock or SystemClock(), ScriptedProvider(*scripts)
-    closing = Closing()
+    closing, settings_ = Closing(), settings_for("http://127.0.0.1:9/openai/v1", **(settings or {}))
     sockets = make_sockets(store, push, clock, per_session, per_user) if push else NoSockets()
     closing.add(sockets)
     app = assemble_app(
-        settings_for("http://127.0.0.1:9/openai/v1", **(settings or {})),
+        settings_,
         make_ports(store, clock),
         make_runner(
             store=store,
@@ -70,6 +74,7 @@ def make_app(
         check_store=_is_there,
         model_states=lambda: {"SCRIPTED": "closed"},
         closing=closing,
+        limiter=closing.add(open_limiter(settings_, limits or MemoryLimits(clock), clock)),
     )
     return TestApp(app, store, provider)
 

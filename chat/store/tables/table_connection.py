@@ -13,6 +13,7 @@ from azure.core.rest import HttpRequest
 from azure.data.tables.aio import TableClient
 from yarl import URL
 
+from chat.store.tables.table_clock import ServiceClock
 from chat.store.tables.table_signing import Signer
 
 VERSION = {"x-ms-version": "2019-02-02", "DataServiceVersion": "3.0", "MaxDataServiceVersion": "3.0;NetFx"}
@@ -42,6 +43,7 @@ class Connection:
     def __init__(self, session: Callable[[], Awaitable[ClientSession]], signer: Signer | None) -> None:
         self._session = session
         self._signer = signer
+        self.clock = ServiceClock()
 
     async def send(
         self,
@@ -55,7 +57,19 @@ class Connection:
     ) -> Reply:
         """The reply, whatever its status. What aiohttp and the SDK raise, when none came or not all of it.
         `read_timeout` is for a reply that may take longer than others: seconds without a byte."""
-        headers = {**VERSION, **headers}
+        reply = await self._sent(client, verb, url, VERSION | dict(headers), content, read_timeout)
+        self.clock.note(reply.headers.get("Date", ""))
+        return reply
+
+    async def _sent(
+        self,
+        client: TableClient,
+        verb: str,
+        url: str,
+        headers: dict[str, str],
+        content: str | None,
+        read_timeout: float | None,
+    ) -> Reply:
         if self._signer is not None and not is_cosmos(client):
             target = URL(url, encoded=True)  # sent as it is signed
             signed = await self._signer.headers(verb, target.raw_path, headers.get("Content-Type", ""))

@@ -15,6 +15,7 @@ from azure.data.tables.aio import TableServiceClient
 from chat.errors import StoreUnavailable
 from chat.settings import SettingsError
 from chat.store.tables.table_client import Table
+from chat.store.tables.table_clock import ServiceClock
 from chat.store.tables.table_connection import Connection
 from chat.store.tables.table_errors import RowExists, TableMissing, translated
 from chat.store.tables.table_signing import signer_for
@@ -77,14 +78,20 @@ class TableService:
         self._prefix = prefix
         self._making: asyncio.Task[None] | None = None
         self._ready = False
-        tables = iter(map(self._table, NAMES))
-        self.sessions, self.directory, self.usage, self.instances = (next(tables) for _ in range(4))
-        self.audit, self.credentials, self.limits = tables
+        tables = {name: self._table(name) for name in NAMES}
+        self.sessions, self.directory = tables["sessions"], tables["directory"]
+        self.usage, self.instances = tables["usage"], tables["instances"]
+        self.audit, self.credentials, self.limits = tables["audit"], tables["credentials"], tables["limits"]
 
     @property
     def url(self) -> str:
         """Where the account's tables are."""
         return self._client.url.rstrip("/?")
+
+    @property
+    def clock(self) -> ServiceClock:
+        """Its own clock."""
+        return self._connection.clock
 
     async def ping(self) -> None:
         """StoreUnavailable when the service does not answer within 2 s."""

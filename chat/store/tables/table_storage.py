@@ -15,6 +15,7 @@ from chat.store.tables.table_lists import UserLists
 from chat.store.tables.table_members import TableMembers
 from chat.store.tables.table_presence import TablePresence
 from chat.store.tables.table_purge import EventPurge
+from chat.store.tables.table_quotas import TableQuotas
 from chat.store.tables.table_service import TableService
 from chat.store.tables.table_sessions import TableConversations
 from chat.store.tables.table_turns import TableTurns
@@ -43,6 +44,7 @@ class TableStorage:
         self.requests = TableKeyedRequests(service.limits, due, clock)
         self.presence = TablePresence(service.sessions, service.instances, due)
         self.keys = TableCredentials(service.credentials)
+        self.limits = TableQuotas(service.limits, service.clock)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> "TableStorage":

@@ -1,0 +1,15 @@
+"""The bodies of the routes of limits."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from chat.schemas.fields import Body
+
+
+class LimitsBody(Body):
+    """`PUT /api/v1/chat/limits/{user_id}`: what is not given, or null, is as the settings say; 0 is without a limit."""
+
+    requests: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    per_seconds: Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False)] | None = None
+    tokens_per_day: Annotated[int, Field(ge=0, le=10**15)] | None = None

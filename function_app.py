@@ -15,12 +15,19 @@ from chat.settings import read_setting
 
 ROUTES: Routes = {
     "/api/chat/stream": {
-        "POST": Route("doors:enter", "ask, and stream the answer", dialect="delta", name="chat_stream"),
+        "POST": Route(
+            "doors:enter",
+            "ask, and stream the answer",
+            again="doors:enter_again",
+            dialect="delta",
+            name="chat_stream",
+        ),
     },
     "/api/v1/chat/sessions": {
         "POST": Route(
             "sessions:create_session",
             "make a session",
+            again="sessions:create_again",
             body="NewSessionBody",
             reply="Session",
             statuses=(201,),
@@ -63,6 +70,7 @@ ROUTES: Routes = {
         "POST": Route(
             "messages:post_message",
             "store one; no model is asked",
+            again="messages:post_again",
             role="editor",
             body="MessageBody",
             reply="Message",
@@ -125,6 +133,7 @@ ROUTES: Routes = {
         "POST": Route(
             "turns:start_turn",
             "ask in it, and stream the answer",
+            again="streams:stream_again",
             role="editor",
             body="TurnBody",
             query="TurnQuery",
@@ -152,6 +161,7 @@ ROUTES: Routes = {
         "POST": Route(
             "plans:rerun",
             "run a plan again from a stage",
+            again="streams:stream_again",
             role="editor",
             body="RerunBody",
             query="StreamQuery",
@@ -163,6 +173,7 @@ ROUTES: Routes = {
         "POST": Route(
             "turns:regenerate",
             "answer it anew",
+            again="streams:stream_again",
             role="editor",
             body="RegenerateBody",
             needs_body=False,
@@ -174,6 +185,7 @@ ROUTES: Routes = {
         "POST": Route(
             "keys:create_key",
             "make an API key",
+            again="keys:key_was_shown",
             scope="manage",
             body="key_schemas:KeyBody",
             reply="NewKey",
@@ -209,6 +221,7 @@ ROUTES: Routes = {
         "POST": Route(
             "doors:enter",
             "plan a trip, whole in one reply",
+            again="doors:enter_again",
             reply="Trip",
             statuses=(200, 202),
             dialect="plan",

@@ -33,6 +33,7 @@ from chat.store.conversation_store import ConversationStore, Waits
 from chat.store.key_store import KeyStore
 from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
+from chat.store.request_store import RequestStore
 from chat.store.turn_store import TurnStore
 from chat.tools.base import ToolBox
 from chat.tools.places import PlaceFinder
@@ -62,6 +63,7 @@ class ChatApp:
     members: MemberStore
     turns: TurnStore
     audit: AuditStore
+    requests: RequestStore
     runner: TurnRunner
     waiting: WaitingMessages
     readers: Readers
@@ -161,6 +163,7 @@ def build_app(settings: Settings) -> ChatApp:
         TurnRunner(ports, sources, turn_limits(settings), sockets.watcher),
         members=storage.members,
         audit=storage.audit,
+        requests=storage.requests,
         keys=storage.keys,
         sockets=sockets,
         tools=tools,
@@ -178,6 +181,7 @@ def assemble_app(
     *,
     members: MemberStore,
     audit: AuditStore,
+    requests: RequestStore,
     keys: KeyStore,
     sockets: Audience,
     tools: ToolBox,
@@ -201,6 +205,7 @@ def assemble_app(
         members=members,
         turns=ports.turns,
         audit=audit,
+        requests=requests,
         runner=runner,
         waiting=waiting,
         readers=readers,

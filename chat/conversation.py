@@ -151,3 +151,8 @@ class Turn:
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """By which its asker finds all of it; `message_id` is that of the question."""
+        return {"session_id": self.session_id, "turn_id": self.id, "message_id": self.user_message_id}

@@ -32,6 +32,7 @@ class TurnRequest:
     history: tuple[MessageDraft, ...] = ()  # what a new session begins with
     parent_message_id: str = ""  # the message that the user's one replies to
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
+    promised: str = ""  # the id of the session that it makes, where one was given away to its key
     settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
     tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
     continued: MessageDraft | None = (

@@ -6,6 +6,8 @@ from chat.app import ChatApp, current_app
 from chat.errors import ChatError, StoreError
 from chat.telemetry import record, record_error
 
+REMEMBERED = timedelta(days=1)  # for which a request with a key is known when its events are gone
+
 
 async def sweep() -> None:
     """Count the sockets, end the turns of dead instances, go on with what processes that ended left, and remove what
@@ -17,10 +19,17 @@ async def sweep() -> None:
         await app.evictions.work_off()
         await app.runner.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
         await app.sockets.work_off(now=app.clock.now())
+        await _forget_requests(app)
         await app.audit.forget_audit(before=app.clock.now() - timedelta(days=app.settings.audit_days))
     except StoreError as error:
         record("sweep_failed", code=error.code)
     await counting
+
+
+async def _forget_requests(app: ChatApp) -> None:
+    """Those with a key: for a day after the events of a turn are gone a repeat is still told where it is."""
+    kept = timedelta(hours=app.settings.events_ttl_hours) + REMEMBERED
+    await app.requests.forget_requests(before=app.clock.now() - kept)
 
 
 async def _count_sockets(app: ChatApp) -> None:

@@ -153,9 +153,9 @@ def test_the_index_names_every_page() -> None:
     assert pages <= set(LINK.findall(read("docs/README.md")))
 
 
-def test_no_two_decisions_have_the_same_number() -> None:
-    numbers = [int(file.name[:4]) for file in (ROOT / "docs/decisions").glob("*.md")]
-    assert len(set(numbers)) == len(numbers)
+def test_decisions_are_numbered_without_a_hole() -> None:
+    numbers = sorted(int(file.name[:4]) for file in (ROOT / "docs/decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def _anchors(page: Path) -> set[str]:

@@ -1,15 +1,17 @@
 """What the timer does in one round."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from chat import timers
 from chat.app import ChatApp
+from chat.clock import SystemClock
 from chat.errors import PushError, StoreUnavailable
 from chat.push.base import EVERYBODY
 from chat.store.presence_store import Ticket
+from chat.store.request_store import KeyedRequest
 from tests.support.apps import TestApp, make_app
 from tests.support.fake_push import FakePush
 
@@ -40,6 +42,30 @@ async def test_a_round_removes_what_came_to_nothing(made: TestApp) -> None:
     assert store.calls["list_errands"] == 4  # of each kind
 
 
+@pytest.mark.parametrize(("hours", "known"), [("1", False), ("200", True)])
+async def test_a_round_forgets_keys_a_day_after_the_events_that_they_lead_to(
+    monkeypatch: pytest.MonkeyPatch, hours: str, known: bool
+) -> None:
+    later = make_app(settings={"CHAT_EVENTS_TTL_HOURS": hours}, clock=LaterClock())
+
+    async def current_app() -> ChatApp:
+        return later.app
+
+    monkeypatch.setattr("chat.timers.current_app", current_app)
+    monkeypatch.setattr("chat.turns.sweep.BEAT", 0.0)
+    first, second = (KeyedRequest("ann", "key", "d", name) for name in "ab")
+    await later.store.claim_request(first)
+    await timers.sweep()
+    assert (await later.store.claim_request(second)).promised == ("a" if known else "b")
+
+
+class LaterClock(SystemClock):
+    """A clock of an app that runs two days after its store."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=2)
+
+
 @pytest.mark.parametrize("error", [PushError(), ValueError("what is that?")])
 async def test_a_round_counts_the_sockets_and_goes_on_where_it_cannot(
     made: TestApp, error: Exception
@@ -55,7 +81,7 @@ async def test_a_round_counts_the_sockets_and_goes_on_where_it_cannot(
 
 
 @pytest.mark.parametrize(
-    "call", ["note_count", "list_leases", "list_errands", "purge_events", "purge_tickets"]
+    "call", ["note_count", "list_leases", "list_errands", "purge_events", "purge_tickets", "forget_requests"]
 )
 async def test_a_store_that_is_away_is_asked_again_with_the_next_round(made: TestApp, call: str) -> None:
     made.store.fail_next(call, StoreUnavailable())

@@ -94,7 +94,8 @@ async def _again(world: World, before: Segment) -> Segment:
 
 
 async def ask_with_key(world: World, room: Room, user: str, order: Order, patience: float) -> Segment:
-    """Ask, hear nothing for a moment, and ask the same again with the same Idempotency-Key at the other instance."""
+    """Ask, hear nothing for a moment, and ask the same again with the same Idempotency-Key at the other instance, until
+    there is something to follow."""
     marker, text = write_order(world, room, user, order)
     path = f"/api/v1/chat/sessions/{room.id}/turns?dialect=delta"
     options: dict[str, Any] = {"json": {"content": text}, "headers": {"idempotency-key": marker}}
@@ -104,8 +105,15 @@ async def ask_with_key(world: World, room: Room, user: str, order: Order, patien
     await asyncio.wait({leaving}, timeout=patience)
     leaving.cancel()
     await asyncio.wait({leaving})
-    first = Segment(marker, room.id, user, "delta", 1 - instance, marker=marker)
-    return await read_on(world, first, asyncio.create_task(world.door.read(first, "POST", path, **options)))
+    while True:
+        first = Segment(marker, room.id, user, "delta", 1 - instance, marker=marker)
+        reading = asyncio.create_task(world.door.read(first, "POST", path, **options))
+        segment = await read_on(world, first, reading)
+        if segment.code != "REQUEST_IN_PROGRESS":
+            return segment
+        await asyncio.sleep(
+            1.0
+        )  # as its Retry-After says; for 10 s at most, should the first one's process have died
 
 
 async def follow(world: World, room: Room, user: str, turn: str) -> Segment:

@@ -1,13 +1,13 @@
 """Every error that Parley raises on purpose, and what each looks like from outside.
 
 ChatError (500)
-  RequestError (400)        InvalidBody 400, ValidationError 422, TooLarge 413, EncodedBody 415,
+  RequestError (400)        InvalidBody 400, ValidationError 422, KeyReused 422, TooLarge 413, EncodedBody 415,
                             MethodNotAllowed 405, SlowBody 408, AddressTooLong 414, HeadersTooLarge 431
   AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, KeyNotFound, NoPlaces;
                             EventsGone 410
   Conflict (409)            TurnInProgress (QueueFull), SessionInactive, StillWaiting, TooManyInvitations, TooManyKeys,
-                            VersionConflict
+                            RequestInProgress, ShownOnce, VersionConflict
   LimitReached (429)        TooManyConnections, RateLimited, BudgetSpent
   ProviderError (502)       BadProviderReply (NoAnswer), ContentFiltered, AnswerTooLarge, ToolLimitReached,
                             ProviderRejected (ModelNotFound),
@@ -37,6 +37,7 @@ from chat.errors.callers import HeadersTooLarge as HeadersTooLarge
 from chat.errors.callers import InvalidBody as InvalidBody
 from chat.errors.callers import InvitationNotFound as InvitationNotFound
 from chat.errors.callers import KeyNotFound as KeyNotFound
+from chat.errors.callers import KeyReused as KeyReused
 from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
 from chat.errors.callers import MethodNotAllowed as MethodNotAllowed
@@ -45,8 +46,10 @@ from chat.errors.callers import NotFound as NotFound
 from chat.errors.callers import QueueFull as QueueFull
 from chat.errors.callers import RateLimited as RateLimited
 from chat.errors.callers import RequestError as RequestError
+from chat.errors.callers import RequestInProgress as RequestInProgress
 from chat.errors.callers import SessionInactive as SessionInactive
 from chat.errors.callers import SessionNotFound as SessionNotFound
+from chat.errors.callers import ShownOnce as ShownOnce
 from chat.errors.callers import SlowBody as SlowBody
 from chat.errors.callers import StillWaiting as StillWaiting
 from chat.errors.callers import TooLarge as TooLarge

@@ -37,6 +37,16 @@ class TooLarge(RequestError):
     code = "TOO_LARGE"
 
 
+class KeyReused(RequestError):
+    """This Idempotency-Key came with another request before."""
+
+    status = 422
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(details={"field": "idempotency-key"})
+
+
 class EncodedBody(RequestError):
     """Compressed bodies are not taken: send it as it is."""
 
@@ -197,6 +207,20 @@ class StillWaiting(Conflict):
 
     def __init__(self, message_id: str) -> None:
         super().__init__(details={"message_id": message_id})
+
+
+class RequestInProgress(Conflict):
+    """The request that came first under this Idempotency-Key has just begun: ask again."""
+
+    code = "REQUEST_IN_PROGRESS"
+    retry_after = 1.0  # seconds
+
+
+class ShownOnce(Conflict):
+    """What this Idempotency-Key made is shown once, and was: make another under a new key."""
+
+    code = "SHOWN_ONCE"
+    retryable = False
 
 
 class VersionConflict(Conflict):

@@ -89,7 +89,7 @@ class PastTurns:
             return None
         events = await self._turns.read_events(turn)
         if not events:
-            raise EventsGone
+            raise EventsGone(details=turn.ids)
         if stored is None or not coming:
             return await self._send_to(join, turn, events)
         await shown_once(self._presence, stored, turn.id, lambda: self._send_to(join, turn, events))

@@ -1,7 +1,9 @@
 """The routes that a dialect has of its own: read, ask, and answer as it does."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,14 +15,39 @@ from chat.errors import ChatError
 from chat.events import NumberedEvent
 from chat.requests import TurnRequest
 from chat.routes.limit_headers import with_limits
+from chat.routes.once import promised_id
 from chat.routes.replies import turn_problem
 from chat.routes.requests import nonce_of, read_body
-from chat.routes.streams import OPENING, ask, stream_turn
+from chat.routes.streams import OPENING, ask, ask_again, stream_turn
 from chat.turns.feed import LiveTurn
+
+type Asking = Callable[[TurnRequest], Awaitable[LiveTurn]]
 
 
 async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
     """The answer to a body that this dialect reads: a stream, or whole."""
+    promised = promised_id(request)
+
+    async def asking(asked: TurnRequest) -> LiveTurn:
+        return await ask(app, replace(asked, promised=promised))
+
+    return await _entered(app, principal, request, dialect, asking)
+
+
+async def enter_again(
+    app: ChatApp, principal: Principal, request: Request, made: Mapping[str, str], *, dialect: str
+) -> Response:
+    """The same for a request that comes again."""
+
+    async def asking(asked: TurnRequest) -> LiveTurn:
+        return await ask_again(app, asked.user_id, asked.nonce, made)
+
+    return await _entered(app, principal, request, dialect, asking)
+
+
+async def _entered(
+    app: ChatApp, principal: Principal, request: Request, dialect: str, asking: Asking
+) -> Response:
     spoken = app.dialects[dialect]
     door = spoken.door
     assert door is not None, dialect
@@ -30,8 +57,8 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
         asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
         asked = door.read(body, asker)
         if asked.stream:
-            return await _stream(app, principal, spoken, door, asked.request)
-        live = await ask(app, asked.request)
+            return await _stream(app, principal, spoken, door, await asking(asked.request))
+        live = await asking(asked.request)
     except ChatError as error:
         if door.refusal is None:
             raise
@@ -40,9 +67,8 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
 
 
 async def _stream(
-    app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], request: TurnRequest
+    app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], live: LiveTurn
 ) -> Response:
-    live = await ask(app, request)
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         shown = _shown(door.failed(live.turn, failed)) if door.failed else turn_problem(failed, live.turn)

@@ -1,5 +1,6 @@
 """API keys over HTTP: a user makes them for programs, and revokes them (docs/api-keys.md)."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from fastapi import Request, Response
@@ -8,16 +9,18 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.clock import iso
 from chat.credentials import SCOPES, ApiKey, Scope, digest_of, make_key
-from chat.errors import Forbidden, KeyNotFound, ValidationError
+from chat.errors import Forbidden, KeyNotFound, ShownOnce, ValidationError
 from chat.events import JSONObject
 from chat.routes.key_schemas import KeyBody
+from chat.routes.once import note_made
 from chat.routes.replies import json_reply
+from chat.routes.requests import nonce_of
 
 DAYS = 90  # that a key lives without a wish
 USUAL: tuple[Scope, ...] = ("read", "write")
 
 
-async def create_key(app: ChatApp, principal: Principal, _request: Request, body: KeyBody) -> Response:
+async def create_key(app: ChatApp, principal: Principal, request: Request, body: KeyBody) -> Response:
     """`POST /api/v1/chat/keys`: the only reply that shows the key itself."""
     _check_is_no_key(principal)
     now = app.clock.now()
@@ -25,7 +28,16 @@ async def create_key(app: ChatApp, principal: Principal, _request: Request, body
     key_id, text = make_key(principal.user_id)
     key = ApiKey(key_id, principal.user_id, body.name, scopes, digest_of(text), now, expires)
     await app.keys.add_key(key)
+    await note_made(app, principal.user_id, nonce_of(request), {"key_id": key_id})
     return json_reply({"key": text, **_show(key)}, status=201, headers={"cache-control": "no-store"})
+
+
+async def key_was_shown(
+    _app: ChatApp, principal: Principal, _request: Request, made: Mapping[str, str]
+) -> Response:
+    """A key is kept as its hash alone. ShownOnce names it, so that it can be revoked."""
+    _check_is_no_key(principal)
+    raise ShownOnce(details={"key_id": made["key_id"]})
 
 
 async def list_keys(app: ChatApp, principal: Principal, _request: Request) -> Response:

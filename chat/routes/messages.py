@@ -1,5 +1,6 @@
 """Messages over HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,8 +12,10 @@ from chat.conversation import Session
 from chat.dialects.shapes import show_message
 from chat.errors import ValidationError
 from chat.messages import Message, MessageDraft, split_message_id
+from chat.requests import TurnRequest
+from chat.routes.once import note_made
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_query
+from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import MessageBody, MessagesQuery
 from chat.schemas.fields import check_size, read_time
 from chat.turns.tool_history import RESERVED
@@ -33,9 +36,22 @@ async def post_message(app: ChatApp, principal: Principal, request: Request, bod
         metadata=body.metadata,
         parent_message_id=body.parent_message_id,
     )
-    session_id = request.path_params["session_id"]
-    [message] = await app.conversations.append_messages(principal.user_id, session_id, [draft])
-    app.tell_message(message)
+    asked = TurnRequest(
+        principal.user_id, session_id=request.path_params["session_id"], nonce=nonce_of(request)
+    )
+    posted = await app.conversations.post_message(asked, draft)
+    if posted.new:
+        app.tell_message(posted.message)
+    made = {"session_id": asked.session_id, "message_id": posted.message.id}
+    await note_made(app, asked.user_id, asked.nonce, made)
+    return json_reply(show_message(posted.message), status=201)
+
+
+async def post_again(
+    app: ChatApp, principal: Principal, _request: Request, made: Mapping[str, str]
+) -> Response:
+    """The message that is there."""
+    message = await app.conversations.get_message(principal.user_id, made["message_id"])
     return json_reply(show_message(message), status=201)
 
 

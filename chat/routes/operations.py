@@ -108,7 +108,7 @@ class Operation:
                 about = {"description": schema.pop("description")} if "description" in schema else {}
                 yield {"name": name, "in": "query", **about, "schema": without_null(schema)}
         text = {"type": "string", "maxLength": MAX_ID}
-        if self.asks:
+        if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
         if self.streams and not self.asks:
             place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}

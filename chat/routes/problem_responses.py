@@ -31,6 +31,7 @@ MEANINGS: Mapping[int, str] = {
 ANYONE = {414, 431, 500, 503}
 CALLER = {401, 403, 422, 429}
 BODY = {400, 408, 413, 415, 422}
+REPEATED = {409, 410, 422}
 TURN = {404, 409, 429, 500, 502, 503, 504}
 """How a turn may fail before it says anything, or be refused."""
 
@@ -46,6 +47,8 @@ def statuses_of(path: str, row: Route, *, has_body: bool, asks: bool) -> Collect
         found.add(422)
     if has_body:
         found |= BODY
+    if row.again:
+        found |= REPEATED
     return sorted(found | TURN if asks else found)
 
 

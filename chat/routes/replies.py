@@ -14,13 +14,13 @@ from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured,
 from chat.events import JSON, TurnFailed
 from chat.routes.admission import admit
 from chat.routes.limit_headers import with_limits
+from chat.routes.once import Handler, once
 from chat.routes.reply_headers import finished
 from chat.routes.requests import check_head, check_path, read_body
 from chat.routes.route_table import Route
 from chat.settings import Settings, SettingsError
 from chat.telemetry import record_error
 
-type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
 type BodyHandler[Body] = Callable[[ChatApp, Principal, Request, Body], Awaitable[Response]]
 type OpenHandler = Callable[[ChatApp, Request], Awaitable[Response]]
 
@@ -30,7 +30,7 @@ async def answer(request: Request, handler: Handler, route: Route) -> Response:
 
     async def handle(app: ChatApp, request: Request) -> Response:
         check_path(request)
-        return await handler(app, await admit(app, request, route), request)
+        return await once(app, await admit(app, request, route), request, route, handler)
 
     return await answer_anyone(request, handle)
 

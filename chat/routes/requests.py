@@ -6,7 +6,15 @@ from typing import Any
 import pydantic
 from fastapi import Request
 
-from chat.errors import AddressTooLong, EncodedBody, HeadersTooLarge, InvalidBody, SlowBody, TooLarge
+from chat.errors import (
+    AddressTooLong,
+    EncodedBody,
+    HeadersTooLarge,
+    InvalidBody,
+    SlowBody,
+    TooLarge,
+    ValidationError,
+)
 from chat.schemas.fields import check_id, read_json, validate
 
 # Those of Kestrel, which is before the worker in Azure: what it lets through is not refused here.
@@ -15,6 +23,8 @@ MAX_HEADER_BYTES = 32 * 1024  # of all of them, as they are sent
 MAX_PATH_BYTES = 4096  # a user id takes up to 3,060
 MAX_QUERY_BYTES = 4096  # likewise
 BODY = 60.0  # seconds in which a whole body must come
+
+PEEKED = "chat.peeked"  # in the scope of a request, a body that was read before its time
 
 
 def check_head(request: Request) -> None:
@@ -38,6 +48,8 @@ def check_head(request: Request) -> None:
 
 async def read_bytes(request: Request, *, limit: int) -> bytes:
     """The body. EncodedBody; TooLarge (over `limit` bytes), before it is read where its length is told; SlowBody."""
+    if (peeked := request.scope.pop(PEEKED, None)) is not None:
+        return peeked
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise EncodedBody
     too_large = TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
@@ -56,9 +68,26 @@ async def read_bytes(request: Request, *, limit: int) -> bytes:
     return bytes(body)
 
 
+async def peek_object(request: Request, *, limit: int) -> dict[str, Any]:
+    """The body as a JSON object, where there is one, for whoever is not the one to read it: it can be read once more.
+    Raises as `read_object`."""
+    body = await read_bytes(request, limit=limit)
+    request.scope[PEEKED] = body
+    return _object(body or b"{}")
+
+
+def forget_peeked(request: Request) -> None:
+    """What nobody read again, so that it is not kept as long as a stream."""
+    request.scope.pop(PEEKED, None)
+
+
 async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -> dict[str, Any]:
     """The body as a JSON object; `empty` is what no body stands for. Raises as `read_bytes` and `read_json`."""
-    value = read_json(await read_bytes(request, limit=limit) or empty, refusal="The body is not JSON")
+    return _object(await read_bytes(request, limit=limit) or empty)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    value = read_json(body, refusal="The body is not JSON")
     if not isinstance(value, dict):
         raise InvalidBody("The body must be a JSON object")
     return value
@@ -84,8 +113,11 @@ def read_header(request: Request, name: str) -> str:
 
 
 def nonce_of(request: Request) -> str:
-    """The caller's Idempotency-Key. ValidationError."""
-    return read_header(request, "idempotency-key")
+    """The caller's Idempotency-Key; "" without one. ValidationError."""
+    key = read_header(request, "idempotency-key")
+    if not key and "idempotency-key" in request.headers:
+        raise ValidationError("idempotency-key", "Must not be empty")
+    return key
 
 
 def check_path(request: Request) -> None:

@@ -19,6 +19,9 @@ class Route:
     handler: str
     summary: str = field(compare=False)  # rows that differ in it alone share a function
     body: str = ""
+    again: str = ""
+    """What answers a repeat under its Idempotency-Key, from the ids of what was made. A row that makes something has
+    one, and tells by `once:note_made` what it made."""
     needs_body: bool = True  # else no body at all stands for an empty object
     query: str = ""  # what the handler reads of it
     reply: str = ""  # what it answers with; nothing is written through it, tests hold replies against it

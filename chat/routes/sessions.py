@@ -1,5 +1,6 @@
 """Sessions over HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -12,23 +13,34 @@ from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.news import SessionChanged
+from chat.routes.once import note_made, promised_id
 from chat.routes.pages import read_page, show_page
 from chat.routes.replies import json_reply
-from chat.routes.requests import read_query
+from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import NewSessionBody, PageQuery, SessionBody
 from chat.store.conversation_store import SessionChanges, SessionDraft
 
 
 async def create_session(
-    app: ChatApp, principal: Principal, _request: Request, body: NewSessionBody
+    app: ChatApp, principal: Principal, request: Request, body: NewSessionBody
 ) -> Response:
     """`POST /api/v1/chat/sessions`"""
     _check_provider(app, body.llm_provider)
+    session_id = promised_id(request) or app.ids.new()
     draft = SessionDraft(
-        app.ids.new(), body.title, body.llm_provider or "", body.llm_model, settings=body.settings
+        session_id, body.title, body.llm_provider or "", body.llm_model, settings=body.settings
     )
     session = await app.conversations.create_session(principal.user_id, draft)
     app.records.session_created(session)
+    await note_made(app, principal.user_id, nonce_of(request), {"session_id": session.id})
+    return json_reply(_show(app, session), status=201)
+
+
+async def create_again(
+    app: ChatApp, principal: Principal, _request: Request, made: Mapping[str, str]
+) -> Response:
+    """The session that is there, as it is now."""
+    session = await app.conversations.get_session(principal.user_id, made["session_id"])
     return json_reply(_show(app, session), status=201)
 
 

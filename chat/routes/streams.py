@@ -1,6 +1,6 @@
 """Turns as HTTP streams: the headers wait for the first thing said, the body follows the turn."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -15,10 +15,12 @@ from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, read_cursor, written
 from chat.errors import ChatError, ValidationError
 from chat.events import TurnEvent
+from chat.messages import Message
 from chat.requests import OnBusy, TurnRequest
 from chat.routes.limit_headers import with_limits
+from chat.routes.once import note_made
 from chat.routes.replies import turn_problem
-from chat.routes.requests import read_header
+from chat.routes.requests import nonce_of, read_header
 from chat.routes.worker import UNWRAPPED_SEND
 from chat.store.conversation_store import Waits
 from chat.turns.feed import LiveTurn
@@ -37,22 +39,51 @@ HEADERS = {
 
 async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> LiveTurn:
     """Start a turn. Where the message has to wait it is the turn that answers it, once there is one."""
+    user_id, key, shown = request.user_id, request.nonce, {"dialect": request.dialect}
     asked = await app.ask(request, on_busy, usual="reject")
     if isinstance(asked, Waits):
-        live = await app.answer_to(request.user_id, asked.message, patience=QUEUED)
-        return replace(live, standing=asked.standing)
+        await note_made(app, user_id, key, shown | _ids(asked.message))
+        live = await app.answer_to(user_id, asked.message, patience=QUEUED)
+        asked = replace(live, standing=asked.standing)
+    if key:  # beside the turn: its first word is not kept waiting
+        app.tasks.spawn(note_made(app, user_id, key, shown | asked.turn.ids))
     return asked
+
+
+async def ask_again(app: ChatApp, user_id: str, key: str, made: Mapping[str, str]) -> LiveTurn:
+    """The turn that a request has become. EventsGone; NotFound, where its session is deleted or one was taken out."""
+    if turn_id := made.get("turn_id"):
+        return await app.runner.open(user_id, turn_id)
+    message = await app.conversations.get_message(user_id, made["message_id"])
+    live = await app.answer_to(user_id, message, patience=QUEUED)
+    app.tasks.spawn(note_made(app, user_id, key, {**made, **live.turn.ids}))
+    return live
 
 
 async def start_and_stream(
     app: ChatApp, principal: Principal, request: TurnRequest, on_busy: OnBusy | None = None
 ) -> Response:
     """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
-    live = await ask(app, request, on_busy)
+    return await _opened(app, principal, await ask(app, request, on_busy), request.dialect)
+
+
+async def stream_again(
+    app: ChatApp, principal: Principal, request: Request, made: Mapping[str, str]
+) -> Response:
+    """The same for a request that comes again."""
+    live = await ask_again(app, principal.user_id, nonce_of(request), made)
+    return await _opened(app, principal, live, made["dialect"])
+
+
+async def _opened(app: ChatApp, principal: Principal, live: LiveTurn, dialect: str) -> Response:
     failed = await live.feed.opening(OPENING)
     if failed is not None:
         return with_limits(turn_problem(failed, live.turn), live.standing)
-    return stream_turn(app, principal, live, app.dialects[request.dialect])
+    return stream_turn(app, principal, live, app.dialects[dialect])
+
+
+def _ids(message: Message) -> dict[str, str]:
+    return {"session_id": message.session_id, "message_id": message.id}
 
 
 def stream_turn(

@@ -129,9 +129,9 @@ class ConversationStore(Protocol):
         """Store messages with consecutive numbers; concurrent appends lose nothing and leave no gap. Editors may."""
         ...
 
-    async def post_message(self, request: TurnRequest) -> Posted:
-        """Store the message of a request that is not to be answered; what came under the same `key` is stored once.
-        Editors may. TooLarge."""
+    async def post_message(self, request: TurnRequest, draft: MessageDraft | None = None) -> Posted:
+        """Store the question of a request that is not to be answered, or the draft in its place; what came under the
+        same `key` is stored once. Editors may. TooLarge."""
         ...
 
     async def append_waiting(self, request: TurnRequest) -> Waits | None:

@@ -63,9 +63,7 @@ class TurnCreator:
 
     async def create(self, request: TurnRequest, allowance: Allowance = FREE) -> NewTurn | Turn:
         """A new turn, or the one that the same request made before. Raises as `TurnRunner.start`."""
-        new_id = self._ids.new()
-        if request.nonce and not request.session_id:
-            new_id, request = await self._repeated(request, new_id)
+        new_id = request.promised or self._ids.new()
         nonce = request.key or self._ids.new()
         async with self._turnstile.one_at_a_time(request.session_id or new_id):
             for attempt in range(ATTEMPTS):
@@ -73,19 +71,20 @@ class TurnCreator:
                     return await self._try(request, new_id, nonce, allowance)
                 except VersionConflict:
                     await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+                except TurnInProgress:
+                    if request.session_id:
+                        raise
+                request = await self._repeated(request)
         raise StoreConflict
 
-    async def _repeated(self, request: TurnRequest, new_id: str) -> tuple[str, TurnRequest]:
-        """A request that makes a session, under a key of the caller's: the id that the session has, and the request
-        with that session if it is there already."""
-        new_id = await self._conversations.claim_session(request.user_id, request.nonce, new_id)
-        try:
-            session = await self._conversations.get_session(request.user_id, new_id)
-        except NotFound:
-            return new_id, request
+    async def _repeated(self, request: TurnRequest) -> TurnRequest:
+        """A request whose session cannot be made, since it was when the request came before: with that session."""
+        if request.session_id or not request.promised:
+            return request
+        session = await self._conversations.get_session(request.user_id, request.promised)
         if session.start_nonce and session.asked_by(request.key) is None:
             raise Conflict("This Idempotency-Key belongs to an older turn.")
-        return new_id, replace(request, session_id=new_id, history=())
+        return replace(request, session_id=session.id, history=()) if session.start_nonce else request
 
     async def _try(
         self, request: TurnRequest, new_id: str, nonce: str, allowance: Allowance

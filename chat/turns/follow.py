@@ -36,7 +36,7 @@ class RemoteTurns:
             return feed
         events = await self._ports.turns.read_events(turn)
         if not events or events[0].number != 1:
-            raise EventsGone
+            raise EventsGone(details=turn.ids)
         return EventFeed(events)
 
     def adopt(self, turn: Turn, feed: EventFeed) -> EventFeed:

@@ -75,7 +75,7 @@ class TurnPoller:
         if not (await self._turns.load_turn(self._turn.id)).running:
             await self._read()
             if not self._feed.ended:
-                raise EventsGone
+                raise EventsGone(details=self._turn.ids)
 
     async def _read(self) -> None:
         events = await self._turns.read_events(self._turn, after=self._feed.last_number)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_type_hints
@@ -77,6 +78,27 @@ def test_every_handler_takes_what_its_row_says() -> None:
         assert inspect.iscoroutinefunction(handler), row
         assert [hints.get(name) for name in inspect.signature(handler).parameters] == taken, row
         assert hints["return"] is Response, row
+
+
+def test_every_repeat_is_answered_from_what_was_made() -> None:
+    for row in (row for row in indexed().rows if row.again):
+        handler = load(row.again)
+        taken = [ChatApp, Principal, Request, Mapping[str, str], *([str] if row.dialect else [])]
+        hints = get_type_hints(handler)
+        assert inspect.iscoroutinefunction(handler), row
+        assert [hints.get(name) for name in inspect.signature(handler).parameters] == taken, row
+        assert hints["return"] is Response, row
+
+
+def test_every_post_that_makes_something_is_made_once() -> None:
+    posts = [rows["POST"] for rows in indexed().routes.values() if "POST" in rows]
+    assert {row.handler for row in posts if not row.again} == {
+        "turns:cancel_turn",
+        "invitations:accept_invitation",  # whoever is a member stays one
+        "invitations:decline_invitation",
+        "socket_routes:take_socket_event",
+    }
+    assert not [row for row in indexed().rows if row.again and row not in posts]
 
 
 def test_every_body_is_a_model_and_belongs_to_a_caller_who_is_known() -> None:

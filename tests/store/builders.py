@@ -15,6 +15,7 @@ from chat.store.errand_store import ErrandStore
 from chat.store.instance_store import InstanceStore
 from chat.store.member_store import MemberStore
 from chat.store.presence_store import PresenceStore
+from chat.store.request_store import RequestStore
 from chat.store.tables.table_storage import TableStorage
 from chat.store.turn_store import StartedTurn, TurnDraft, TurnEnding, TurnStore
 from tests.support.members import let_into
@@ -34,6 +35,7 @@ class Stores:
     errands: ErrandStore
     members: MemberStore
     audit: AuditStore
+    requests: RequestStore
 
 
 def ports_of(storage: TableStorage) -> Stores:
@@ -45,6 +47,7 @@ def ports_of(storage: TableStorage) -> Stores:
         storage.errands,
         storage.members,
         storage.audit,
+        storage.requests,
     )
 
 

@@ -10,6 +10,7 @@ from tests.store.builders import Stores, new_session, turn_draft
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.key_contract import KeyContract
 from tests.store.member_contract import InvitationsContract, MembersContract, OwnersContract
+from tests.store.request_contract import RequestContract
 from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.faults import port
@@ -18,7 +19,7 @@ from tests.support.memory.store import MemoryStore
 
 
 def all_ports(memory: MemoryStore) -> Stores:
-    return Stores(*(memory,) * 7)
+    return Stores(*(memory,) * 8)
 
 
 class MemoryStoreFixture:
@@ -56,6 +57,10 @@ class TestMemoryWaiting(MemoryStoreFixture, WaitingContract):
 
 
 class TestMemoryAudit(MemoryStoreFixture, AuditContract):
+    pass
+
+
+class TestMemoryRequests(MemoryStoreFixture, RequestContract):
     pass
 
 

@@ -19,6 +19,7 @@ from tests.store.conftest import OpenStorage
 from tests.store.contract import ConversationStoreContract, InstanceStoreContract
 from tests.store.key_contract import KeyContract
 from tests.store.member_contract import InvitationsContract, MembersContract, OwnersContract
+from tests.store.request_contract import RequestContract
 from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
 from tests.support.members import let_into
@@ -59,6 +60,10 @@ class TestTableWaiting(TableStoreFixture, WaitingContract):
 
 
 class TestTableAudit(TableStoreFixture, AuditContract):
+    pass
+
+
+class TestTableRequests(TableStoreFixture, RequestContract):
     pass
 
 

@@ -67,6 +67,7 @@ def make_app(
         ),
         members=store,
         audit=store,
+        requests=store,
         keys=store,
         sockets=sockets,
         tools=NoTools(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support import canaries
+from tests.support import canaries, described
 from tests.support.described import check_frame, check_reply, dialect_of
 
 DONE = "[DONE]"
@@ -240,6 +240,7 @@ class Heard:
 @asynccontextmanager
 async def connected(url: str, user: str = "dev") -> AsyncGenerator[ChatClient]:
     """A client of the instance at `url`; every request has a deadline."""
+    await asyncio.to_thread(described.make_ready)  # else the first frame would wait for it
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=DEADLINE),
         connector=aiohttp.TCPConnector(limit=0),

@@ -53,6 +53,14 @@ def _closed(value: Any) -> Any:
     return closed
 
 
+@cache
+def make_ready() -> None:
+    """What is needed to look at a frame: it takes about a second."""
+    for name in document()["components"]["schemas"]:
+        if name.endswith("Frame"):
+            validator_of(f"/components/schemas/{name}")
+
+
 def check_frame(dialect: str, payload: Any) -> None:
     """AssertionError for a frame that this dialect is not said to have. One that describes none may say anything."""
     if f"{dialect.title()}Frame" in document()["components"]["schemas"]:

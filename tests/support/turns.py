@@ -85,9 +85,14 @@ def make_runner(
 
 
 def ask(
-    content: str = "Hello", *, session_id: str = "", user_id: str = "ann", nonce: str = ""
+    content: str = "Hello",
+    *,
+    session_id: str = "",
+    user_id: str = "ann",
+    nonce: str = "",
+    promised: str = "",
 ) -> TurnRequest:
-    return TurnRequest(user_id, content=content, session_id=session_id, nonce=nonce)
+    return TurnRequest(user_id, content=content, session_id=session_id, nonce=nonce, promised=promised)
 
 
 def lines(count: int, pause: float) -> list[Line]:

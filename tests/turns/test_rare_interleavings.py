@@ -250,13 +250,31 @@ async def test_a_repeated_request_that_makes_a_session_makes_one() -> None:
     store = memory()
     provider = ScriptedProvider(lines(10, 0.1))
     here = make_runner(store=store, provider=provider)
-    first = await here.start(ask("A?", nonce="key"))
-    again = await here.start(ask("A?", nonce="key"))
+    request = ask("A?", nonce="key", promised=NEW_SESSION)
+    first = await here.start(request)
+    assert first.turn.session_id == NEW_SESSION
+    again = await here.start(request)
     assert again.feed is first.feed
     await read(first.feed)
-    assert (await here.start(ask("A?", nonce="key"))).turn.id == first.turn.id
-    assert (await here.start(ask("A?", nonce="key", user_id="bob"))).turn.session_id != first.turn.session_id
+    assert (await here.start(request)).turn.id == first.turn.id
     assert len((await store.list_sessions("ann", limit=5)).items) == 1
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_repeated_request_that_made_a_session_finds_its_turn_behind_others(busy: bool) -> None:
+    @virtual
+    async def check() -> None:
+        here = make_runner(["First"], lines(10 if busy else 1, 1.0), [], store=memory())
+        request = ask("A?", nonce="key", promised=NEW_SESSION)
+        first = await here.start(request)
+        await read(first.feed)
+        other = await here.start(ask("B?", session_id=NEW_SESSION))
+        if not busy:
+            await read(other.feed)
+        again = await here.start(request)
+        assert (again.turn.id, text_of(await read(again.feed))) == (first.turn.id, "First")
+
+    check()
 
 
 @virtual

@@ -61,7 +61,7 @@ def test_a_first_turn_that_is_asked_for_twice_is_said_once(
 
         async def start(runner: TurnRunner, after: float) -> LiveTurn:
             await asyncio.sleep(after)
-            live = await runner.start(ask(nonce="k"))
+            live = await runner.start(ask(nonce="k", promised="0" * 25 + "A"))
             await read(live.feed)
             return live
 

@@ -93,6 +93,7 @@ class PostMessage:
     """A message that nobody answers. Nothing is written when it is there, by its key."""
 
     request: TurnRequest
+    draft: MessageDraft
     now: datetime
     marker: str = field(default_factory=lambda: uuid4().hex)
 
@@ -100,7 +101,7 @@ class PostMessage:
         session = allowed(self.request.user_id, head.session, "editor")
         if session.asked_by(self.request.key):
             return None
-        messages = messages_from([self.request.question], session.id, session.last_seq, self.now)
+        messages = messages_from([self.draft], session.id, session.last_seq, self.now)
         after = with_posted(appended(session, messages, self.now), self.request.key, messages[0])
         return Change(replace(head, session=after), tuple(messages))
 

@@ -105,9 +105,9 @@ class Table:
         except RowMissing:
             return None
 
-    async def create(self, entity: Entity) -> None:
-        """RowExists when it is there, be it from an earlier try of this call."""
-        await self._write(creating(entity))
+    async def create(self, entity: Entity) -> str:
+        """The etag. RowExists when it is there, be it from an earlier try of this call."""
+        return await self._write(creating(entity))
 
     async def merge(self, entity: Entity, etag: str = "") -> str:
         """The new etag. RowChanged, be it by an earlier try of this call; RowMissing."""

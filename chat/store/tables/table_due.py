@@ -17,7 +17,13 @@ from chat.store.tables.table_properties import Value
 from chat.telemetry import record, record_error
 
 type Kind = Literal[
-    "due-events", "due-tickets", "due-aliases", "due-deletions", "due-sockets", "due-invitations"
+    "due-events",
+    "due-tickets",
+    "due-aliases",
+    "due-deletions",
+    "due-sockets",
+    "due-invitations",
+    "due-requests",
 ]
 
 AT_ONCE = 32  # rows that are worked off side by side; then comes a pause as long as they took

@@ -117,10 +117,10 @@ class TableConversations:
             stored += written.change.messages
         return stored
 
-    async def post_message(self, request: TurnRequest) -> Posted:
-        session_id, question = request.session_id, request.question
-        list(grouped([question]))  # TooLarge for one that no batch can hold
-        written = await self._writers.write(session_id, PostMessage(request, self._clock.now()))
+    async def post_message(self, request: TurnRequest, draft: MessageDraft | None = None) -> Posted:
+        session_id, draft = request.session_id, draft or request.question
+        list(grouped([draft]))  # TooLarge for one that no batch can hold
+        written = await self._writers.write(session_id, PostMessage(request, draft, self._clock.now()))
         if written is not None:
             return Posted(written.change.messages[0])
         asked = (await self._heads.load(session_id)).asked_by(request.key)

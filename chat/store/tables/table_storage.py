@@ -10,6 +10,7 @@ from chat.store.tables.table_errands import TableErrands
 from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_instances import TableInstances
 from chat.store.tables.table_invitations import TableInvitations
+from chat.store.tables.table_keyed_requests import TableKeyedRequests
 from chat.store.tables.table_lists import UserLists
 from chat.store.tables.table_members import TableMembers
 from chat.store.tables.table_presence import TablePresence
@@ -40,6 +41,7 @@ class TableStorage:
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)
         self.audit = TableAudit(service.audit)
+        self.requests = TableKeyedRequests(service.limits, due, clock)
         self.presence = TablePresence(service.sessions, service.instances, due)
         self.keys = TableCredentials(service.credentials)
         self.limits = TableQuotas(service.limits, service.clock)

@@ -98,12 +98,12 @@ class MemoryConversations(MemoryPort):
         return self.rows.append(self.rows.owned(user_id, session_id, "editor"), drafts, self.clock.now())
 
     @port
-    async def post_message(self, request: TurnRequest) -> Posted:
+    async def post_message(self, request: TurnRequest, draft: MessageDraft | None = None) -> Posted:
         stored = self.rows.owned(request.user_id, request.session_id, "editor")
         asked = stored.head.asked_by(request.key)
         if asked is not None:
             return Posted(stored.messages[asked.question], new=False)
-        [message] = self.rows.append(stored, [request.question], self.clock.now())
+        [message] = self.rows.append(stored, [draft or request.question], self.clock.now())
         self.rows.set_head(stored, with_posted(stored.head, request.key, message))
         return Posted(message)
 

@@ -15,6 +15,7 @@ from tests.support.memory.instances import MemoryInstances
 from tests.support.memory.keys import MemoryKeys
 from tests.support.memory.members import MemoryMembers
 from tests.support.memory.presence import MemoryPresence
+from tests.support.memory.requests import MemoryRequests
 from tests.support.memory.rows import Rows
 from tests.support.memory.turns import MemoryTurns
 
@@ -28,6 +29,7 @@ class MemoryStore(
     MemoryPresence,
     MemoryAudit,
     MemoryKeys,
+    MemoryRequests,
 ):
     """All ports over the same sessions; faults and counts are by the name of the call."""
 

@@ -79,6 +79,8 @@ async def _cancel(app: ChatApp, connection: Connection, turn_id: str) -> None:
     """Stop a turn of the session. The room sees how it ends; that takes longer than an event may."""
     if not turn_id:
         session = await app.conversations.get_session(connection.user_id, connection.session_id)
+        if not session.allows(connection.user_id, "editor"):
+            raise Forbidden
         turn_id = session.running_turn
     if not turn_id:
         return

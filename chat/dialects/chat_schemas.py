@@ -27,6 +27,7 @@ class ChatFailure(Shown):
     code: str
     retryable: bool
     field: str = ""
+    retry_after: float = 0  # seconds
 
 
 class _OfATurn(Shown):

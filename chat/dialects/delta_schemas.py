@@ -44,6 +44,7 @@ class DeltaError(Shown):
     message: str
     code: str
     retryable: bool
+    retry_after: float = 0  # seconds
     seq: Seq = 0
 
 

@@ -76,6 +76,7 @@ class PlanError(Shown):
     code: str
     retryable: bool = False
     field: str = ""
+    retry_after: float = 0  # seconds
     turn_id: str = ""
     seq: Seq = 0
     session_id: str = ""

@@ -169,7 +169,7 @@ class MemberBody(Body):
 class OwnerBody(Body):
     """`PUT /api/v1/chat/sessions/{id}/owner`"""
 
-    model_config = examples({"user_id": "bob"})
+    model_config = examples({"user_id": "zelda"})
 
     user_id: UserId
 

@@ -96,9 +96,9 @@ class World:
     def _shared(self) -> dict[str, str]:
         """One with a member."""
         made = self._made("/api/chat/stream")
-        self._call("PUT", f"sessions/{made['session_id']}/members/schema-guest", {"role": "viewer"})
-        self._call("POST", f"invitations/{made['session_id']}/accept", user="schema-guest")
-        return {**made, "user_id": "schema-guest"}
+        self._call("PUT", f"sessions/{made['session_id']}/members/zelda", {"role": "viewer"})
+        self._call("POST", f"invitations/{made['session_id']}/accept", user="zelda")
+        return {**made, "user_id": "zelda"}
 
     def _invited(self) -> dict[str, str]:
         """One of another's that `ann` is invited to: she may have few at a time."""

@@ -210,7 +210,7 @@ class _Turnstile:
             yield
         finally:
             this.set_result(None)
-            if self._newest[session_id] is this:
+            if self._newest.get(session_id) is this:  # who waited too long for it may have ended first
                 del self._newest[session_id]
 
 

@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from chat.errors import ChatError, ShuttingDown, StoreUnavailable, TooLarge, TurnNotFound
+from chat.conversation import Session
+from chat.errors import (
+    ChatError,
+    ShuttingDown,
+    StoreUnavailable,
+    TooLarge,
+    TurnInProgress,
+    TurnNotFound,
+)
 from chat.providers.scripted import ScriptedProvider
 from chat.store.conversation_store import SessionDraft
+from chat.turns.create import PATIENCE
 from chat.turns.grammar import Grammar
 from chat.turns.runner import TurnRunner
 from tests.support.memory.store import MemoryStore
@@ -355,3 +364,30 @@ async def test_a_flush_that_hangs_does_not_keep_a_cancelled_turn() -> None:
     assert asyncio.get_running_loop().time() - began < 1
     assert turn.state == "cancelled"
     assert await store.read_events(turn) == live.feed.events
+
+
+NEW_SESSION = "0" * 25 + "N"
+
+
+class FirstIsSlow(MemoryStore):
+    """Whoever reads a session first waits longer for it than the next start waits for theirs."""
+
+    first = True
+
+    async def get_session(self, user_id: str, session_id: str) -> Session:
+        if self.first:
+            self.first = False
+            await asyncio.sleep(PATIENCE + 2)
+        return await super().get_session(user_id, session_id)
+
+
+@virtual
+async def test_a_start_that_is_overtaken_by_the_next_one_is_refused_as_any_other() -> None:
+    store = FirstIsSlow(VirtualClock())
+    runner = make_runner(lines(100, 0.1), store=store)
+    await store.create_session("ann", SessionDraft(NEW_SESSION))
+    slow = asyncio.create_task(runner.start(ask("first", session_id=NEW_SESSION)))
+    await asyncio.sleep(0)
+    await runner.start(ask("second", session_id=NEW_SESSION))
+    with pytest.raises(TurnInProgress):
+        await slow

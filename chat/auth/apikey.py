@@ -9,6 +9,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from chat.auth.base import Authenticator, Principal
+from chat.auth.bearer_token import sole_header
 from chat.clock import Clock
 from chat.credentials import PREFIX, ApiKey, key_id_of
 from chat.errors import ChatError, CredentialEnded, Unauthenticated
@@ -92,16 +93,15 @@ class ApiKeyAuthenticator(Authenticator):
         self._ring = ring
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
-        return await self._known(headers.get("x-api-key", ""), _bearer(headers.get("authorization", "")))
+        return await self._known(sole_header(headers, "x-api-key"), _bearer(headers.get("authorization", "")))
 
     async def authenticate_socket(
         self, query: Mapping[str, Sequence[str]], headers: Mapping[str, str]
     ) -> Principal | None:
         """`?token=` too, for clients that can send no headers with a handshake; `Authorization` comes to us as
         `x-chat-authorization`."""
-        token = next(iter(query.get("token", ())), "")
         bearer = _bearer(headers.get("x-chat-authorization", ""))
-        return await self._known(headers.get("x-api-key", ""), bearer, token)
+        return await self._known(sole_header(headers, "x-api-key"), bearer, *query.get("token", ()))
 
     async def _known(self, own: str, *shared: str) -> Principal | None:
         """`own` can hold nothing but a key; what is `shared` with other ways is ours by its beginning."""

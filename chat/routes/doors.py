@@ -18,7 +18,7 @@ from chat.routes.limit_headers import with_limits
 from chat.routes.once import promised_id
 from chat.routes.replies import turn_problem
 from chat.routes.requests import nonce_of, read_body
-from chat.routes.streams import OPENING, ask, ask_again, stream_turn
+from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[TurnRequest], Awaitable[LiveTurn]]
@@ -57,7 +57,8 @@ async def _entered(
         asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
         asked = door.read(body, asker)
         if asked.stream:
-            return await _stream(app, principal, spoken, door, await asking(asked.request))
+            began = app.clock.monotonic()
+            return await _stream(app, principal, spoken, door, await asking(asked.request), began=began)
         live = await asking(asked.request)
     except ChatError as error:
         if door.refusal is None:
@@ -67,9 +68,10 @@ async def _entered(
 
 
 async def _stream(
-    app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], live: LiveTurn
+    app: ChatApp, principal: Principal, dialect: Dialect, door: Door[Any], live: LiveTurn, *, began: float
 ) -> Response:
     failed = await live.feed.opening(OPENING)
+    await check_still(app, principal, live, began=began)
     if failed is not None:
         shown = _shown(door.failed(live.turn, failed)) if door.failed else turn_problem(failed, live.turn)
         return with_limits(shown, live.standing)

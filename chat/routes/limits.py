@@ -7,6 +7,7 @@ from chat.auth.base import Principal
 from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.quotas import Quota
+from chat.routes.admission import note_act
 from chat.routes.limit_schemas import LimitsBody
 from chat.routes.replies import json_reply
 from chat.store.limit_store import Override
@@ -19,6 +20,7 @@ async def get_limits(app: ChatApp, principal: Principal, request: Request) -> Re
     user_id = user_of_path(request.path_params["user_id"])
     if user_id != principal.user_id and not principal.is_admin:
         raise Forbidden("These are another user's limits.")
+    await _note(app, principal, request, "get_limits", user_id)
     return json_reply(_shown(user_id, await app.limiter.look(user_id)))
 
 
@@ -27,13 +29,21 @@ async def put_limits(app: ChatApp, principal: Principal, request: Request, body:
     user_id = user_of_path(request.path_params["user_id"])
     override = Override(body.requests, body.per_seconds, body.tokens_per_day)
     _check(override, app)
+    await _note(app, principal, request, "put_limits", user_id)
     return json_reply(_shown(user_id, await app.limiter.override(user_id, override)))
 
 
 async def delete_limits(app: ChatApp, principal: Principal, request: Request) -> Response:
     """`DELETE` the same: back to what the settings say. What was used stays used."""
     user_id = user_of_path(request.path_params["user_id"])
+    await _note(app, principal, request, "delete_limits", user_id)
     return json_reply(_shown(user_id, await app.limiter.override(user_id, Override())))
+
+
+async def _note(app: ChatApp, principal: Principal, request: Request, action: str, user_id: str) -> None:
+    """What an admin sees or sets of another's limits is noted first."""
+    if user_id != principal.user_id:
+        await note_act(app, principal, request, action, user_id)
 
 
 def _check(override: Override, app: ChatApp) -> None:

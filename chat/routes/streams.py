@@ -13,7 +13,7 @@ from chat.auth.base import Principal
 from chat.dialects.base import Dialect, Framing
 from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, read_cursor, written
-from chat.errors import ChatError, ValidationError
+from chat.errors import ChatError, CredentialEnded, ValidationError
 from chat.events import TurnEvent
 from chat.messages import Message
 from chat.requests import OnBusy, TurnRequest
@@ -27,6 +27,7 @@ from chat.turns.feed import LiveTurn
 from chat.turns.grammar import broken_off
 
 QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
+SOON = 0.5  # seconds after which it is asked again whether a caller may hear the first word
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
 
 
@@ -64,19 +65,36 @@ async def start_and_stream(
     app: ChatApp, principal: Principal, request: TurnRequest, on_busy: OnBusy | None = None
 ) -> Response:
     """Start a turn and answer with its stream, or with a problem when it fails before it says anything."""
-    return await _opened(app, principal, await ask(app, request, on_busy), request.dialect)
+    began = app.clock.monotonic()
+    return await _opened(app, principal, await ask(app, request, on_busy), request.dialect, began=began)
 
 
 async def stream_again(
     app: ChatApp, principal: Principal, request: Request, made: Mapping[str, str]
 ) -> Response:
     """The same for a request that comes again."""
+    began = app.clock.monotonic()
     live = await ask_again(app, principal.user_id, nonce_of(request), made)
-    return await _opened(app, principal, live, made["dialect"])
+    return await _opened(app, principal, live, made["dialect"], began=began)
 
 
-async def _opened(app: ChatApp, principal: Principal, live: LiveTurn, dialect: str) -> Response:
+async def check_still(app: ChatApp, principal: Principal, live: LiveTurn, *, began: float) -> None:
+    """Who waited long for the first word may have been taken out meanwhile, and what they came with may have ended.
+    SessionNotFound, CredentialEnded; StoreUnavailable."""
+    if principal.expires is not None and app.clock.now() >= principal.expires:
+        raise CredentialEnded
+    if app.clock.monotonic() - began < SOON:
+        return
+    if principal.key_id:
+        await app.key_ring.check(principal.key_id)
+    await app.conversations.get_session(principal.user_id, live.turn.session_id)
+
+
+async def _opened(
+    app: ChatApp, principal: Principal, live: LiveTurn, dialect: str, *, began: float
+) -> Response:
     failed = await live.feed.opening(OPENING)
+    await check_still(app, principal, live, began=began)
     if failed is not None:
         return with_limits(turn_problem(failed, live.turn), live.standing)
     return stream_turn(app, principal, live, app.dialects[dialect])

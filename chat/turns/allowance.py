@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from chat.errors import ChatError
+from chat.errors import BudgetSpent, ChatError
 from chat.providers.base import (
     AttemptLost,
     ModelChosen,
@@ -89,6 +89,7 @@ class LimitedAllowance(Allowance):
         self._held: int | None = None  # tokens of them together; None without a limit
         self._standing: Standing | None = None  # when the request was let in
         self._closed = False
+        self._spent = False  # the budget ran out while a call ran
         self._used = 0  # by the calls that are over, and the prompt of the one that runs
         self._said = RunningEstimate()  # in the call that runs
         self._prompt = 0  # what counts of it in `_used`
@@ -105,6 +106,8 @@ class LimitedAllowance(Allowance):
 
     def settle(self, used: int | None) -> None:
         used = self._counted if used is None else used
+        if self._spent:  # the piece that did not fit was made all the same
+            used = max(used, min(self._counted, self._held or 0))
         self._on_settled(used)
         self._settle(used)
 
@@ -148,10 +151,17 @@ class LimitedAllowance(Allowance):
                 if text := _text_of(piece):
                     self._said.add(text)
                     if self._counted > (self._held or 0) - AHEAD:
-                        await self._cover(0)
+                        await self._go_on()
                 else:
                     self._count(piece, prompt)
                 yield piece
+
+    async def _go_on(self) -> None:
+        try:
+            await self._cover(0)
+        except BudgetSpent:
+            self._spent = True
+            raise
 
     def _count(self, piece: ModelDelta, prompt: int) -> None:
         match piece:

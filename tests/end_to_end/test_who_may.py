@@ -1,5 +1,6 @@
 """The table of docs/security.md, walked: every route and every frame of a socket, as everybody who may come."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -266,3 +267,33 @@ def _is_answer(frame: Any, dialect: str) -> bool:
     if dialect == "chat":
         return isinstance(frame, str) and frame.startswith("Echo: ")
     return isinstance(frame, dict) and frame["type"] == READ_ANSWERS[dialect]
+
+
+async def until_it_runs(house: House, session_id: str) -> None:
+    async with asyncio.timeout(5):
+        while not await runs(house, session_id):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def runs(house: House, session_id: str) -> bool:
+    shown = await house.client("owner").call("GET", f"{API}/sessions/{session_id}")
+    return shown.body["running_turn"] is not None
+
+
+async def test_who_is_taken_out_before_the_first_word_hears_none(house: House) -> None:
+    session_id = (await house.session())["session_id"]
+    path, body = f"{API}/sessions/{session_id}/turns", {"content": "#first=1500 #chunks=1 Hi"}
+    asking = asyncio.create_task(house.client("editor").call("POST", path, json=body))
+    await until_it_runs(house, session_id)
+    reply = await house.client("owner").call("DELETE", f"{API}/sessions/{session_id}/members/editor")
+    assert reply.status == 200
+    refused = await asking
+    assert (refused.status, refused.body["error_code"]) == (404, "SESSION_NOT_FOUND")
+
+
+async def test_whose_token_ends_before_the_first_word_hears_none(house: House) -> None:
+    session_id = (await house.session())["session_id"]
+    house.tokens["brief"] = await house._token(user="owner", lifetime="2")  # pyright: ignore[reportPrivateUsage]
+    path, body = f"{API}/sessions/{session_id}/turns", {"content": "#first=3500 #chunks=1 Hi"}
+    refused = await house.client("brief").call("POST", path, json=body)
+    assert (refused.status, refused.body["error_code"]) == (401, "CREDENTIAL_ENDED")

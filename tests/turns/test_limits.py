@@ -194,6 +194,17 @@ async def test_a_budget_that_runs_out_ends_a_turn_which_keeps_what_it_said() -> 
 
 
 @virtual
+async def test_a_piece_that_the_budget_does_not_hold_is_paid_for_as_far_as_it_goes() -> None:
+    here = Instances(["w " * 5000], BUDGET_TOKENS_PER_USER="100")
+    [live] = let_in(await here.all_ask(1))
+    end = last(await read(live.feed))
+    assert isinstance(end, TurnFailed) and end.code == "BUDGET_SPENT"
+    await asyncio.sleep(1)
+    assert (here.spent().used, here.spent().held) == (100, 0)
+    await here.close()
+
+
+@virtual
 async def test_a_long_turn_holds_more_step_by_step_and_is_not_held_up_by_it() -> None:
     here = Instances(lines(1500, 0.01), BUDGET_TOKENS_PER_USER="100000")
     [live] = let_in(await here.all_ask(1))
@@ -241,8 +252,9 @@ async def test_a_hundred_parallel_turns_of_one_user_never_go_beyond_their_budget
         await asyncio.sleep(1)
     await here.close()
     used = sum([_tokens(await here.store.load_turn(each.turn.id)) for each in turns])
-    assert here.spent() == Spent(used, 0)
-    assert 2990 < used <= 3000 and len(turns) > 60
+    spent = here.spent()  # with the words that did not fit, which the models said all the same
+    assert used <= spent.used <= 3000 and spent.held == 0
+    assert used > 2990 and len(turns) > 60
 
 
 def _tokens(turn: Any) -> int:

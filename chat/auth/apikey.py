@@ -9,7 +9,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from chat.auth.base import Authenticator, Principal
-from chat.auth.bearer_token import sole_header
+from chat.auth.bearer_token import find_bearer, sole_header
 from chat.clock import Clock
 from chat.credentials import PREFIX, ApiKey, key_id_of
 from chat.errors import ChatError, CredentialEnded, Unauthenticated
@@ -93,14 +93,16 @@ class ApiKeyAuthenticator(Authenticator):
         self._ring = ring
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
-        return await self._known(sole_header(headers, "x-api-key"), _bearer(headers.get("authorization", "")))
+        return await self._known(
+            sole_header(headers, "x-api-key"), find_bearer(sole_header(headers, "authorization"))
+        )
 
     async def authenticate_socket(
         self, query: Mapping[str, Sequence[str]], headers: Mapping[str, str]
     ) -> Principal | None:
         """`?token=` too, for clients that can send no headers with a handshake; `Authorization` comes to us as
         `x-chat-authorization`."""
-        bearer = _bearer(headers.get("x-chat-authorization", ""))
+        bearer = find_bearer(sole_header(headers, "x-chat-authorization"))
         return await self._known(sole_header(headers, "x-api-key"), bearer, *query.get("token", ()))
 
     async def _known(self, own: str, *shared: str) -> Principal | None:
@@ -112,12 +114,6 @@ class ApiKeyAuthenticator(Authenticator):
             raise Unauthenticated("Two different API keys were given.")
         key = await self._ring.verify(given.pop())
         return Principal(key.user_id, expires=key.expires_at, scopes=key.scopes, key_id=key.id)
-
-
-def _bearer(value: str) -> str:
-    """RFC 6750, section 2.1."""
-    scheme, _, token = value.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 class _Recent[Value]:

@@ -18,8 +18,14 @@ def sole_header(headers: Mapping[str, str], name: str) -> str:
     return value.strip()
 
 
+def find_bearer(authorization: str) -> str:
+    """The token of an `Authorization` header (RFC 6750, section 2.1); "" for another scheme."""
+    is_bearer = authorization.lower().startswith(BEARER)
+    return authorization[len(BEARER) :].strip() if is_bearer else ""
+
+
 def bearer_token(authorization: str) -> str:
-    """The token of an `Authorization` header (RFC 6750, section 2.1). Unauthenticated for another scheme."""
-    if not authorization.lower().startswith(BEARER):
-        raise Unauthenticated("Of Authorization the scheme Bearer alone is known.")
-    return authorization[len(BEARER) :].strip()
+    """The same. Unauthenticated for another scheme, and without a token."""
+    if token := find_bearer(authorization):
+        return token
+    raise Unauthenticated("Of Authorization the scheme Bearer alone is known.")

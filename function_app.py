@@ -5,6 +5,8 @@ there, and that of its reply in `reply_schemas.py`. They are imported with the f
 start pays only for what its first request needs. `chat/routes/openapi.py` makes `/api/openapi.json` from all rows.
 """
 
+from functools import partial
+
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
@@ -12,6 +14,17 @@ from chat.routes.functions import functions
 from chat.routes.route_table import Route, Routes
 from chat.routes.worker import mend_worker
 from chat.settings import read_setting
+
+# What rows have in common that do the same.
+ASK = partial(Route, again="streams:stream_again", role="editor", streams=True)
+NEGOTIATE = partial(Route, "socket_routes:negotiate", makes=True, query="SocketQuery", reply="SocketAddress")
+TAKE_EVENT = partial(
+    Route,
+    "socket_routes:take_socket_event",
+    who="anyone",
+    problems=(400, 401, 403, 404, 409, 413, 415, 422, 429),
+)
+HEALTH = partial(Route, "health:health", who="anyone", reply="Health", statuses=(200, 503))
 
 ROUTES: Routes = {
     "/api/chat/stream": {
@@ -130,14 +143,11 @@ ROUTES: Routes = {
         "POST": Route("invitations:decline_invitation", "stay out", scope="manage", reply="Declined"),
     },
     "/api/v1/chat/sessions/{session_id}/turns": {
-        "POST": Route(
+        "POST": ASK(
             "turns:start_turn",
             "ask in it, and stream the answer",
-            again="streams:stream_again",
-            role="editor",
             body="TurnBody",
             query="TurnQuery",
-            streams=True,
         ),
     },
     "/api/v1/chat/turns/{turn_id}": {
@@ -158,27 +168,21 @@ ROUTES: Routes = {
         "POST": Route("turns:cancel_turn", "stop it", role="editor", reply="Turn"),
     },
     "/api/v1/chat/turns/{turn_id}/rerun": {
-        "POST": Route(
+        "POST": ASK(
             "plans:rerun",
             "run a plan again from a stage",
-            again="streams:stream_again",
-            role="editor",
             body="RerunBody",
             query="StreamQuery",
-            streams=True,
             problems=(410,),
         ),
     },
     "/api/v1/chat/messages/{message_id}/regenerate": {
-        "POST": Route(
+        "POST": ASK(
             "turns:regenerate",
             "answer it anew",
-            again="streams:stream_again",
-            role="editor",
             body="RegenerateBody",
             needs_body=False,
             query="StreamQuery",
-            streams=True,
         ),
     },
     "/api/v1/chat/keys": {
@@ -229,39 +233,14 @@ ROUTES: Routes = {
         ),
     },
     "/ws": {
-        "GET": Route(
-            "socket_routes:negotiate",
-            "the way to a socket",
-            makes=True,
-            query="SocketQuery",
-            reply="SocketAddress",
-            problems=(404,),
-            dialect="chat",
-            name="negotiate_chat",
-        ),
+        "GET": NEGOTIATE("the way to a socket", problems=(404,), dialect="chat", name="negotiate_chat"),
     },
     "/ws/chat": {
-        "GET": Route(
-            "socket_routes:negotiate",
-            "the way to a socket",
-            makes=True,
-            query="SocketQuery",
-            reply="SocketAddress",
-            problems=(404,),
-            dialect="plan",
-            name="negotiate_plan",
-        ),
+        "GET": NEGOTIATE("the way to a socket", problems=(404,), dialect="plan", name="negotiate_plan"),
     },
     "/api/v1/chat/sessions/{session_id}/websocket": {
-        "GET": Route(
-            "socket_routes:negotiate",
-            "the way to a session's room",
-            role="viewer",
-            makes=True,
-            query="SocketQuery",
-            reply="SocketAddress",
-            dialect="session",
-            name="negotiate_session",
+        "GET": NEGOTIATE(
+            "the way to a session's room", role="viewer", dialect="session", name="negotiate_session"
         ),
     },
     "/api/v1/chat/audit": {
@@ -274,26 +253,12 @@ ROUTES: Routes = {
         ),
     },
     "/api/webpubsub/events": {
-        "POST": Route(
-            "socket_routes:take_socket_event",
-            "what happens to sockets",
-            who="anyone",
-            problems=(400, 401, 403, 404, 409, 413, 415, 422, 429),
-        ),
-        "OPTIONS": Route(
-            "socket_routes:take_socket_event",
-            "whether that is wanted",
-            who="anyone",
-            problems=(400, 401, 403, 404, 409, 413, 415, 422, 429),
-        ),
+        "POST": TAKE_EVENT("what happens to sockets"),
+        "OPTIONS": TAKE_EVENT("whether that is wanted"),
     },
     "/api/v1/chat/health": {
-        "GET": Route(
-            "health:health", "how the service is", who="anyone", reply="Health", statuses=(200, 503)
-        ),
-        "HEAD": Route(
-            "health:health", "the same in its status alone", who="anyone", reply="Health", statuses=(200, 503)
-        ),
+        "GET": HEALTH("how the service is"),
+        "HEAD": HEALTH("the same in its status alone"),
     },
     "/api/openapi.json": {
         "GET": Route("openapi:show_document", "this table, for machines", who="anyone", wants_routes=True),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
@@ -120,11 +120,12 @@ class Socket:
                 self.connection_id = frame["connectionId"]
                 self._token = frame.get("reconnectionToken", self._token)
             case "message":
-                if "sequenceId" in frame:
-                    await self._socket.send(
-                        json.dumps({"type": "sequenceAck", "sequenceId": frame["sequenceId"]})
-                    )
                 self._keep(frame["data"])
+                if "sequenceId" in frame:
+                    with suppress(ConnectionClosed):  # what came before the close is still to be read
+                        await self._socket.send(
+                            json.dumps({"type": "sequenceAck", "sequenceId": frame["sequenceId"]})
+                        )
             case _:
                 pass
 

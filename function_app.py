@@ -2,7 +2,8 @@
 
 A row names its handler as `module:name` under `chat/routes`, the models of its body and its query in `schemas.py`
 there, and that of its reply in `reply_schemas.py`. They are imported with the first request for it, so that a cold
-start pays only for what its first request needs. `chat/routes/openapi.py` makes `/api/openapi.json` from all rows.
+start pays only for what its first request needs. Rows of protocols that others made stand in `chat/routes/protocols/`,
+a file for each. `chat/routes/openapi.py` makes `/api/openapi.json` from all rows.
 """
 
 from functools import partial
@@ -11,6 +12,7 @@ import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from chat.routes.functions import functions
+from chat.routes.protocols import PROTOCOLS
 from chat.routes.route_table import Route, Routes
 from chat.routes.worker import mend_worker
 from chat.settings import read_setting
@@ -266,6 +268,7 @@ ROUTES: Routes = {
     "/api/docs": {
         "GET": Route("docs_page:show_page", "the same as a page, for people", who="anyone"),
     },
+    **PROTOCOLS,
 }
 
 mend_worker()

@@ -1,4 +1,4 @@
-"""Tools as a model is told of them, and the calls that it makes."""
+"""Tools as a model is told of them, the calls that it makes, and what others say to calls that wait for them."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ class ToolDefinition:
     name: str
     description: str
     parameters: JSONObject
+    needs_approval: bool = False  # ours, and run only when somebody who may write says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,28 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutput:
+    """What came of a call that the caller ran."""
+
+    call_id: str
+    output: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What somebody says to a call that needs their approval."""
+
+    call_id: str
+    approved: bool
+    arguments: str = ""  # JSON text, in place of the model's; "" leaves those
+    reason: str = ""  # for the model, where they say no
+
+
+type CallAnswer = CallOutput | Approval
 
 
 class CallReader:

@@ -1,8 +1,10 @@
 """The events of a turn: frozen values, one class each, and their JSON form.
 
-    turn  = TurnStarted (stage | step | attempt | Progress | UsageReported)* (TurnFinished | TurnFailed | TurnCancelled)
+    turn  = TurnStarted (stage | step | attempt | Progress | ToolOutput | UsageReported)* end
+    end   = TurnFinished | TurnFailed | TurnCancelled
     stage = StageStarted (step | attempt | StageItem | Progress)* StageFinished
-    step  = StepStarted (text | reasoning | call | ToolOutput | StageItem | attempt)* UsageReported? StepFinished
+    step  = StepStarted (text | reasoning | call | ask | ToolOutput | StageItem | attempt)* UsageReported? StepFinished
+    ask   = ApprovalRequested
     attempt = AttemptFailed | ProviderSwitched
     text  = TextStarted TextDelta+ TextFinished      reasoning = ReasoningStarted ReasoningDelta+ ReasoningFinished
     call  = ToolCallStarted ToolCallDelta* ToolCallFinished
@@ -124,6 +126,15 @@ class ToolOutput:
     name: str
     output: str
     is_error: bool = False
+    denied: bool = False  # somebody was asked and said no: it was not run
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """A call that is run when somebody who may write here says so: the turn ends with it."""
+
+    call_id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +206,7 @@ type TurnEvent = (
     | ToolCallDelta
     | ToolCallFinished
     | ToolOutput
+    | ApprovalRequested
     | AttemptFailed
     | ProviderSwitched
     | UsageReported

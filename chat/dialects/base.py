@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel
 
+from chat.calls import CallAnswer
 from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
@@ -142,6 +143,9 @@ class Asker:
     user_id: str
     nonce: str  # their Idempotency-Key, or ""
     message_bytes: int  # that a message may have
+    headers: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # of the request, by names in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,10 @@ class Asked:
 
     request: TurnRequest
     stream: bool = True
+    chat: str = ""
+    """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
+    session is made with the first request."""
+    answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
-from chat.dialects.base import Asker, Dialect, Door, Reply
+from chat.dialects.base import Asked, Asker, Dialect, Door, Reply
 from chat.errors import ChatError
 from chat.events import NumberedEvent
-from chat.requests import TurnRequest
+from chat.routes.chats import find_place
 from chat.routes.limit_headers import with_limits
 from chat.routes.once import promised_id
 from chat.routes.replies import turn_problem
@@ -21,15 +21,16 @@ from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
 from chat.turns.feed import LiveTurn
 
-type Asking = Callable[[TurnRequest], Awaitable[LiveTurn]]
+type Asking = Callable[[Asked], Awaitable[LiveTurn]]
 
 
 async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
     """The answer to a body that this dialect reads: a stream, or whole."""
     promised = promised_id(request)
 
-    async def asking(asked: TurnRequest) -> LiveTurn:
-        return await ask(app, replace(asked, promised=promised))
+    async def asking(asked: Asked) -> LiveTurn:
+        placed = replace(asked, request=replace(asked.request, promised=promised))
+        return await ask(app, await find_place(app, placed))
 
     return await _entered(app, principal, request, dialect, asking)
 
@@ -39,8 +40,8 @@ async def enter_again(
 ) -> Response:
     """The same for a request that comes again."""
 
-    async def asking(asked: TurnRequest) -> LiveTurn:
-        return await ask_again(app, asked.user_id, asked.nonce, made)
+    async def asking(asked: Asked) -> LiveTurn:
+        return await ask_again(app, principal.user_id, asked.request.nonce, made)
 
     return await _entered(app, principal, request, dialect, asking)
 
@@ -54,12 +55,12 @@ async def _entered(
     until = app.clock.monotonic() + door.patience
     try:
         body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-        asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes)
+        asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
         asked = door.read(body, asker)
         if asked.stream:
             began = app.clock.monotonic()
-            return await _stream(app, principal, spoken, door, await asking(asked.request), began=began)
-        live = await asking(asked.request)
+            return await _stream(app, principal, spoken, door, await asking(asked), began=began)
+        live = await asking(asked)
     except ChatError as error:
         if door.refusal is None:
             raise

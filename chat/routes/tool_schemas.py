@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chat.calls import ToolDefinition
+from chat.calls import CallOutput, ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.schemas.fields import TOOL, Body, Flag, check_json_size, check_size
-from chat.turns.client_calls import FIELD, ClientOutput
+from chat.turns.client_calls import FIELD
 
 MAX_TOOLS = 64  # that one request may name
 SCHEMA_BYTES = 16 * 1024  # of the parameters of one tool, as JSON
@@ -69,8 +69,8 @@ def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> t
     return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
 
 
-def read_outputs(outputs: Sequence[ClientToolOutput]) -> list[ClientOutput]:
+def read_outputs(outputs: Sequence[ClientToolOutput]) -> list[CallOutput]:
     """TooLarge for one that is larger than the model should be shown."""
     for number, each in enumerate(outputs):
         check_size(f"{FIELD}.{number}.output", each.output, limit=OUTPUT_BYTES)
-    return [ClientOutput(each.call_id, each.output, each.is_error) for each in outputs]
+    return [CallOutput(each.call_id, each.output, each.is_error) for each in outputs]

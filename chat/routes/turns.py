@@ -1,8 +1,5 @@
 """Turns over HTTP: start, follow, look at, stop."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from fastapi import Request, Response
 
 from chat.app import ChatApp
@@ -10,13 +7,13 @@ from chat.auth.base import Principal
 from chat.dialects.shapes import show_turn
 from chat.errors import ValidationError
 from chat.requests import TRIP, TurnRequest
+from chat.routes.chats import going_on
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import FollowQuery, RegenerateBody, StreamQuery, TurnBody, TurnQuery
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
 from chat.routes.tool_schemas import read_outputs, read_tools
 from chat.schemas.fields import check_size
-from chat.turns.client_calls import ClientOutput, find_continued
 
 
 async def start_turn(app: ChatApp, principal: Principal, request: Request, body: TurnBody) -> Response:
@@ -38,7 +35,7 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request, body:
         tools=read_tools(body.tools, app.tools.definitions),
     )
     if body.tool_outputs is not None:
-        turn = await _going_on(app, turn, read_outputs(body.tool_outputs))
+        turn = await going_on(app, turn, read_outputs(body.tool_outputs))
     return await start_and_stream(app, principal, turn, body.on_busy)
 
 
@@ -46,15 +43,6 @@ def _pipeline(name: str) -> str:
     if name not in ("", TRIP):
         raise ValidationError("pipeline", f"Not one of {TRIP}")
     return name
-
-
-async def _going_on(app: ChatApp, turn: TurnRequest, outputs: Sequence[ClientOutput]) -> TurnRequest:
-    """The turn as one that goes on from the answer that waits for these outputs, to the same question."""
-    answer_id, answer = await find_continued(
-        app.conversations, turn.user_id, turn.session_id, outputs, key=turn.key
-    )
-    question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
-    return replace(turn, message_id=question, continued=answer)
 
 
 async def regenerate(app: ChatApp, principal: Principal, request: Request, body: RegenerateBody) -> Response:

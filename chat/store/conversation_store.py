@@ -91,6 +91,10 @@ class ConversationStore(Protocol):
         need not exist. An alias is any text of at most 255 characters."""
         ...
 
+    async def find_claimed(self, user_id: str, alias: str) -> str:
+        """What this user's alias stands for; "" where it was never claimed."""
+        ...
+
     async def get_session(self, user_id: str, session_id: str) -> Session:
         """SessionNotFound when it does not exist, is deleted, or belongs to another."""
         ...

@@ -1,8 +1,8 @@
 """Going on after the caller ran its own tools: which answer the outputs belong to, and whether they are all there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from chat.calls import CallAnswer, CallOutput
 from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft
@@ -14,20 +14,11 @@ LOOKED_BACK = 50  # messages among which the answer must be
 FIELD = "tool_outputs"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientOutput:
-    """What came of a call that the caller ran."""
-
-    call_id: str
-    output: str
-    is_error: bool = False
-
-
 async def find_continued(
     conversations: ConversationStore,
     user_id: str,
     session_id: str,
-    outputs: Sequence[ClientOutput],
+    answers: Sequence[CallAnswer],
     *,
     key: str = "",
 ) -> tuple[str, MessageDraft]:
@@ -39,6 +30,7 @@ async def find_continued(
     session = await conversations.get_session(user_id, session_id)
     if not session.allows(user_id, "editor"):
         raise Forbidden
+    outputs = _outputs(answers)
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, outputs[0].call_id)
     pending = {str(call["id"]) for call in stored_calls(waiting.metadata) if call["output"] is None}
@@ -47,6 +39,13 @@ async def find_continued(
     if not repeated:
         check_unanswered(waiting.id, messages)
     return waiting.id, _answered(waiting, {each.call_id: each for each in outputs})
+
+
+def _outputs(answers: Sequence[CallAnswer]) -> list[CallOutput]:
+    outputs = [each for each in answers if isinstance(each, CallOutput)]
+    if len(outputs) < len(answers):
+        raise ValidationError(FIELD, "No call waits for an approval")
+    return outputs
 
 
 def _waiting(messages: Sequence[Message], call_id: str) -> Message:
@@ -59,7 +58,7 @@ def _waiting(messages: Sequence[Message], call_id: str) -> Message:
     raise ValidationError(f"{FIELD}.0.call_id", "No call of this id waits for an output")
 
 
-def _check_outputs(outputs: Iterable[ClientOutput], pending: set[str]) -> None:
+def _check_outputs(outputs: Iterable[CallOutput], pending: set[str]) -> None:
     given: set[str] = set()
     for number, each in enumerate(outputs):
         if each.call_id not in pending:
@@ -79,12 +78,12 @@ def check_unanswered(answer_id: str, messages: Iterable[Message]) -> None:
             raise ValidationError(f"{FIELD}.0.call_id", "This call has been answered already")
 
 
-def _answered(waiting: Message, outputs: Mapping[str, ClientOutput]) -> MessageDraft:
+def _answered(waiting: Message, outputs: Mapping[str, CallOutput]) -> MessageDraft:
     calls: list[JSON] = [_with_output(call, outputs) for call in stored_calls(waiting.metadata)]
     metadata: JSONObject = {"continues": waiting.id, "tool_calls": calls}
     return MessageDraft("assistant", waiting.content, metadata=metadata, status="streaming")
 
 
-def _with_output(call: JSONObject, outputs: Mapping[str, ClientOutput]) -> JSONObject:
+def _with_output(call: JSONObject, outputs: Mapping[str, CallOutput]) -> JSONObject:
     given = outputs.get(str(call["id"])) if call["output"] is None else None
     return {**call, "output": given.output, "is_error": given.is_error} if given else call

@@ -82,7 +82,7 @@ class TurnCreator:
         if request.session_id or not request.promised:
             return request
         session = await self._conversations.get_session(request.user_id, request.promised)
-        if session.start_nonce and session.asked_by(request.key) is None:
+        if request.key and session.start_nonce and session.asked_by(request.key) is None:
             raise Conflict("This Idempotency-Key belongs to an older turn.")
         return replace(request, session_id=session.id, history=()) if session.start_nonce else request
 
@@ -163,6 +163,8 @@ class TurnCreator:
 
     async def _messages(self, request: TurnRequest, session: Session) -> tuple[Message | MessageDraft, ...]:
         """The messages that the model is shown: up to the one that is answered."""
+        if request.transcript:
+            return request.transcript
         if not request.session_id:
             return (*request.history[-self._history :], request.question)
         beyond = session.last_seq + 1

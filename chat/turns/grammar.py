@@ -59,6 +59,7 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
         events.AttemptFailed: Keeps.OPEN,
         events.ProviderSwitched: Keeps.OPEN,
         events.Progress: Keeps.OPEN,
+        events.ToolOutput: Keeps.OPEN,  # of a call of the answer that this one goes on from
         events.UsageReported: Keeps.OPEN,  # of a model call that is no step
         events.TurnFinished: Becomes.ENDED,
         events.TurnFailed: Becomes.ENDED,
@@ -76,6 +77,7 @@ ALLOWED: dict[State, dict[type[TurnEvent], Opens | Becomes | Keeps]] = {
         events.TextStarted: Opens.TEXT,
         events.ReasoningStarted: Opens.REASONING,
         events.ToolCallStarted: Opens.CALL,
+        events.ApprovalRequested: Keeps.OPEN,
         events.ToolOutput: Keeps.OPEN,
         events.StageItem: Keeps.OPEN,
         events.AttemptFailed: Keeps.OPEN,

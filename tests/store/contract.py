@@ -193,10 +193,13 @@ class ConversationStoreContract:
     async def test_an_alias_stands_for_the_session_that_claimed_it_first(self, store: Stores) -> None:
         claim = store.conversations.claim_session
         first, second = "0" * 25 + "A", "0" * 25 + "B"
+        find = store.conversations.find_claimed
         for alias in ("key", "k/#?\\%' é\U0001f600", "x" * 255):
+            assert await find("ann", alias) == ""
             assert await claim("ann", alias, first) == first
             assert await claim("ann", alias, second) == first
             assert await claim("bob", alias, second) == second
+            assert await find("ann", alias) == first
         assert (await store.conversations.list_sessions("ann", limit=5)).items == ()
 
     async def test_an_alias_that_came_to_nothing_is_forgotten(self, store: Stores) -> None:

@@ -24,6 +24,7 @@ SAMPLES: dict[type[TurnEvent], TurnEvent] = {
         events.ToolCallDelta("c", "{}"),
         events.ToolCallFinished("c"),
         events.ToolOutput("c", "now", "noon"),
+        events.ApprovalRequested("c", "now"),
         events.AttemptFailed("A", "model", "MODEL_TIMEOUT", 1.5),
         events.ProviderSwitched("B", "MODEL_TIMEOUT"),
         events.UsageReported(1, 2),

@@ -140,6 +140,7 @@ async def test_a_turn_that_is_stopped_asks_no_more(service: GenieService) -> Non
 
 async def test_names_are_looked_up_while_many_questions_hang(service: GenieService) -> None:
     await ask(GenieAccess(service.url, TOKEN))  # to import the SDK takes a while
+    others = set(threading.enumerate())  # the thread of that question may not have ended
     service.hanging = True
     tools = box(GenieAccess(service.url, TOKEN))
     arguments = json.dumps({"space_id": "s1", "query": "?"})
@@ -148,7 +149,7 @@ async def test_names_are_looked_up_while_many_questions_hang(service: GenieServi
     await asyncio.sleep(0.5)
     async with asyncio.timeout(1):
         await asyncio.get_running_loop().getaddrinfo("localhost", 80)
-    assert sum(each.name == THREAD for each in threading.enumerate()) <= SHARES.slots
+    assert sum(each.name == THREAD for each in set(threading.enumerate()) - others) <= SHARES.slots
     for each in running:
         each.cancel()
     await asyncio.gather(*running, return_exceptions=True)

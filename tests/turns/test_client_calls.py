@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from chat.calls import ToolCall, ToolDefinition
+from chat.calls import CallOutput, ToolCall, ToolDefinition
 from chat.errors import Forbidden, ProviderUnavailable, SessionNotFound, ValidationError
 from chat.events import JSONObject
 from chat.messages import Message
 from chat.providers.base import ModelMessage, ToolCallPiece
 from chat.providers.scripted import Line, ScriptedProvider
 from chat.requests import TurnRequest
-from chat.turns.client_calls import ClientOutput, find_continued
+from chat.turns.client_calls import find_continued
 from chat.turns.feed import LiveTurn
 from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
@@ -46,7 +46,7 @@ class Chat:
 
     async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> tuple[str, Any]:
         key = TurnRequest(user, nonce=nonce).key
-        given = [ClientOutput(*each) for each in outputs]
+        given = [CallOutput(*each) for each in outputs]
         return await find_continued(self.store, user, self.session_id, given, key=key)
 
     async def give(self, *outputs: tuple[str, str], nonce: str = "") -> LiveTurn:

@@ -34,6 +34,11 @@ class Aliases:
             return session_id if row is None else row.values["session_id"]
         return session_id
 
+    async def find(self, user_id: str, alias: str) -> str:
+        """As `ConversationStore.find_claimed`."""
+        row = await self._directory.get(escaped(user_id), ALIAS + escaped(alias))
+        return "" if row is None else row.values["session_id"]
+
     async def forget(self, before: datetime) -> int:
         """Remove those that were claimed before then and stand for no session. How many were looked at."""
 

@@ -72,6 +72,9 @@ class TableConversations:
     async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
         return await self._aliases.claim(user_id, alias, session_id)
 
+    async def find_claimed(self, user_id: str, alias: str) -> str:
+        return await self._aliases.find(user_id, alias)
+
     async def get_session(self, user_id: str, session_id: str) -> Session:
         return await self._heads.read(user_id, session_id)
 

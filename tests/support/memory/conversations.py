@@ -36,6 +36,10 @@ class MemoryConversations(MemoryPort):
         return stored.head
 
     @port
+    async def find_claimed(self, user_id: str, alias: str) -> str:
+        return self._aliases.get((user_id, alias), ("", None))[0]
+
+    @port
     async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
         claimed = self._aliases.setdefault((user_id, alias), (session_id, self.clock.now()))
         return claimed[0]

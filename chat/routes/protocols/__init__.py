@@ -1,0 +1,5 @@
+"""The routes of protocols that others made, a file for each: rows of the table in `function_app.py`."""
+
+from chat.routes.route_table import Routes
+
+PROTOCOLS: Routes = {}

@@ -146,6 +146,8 @@ class Asker:
     headers: Mapping[str, str] = field(
         default_factory=dict[str, str]
     )  # of the request, by names in lower case
+    models: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The model services that may be asked, by the names of their models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class Dialect:
     socket: SocketFace | None = None
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
-    door: `FAILED`, `REFUSED`."""
+    door: `WHOLE`, `FAILED`, `REFUSED`."""
 
     @property
     def face(self) -> SocketFace:

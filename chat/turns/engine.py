@@ -78,11 +78,12 @@ class TurnEngine(TurnSource):
                 client_tools=client_tools,
                 refusal=refusal,
                 caller=Caller(context.request.user_id),
+                answered=reply.answered,
             )
             async with aclosing(calls.outputs()) as outputs:
                 async for output in outputs:
                     yield output
-            ended = not reply.calls or bool(refusal) or not calls.complete
+            ended = not reply.asks or bool(refusal) or not calls.complete
             failure = _failure(reply, step.reason, refusal) if ended else None
             for event in step.finish(failed=failure is not None):
                 yield event
@@ -100,10 +101,10 @@ class TurnEngine(TurnSource):
 
 def _failure(reply: ReplyReader, reason: str, refusal: str) -> ChatError | None:
     """Why the last reply of a turn is no answer; None when it is one, or leaves calls to the caller."""
-    if reply.text.strip() or (reply.calls and not refusal):
+    if reply.text.strip() or (reply.asks and not refusal):
         return None
     if reason == "content_filter":
         return ContentFiltered()
     if reason == "length":
         return NoAnswer("The model came to its limit of tokens before it answered.")
-    return ToolLimitReached() if reply.calls else NoAnswer()
+    return ToolLimitReached() if reply.asks else NoAnswer()

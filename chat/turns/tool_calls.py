@@ -1,8 +1,9 @@
 """The tool calls of one model reply: which of them are run here, what came of them, and what the model is shown."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from chat.calls import CallReader, ToolCall
 from chat.events import TextDelta, ToolOutput, TurnEvent
@@ -11,14 +12,17 @@ from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.tool_history import sound_arguments
 
 MAX_CALLS = 16  # tool calls that one reply may make
+NOTHING: Mapping[int, ToolResult] = MappingProxyType({})
 TOO_MANY = f"Not run: a reply may make at most {MAX_CALLS} calls."
 
 
 class ReplyReader:
-    """What one reply says and which calls it makes, read from its events."""
+    """What one reply says and which calls it makes, read from its events. `answered` are the results of the calls that
+    the model service ran itself, by the places of the calls."""
 
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
+        self.answered: dict[int, ToolResult] = {}
         self._texts: list[str] = []
         self._reader = CallReader()
 
@@ -26,17 +30,31 @@ class ReplyReader:
     def text(self) -> str:
         return "".join(self._texts)
 
+    @property
+    def asks(self) -> bool:
+        """Whether it makes a call that the service did not run itself."""
+        return len(self.answered) < len(self.calls)
+
     def note(self, event: TurnEvent) -> None:
         match event:
             case TextDelta(_, text):
                 self._texts.append(text)
+            case ToolOutput(call_id, _, output, is_error):
+                self._answer(call_id, ToolResult(output, is_error))
             case _:
                 if (call := self._reader.take(event)) is not None:
                     self.calls.append(call)
 
+    def _answer(self, call_id: str, result: ToolResult) -> None:
+        for place, call in enumerate(self.calls):
+            if call.id == call_id and place not in self.answered:
+                self.answered[place] = result
+                return
+
 
 class CallRound:
-    """Runs the calls of one reply on behalf of `caller`. `refusal` says why none may be run; "" when they may."""
+    """Runs the calls of one reply on behalf of `caller`, but for those that are `answered` already. `refusal` says why
+    none may be run; "" when they may."""
 
     def __init__(
         self,
@@ -46,13 +64,14 @@ class CallRound:
         client_tools: Collection[str],
         refusal: str,
         caller: Caller = NOBODY,
+        answered: Mapping[int, ToolResult] = NOTHING,
     ) -> None:
         self._calls = calls
         self._tools = tools
         self._client_tools = client_tools
         self._refusal = refusal
         self._caller = caller
-        self._results: dict[int, ToolResult] = {}  # by the place of the call
+        self._results = dict(answered)  # by the place of the call
 
     @property
     def complete(self) -> bool:
@@ -63,8 +82,10 @@ class CallRound:
         """Run all calls side by side. Each output comes as soon as it is there, whatever the order of the calls: a
         quick one is seen while a slow one works. To close the generator stops the tools."""
         tasks: dict[asyncio.Task[ToolResult], int] = {}
-        for place, call in enumerate(self._calls):
-            refusal = self._refusal or (TOO_MANY if place >= MAX_CALLS else "")
+        unanswered = [place for place in range(len(self._calls)) if place not in self._results]
+        for number, place in enumerate(unanswered):
+            call = self._calls[place]
+            refusal = self._refusal or (TOO_MANY if number >= MAX_CALLS else "")
             if refusal:
                 yield self._noted(place, ToolResult(refusal, is_error=True))
             elif call.name not in self._client_tools:

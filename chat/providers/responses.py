@@ -41,8 +41,8 @@ INCOMPLETE: Mapping[str, _Reason] = {"content_filter": "content_filter"}
 class ResponsesReader:
     """Turns the `data` of a reply's events into deltas, as `ChunkReader` does.
 
-    The service is an `agent` when it has tools of its own: then a call without an output is its own as well, and a body
-    that ends in good order behind a whole message is a complete reply.
+    The service is an `agent` when it has tools of its own alone: then a function call without an output is one that it
+    still runs, and a body that ends in good order behind a whole message is a complete reply.
     """
 
     def __init__(self, model: str, *, agent: bool = False) -> None:
@@ -53,7 +53,7 @@ class ResponsesReader:
         self._tags = ThinkTags()
         self._calls = Calls()
         self._told: set[str] = set()  # kinds of items of which the beginning was told, and the end not yet
-        self._said = False  # a message is whole
+        self._said = False  # the last thing told was a whole message
         self._seen = False  # something of the response that runs
         self._stop: _Reason = ""
         self._usage: UsageReport | None = None
@@ -91,19 +91,15 @@ class ResponsesReader:
 
     def finish(self) -> Sequence[ModelDelta]:
         """The last deltas. BadProviderReply when the reply broke off: a cut is never taken for an end."""
-        if self._ended_without_saying_so:
+        if self._agent and self._said and not self._told:
             self._stop = self._stop or "stop"
-        if not self._stop:
+        asks = self._calls.pending
+        if not self._stop or (self._agent and asks):
             raise BadProviderReply("The model's reply broke off before its end.")
-        deltas: list[ModelDelta] = [*self._calls.close(), *self._tags.flush()]
-        deltas += self._calls.missing_outputs(all_of_them=self._agent)
-        asks = self._stop == "stop" and self._calls.pending
+        deltas: list[ModelDelta] = [*self._calls.close(), *self._tags.flush(), *self._calls.missing_outputs()]
+        asks = asks and self._stop == "stop"
         deltas.append(StopReason("tool_calls" if asks else self._stop))
         return [*self._introduced(deltas), *([self._usage] if self._usage else [])]
-
-    @property
-    def _ended_without_saying_so(self) -> bool:
-        return self._agent and self._said and not self._told and not self._calls.pending
 
     def _introduced(self, deltas: list[ModelDelta]) -> list[ModelDelta]:
         """The deltas, with who answers before the first of all."""
@@ -151,7 +147,7 @@ class ResponsesReader:
     def _begin(self, event: dict[str, Any]) -> list[ModelDelta]:
         """A response begins, in a stream of an agent maybe another one."""
         self._model = bounded_name(event["response"].get("model")) or self._model
-        self._seen, self._stop = False, ""
+        self._seen, self._stop, self._said = False, "", False
         return []
 
     def _text(self, event: dict[str, Any]) -> list[ModelDelta]:
@@ -174,6 +170,7 @@ class ResponsesReader:
 
     def _item_begins(self, event: dict[str, Any]) -> list[ModelDelta]:
         item = event["item"]
+        self._said = False
         if not is_call(item):
             return []
         self._note()
@@ -220,7 +217,7 @@ class ResponsesReader:
 
     def _note(self, kind: str = "") -> None:
         """Something of a response was told: where one ended before, another has begun."""
-        self._seen, self._stop = True, ""
+        self._seen, self._stop, self._said = True, "", False
         if kind:
             self._told.add(kind)
 

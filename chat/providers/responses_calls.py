@@ -41,8 +41,8 @@ class Calls:
 
     @property
     def pending(self) -> bool:
-        """Whether there is one that has no output."""
-        return any(not call.answered for call in self._calls)
+        """Whether there is a function call that has no output."""
+        return any(not (call.answered or call.by_service) for call in self._calls)
 
     def begin(self, item: dict[str, Any], key: tuple[object, object]) -> list[ModelDelta]:
         """An item of a call was added; its arguments follow."""
@@ -88,13 +88,9 @@ class Calls:
         self._open, late, self._late = None, self._late, []
         return late
 
-    def missing_outputs(self, *, all_of_them: bool) -> list[ModelDelta]:
-        """The outputs of calls that the service ran and told nothing of."""
-        return [
-            _answered(call, {})
-            for call in self._calls
-            if not call.answered and (call.by_service or all_of_them)
-        ]
+    def missing_outputs(self) -> list[ModelDelta]:
+        """Those of calls that the service ran and told nothing more of."""
+        return [_answered(call, {}) for call in self._calls if call.by_service and not call.answered]
 
     def _new(self, item: dict[str, Any], key: tuple[object, object] = (None, None)) -> _Call | None:
         """None when there are too many."""

@@ -196,6 +196,7 @@ FRAMES = (
     "chat_error",
     "text.delta",
     "tool.call",
+    "tool.approval",
     "tool.output",
     "poi",
     "pong",

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from chat.calls import ToolDefinition
+from chat.calls import Approval, ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.messages import MessageDraft
 from chat.reply_options import ReplyOptions
@@ -99,6 +99,14 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Approve:
+    """What a socket says to the calls that wait for an approval."""
+
+    approvals: tuple[Approval, ...]
+    request_id: str = ""  # by which its sender wants to hear which turn goes on
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop a turn of the session."""
 
@@ -128,4 +136,4 @@ class Answered:
     frame: JSONObject | str
 
 
-type Action = Say | Cancel | Resume | Typing | Answered
+type Action = Say | Approve | Cancel | Resume | Typing | Answered

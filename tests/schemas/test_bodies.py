@@ -33,6 +33,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "CallApproval": {"call_id": "call_1", "approved": True},
     "ResumeFields": {"turn_id": "t"},
     "SendMessageFields": {"content": "Hi"},
+    "ApproveToolFields": {"approvals": [{"call_id": "call_1", "approved": True}]},
 }
 """What a body cannot do without, where there is such a thing."""
 
@@ -131,7 +132,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert (refused.value.field, refused.value.message) == (field, sentence)
 
 
-TYPES = "one of send_message, typing_start, typing_stop, cancel, resume, ping"
+TYPES = "one of send_message, approve_tool, typing_start, typing_stop, cancel, resume, ping"
 FRAMES: list[tuple[dict[str, Any], str, str]] = [
     ({"content": "Hi"}, "type", f"A frame needs a `type`: {TYPES}"),
     ({"type": None}, "type", f"A frame needs a `type`: {TYPES}"),

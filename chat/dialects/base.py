@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel
 
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, ToolDefinition
 from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
@@ -146,6 +146,7 @@ class Asker:
     headers: Mapping[str, str] = field(
         default_factory=dict[str, str]
     )  # of the request, by names in lower case
+    tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,10 @@ class Asked:
     """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
     session is made with the first request."""
     answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
+    after: str = ""
+    """The id of the turn whose answer this follows: what was said later does not count. Where something was, a new
+    session begins with what was said up to there."""
+    waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
 
 
 @dataclass(frozen=True, slots=True)

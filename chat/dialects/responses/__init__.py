@@ -1,0 +1,29 @@
+"""Dialect `responses`: OpenAI's Responses API (docs/protocols.md)."""
+
+from chat.dialects.base import Dialect, Door
+from chat.dialects.framing import sse
+from chat.dialects.openai_errors import failed, refusal
+from chat.dialects.responses.encoder import ResponsesEncoder
+from chat.dialects.responses.reading import read_body
+from chat.dialects.responses.request_schemas import ResponsesBody
+from chat.dialects.responses.shown import NAME
+from chat.dialects.responses.whole import whole
+
+WHOLE = 200.0  # seconds after which a response is shown as far as it is: the platform's front end gives up after 230
+BARE = sse(named=True, with_ids=False)
+
+RESPONSES = Dialect(
+    NAME,
+    ResponsesEncoder,
+    framing=sse(named=True),
+    door=Door(
+        ResponsesBody,
+        read_body,
+        framing=BARE,
+        failed=failed,
+        refusal=refusal,
+        whole=whole,
+        patience=WHOLE,
+    ),
+    schemas="chat.dialects.responses.schemas",
+)

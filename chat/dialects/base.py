@@ -162,6 +162,7 @@ class Asked:
     after: str = ""
     """The id of the turn whose answer this follows: what was said later does not count. Where something was, a new
     session begins with what was said up to there."""
+    stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
     waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
 
 

@@ -13,11 +13,13 @@ from chat.auth.base import Principal
 from chat.dialects.base import Asked, Asker, Dialect, Door
 from chat.events import NumberedEvent
 from chat.routes.chats import find_place
+from chat.routes.following import find_branch
 from chat.routes.limit_headers import with_limits
 from chat.routes.once import promised_id
 from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
+from chat.turns.create import GoneOn
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[Asked], Awaitable[LiveTurn]]
@@ -29,7 +31,10 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
 
     async def asking(asked: Asked) -> LiveTurn:
         placed = replace(asked, request=replace(asked.request, promised=promised))
-        return await ask(app, await find_place(app, placed))
+        try:
+            return await ask(app, await find_place(app, placed))
+        except GoneOn:
+            return await ask(app, await find_branch(app, placed))
 
     return await _entered(app, principal, request, dialect, asking)
 
@@ -53,13 +58,20 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-    asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
+    asker = Asker(
+        principal.user_id,
+        nonce_of(request),
+        app.settings.max_message_bytes,
+        request.headers,
+        app.tools.definitions,
+    )
     asked = door.read(body, asker)
     began = app.clock.monotonic()
     live = await asking(asked)
     if asked.stream:
         return await _stream(app, principal, spoken, door, live, began=began)
-    return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
+    patience = until - app.clock.monotonic() if asked.waits else 0
+    return await _whole(app, door, live, principal, patience=patience)
 
 
 async def _stream(

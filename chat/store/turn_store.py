@@ -36,7 +36,12 @@ class TurnDraft:
         if self.request.session_id:
             return None
         return SessionDraft(
-            session.id, session.title, session.llm_provider, session.llm_model, session.settings
+            session.id,
+            session.title,
+            session.llm_provider,
+            session.llm_model,
+            session.settings,
+            listed=session.listed,
         )
 
 
@@ -97,6 +102,11 @@ class TurnStore(Protocol):
         when the session was deleted; then nothing of the turn is left."""
         ...
 
+    async def note_client(self, turn: Turn, client: JSONObject) -> None:
+        """Keep this as `request.client` of a turn that has ended. TurnNotFound when the session was deleted."""
+        ...
+
     async def purge_events(self, *, ended_before: datetime) -> int:
-        """Remove the events of turns that ended before then. The number of turns that were purged."""
+        """Remove the events of turns that ended before then, and with those of its newest turn a session that is not
+        listed. The number of turns that were purged."""
         ...

@@ -135,7 +135,9 @@ class CallItems:
 
     def _answered(self, output: ToolOutput) -> Iterator[JSONObject]:
         call, asked = self._taken(output.call_id), dict[str, JSON]()
-        if call is None:  # of the answer that this one goes on from, which somebody approved: its arguments are there
+        if (
+            call is None
+        ):  # of the answer that this one goes on from, which somebody approved: its arguments are there
             call = _Call(output.call_id, output.name, "unknown", arguments="{}")
             asked = {"approval_request_id": ASKS + call.call_id}
         if call.kind == "unknown":

@@ -20,8 +20,8 @@ from chat.dialects.responses.shown import (
 )
 from chat.errors import Interrupted
 from chat.events import (
-    TERMINAL_NUMBER,
     JSON,
+    TERMINAL_NUMBER,
     JSONObject,
     NumberedEvent,
     ReasoningDelta,

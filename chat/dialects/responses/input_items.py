@@ -68,6 +68,11 @@ class Input:
         return MessageDraft("assistant", text, metadata={"tool_calls": calls}, status="streaming")
 
     @property
+    def calls_after(self) -> int:
+        """How many calls of that answer there are."""
+        return sum(len(each.calls) for each in self.said[self._place + 1 :]) if self.asks else 0
+
+    @property
     def _place(self) -> int:
         """Of the question: the last that the user said."""
         return max(place for place, each in enumerate(self.said) if each.role == "user")
@@ -91,8 +96,9 @@ def _read(found: Input, item: InputItem, field: str, limit: int) -> None:
             _read_output(found, item, field)
         case "mcp_approval_response":
             _read_approval(found, item, field)
-        case kind if kind not in PASSED_OVER:
-            raise ValidationError(f"{field}.type", "Items of this type cannot be carried")
+        case kind:
+            if kind not in PASSED_OVER:
+                raise ValidationError(f"{field}.type", "Items of this type cannot be carried")
 
 
 def _read_message(found: Input, item: InputItem, field: str, limit: int) -> None:

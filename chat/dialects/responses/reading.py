@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from chat.calls import ToolDefinition
+from chat.calls import Approval, ToolDefinition
 from chat.dialects.base import Asked, Asker
 from chat.dialects.responses.input_items import Input, read_input
 from chat.dialects.responses.request_schemas import FunctionTool, ResponsesBody
@@ -46,6 +46,7 @@ def read_body(body: ResponsesBody, asker: Asker) -> Asked:
         stream=body.stream,
         after=turn_id_of(body.previous_response_id or ""),
         answers=tuple(said.answers),
+        stateless=not body.store,
         waits=not body.background,
     )
 
@@ -64,7 +65,9 @@ def _check(body: ResponsesBody) -> None:
     if body.text.format.type not in FORMATS:
         raise ValidationError("text.format.type", f"Must be one of {', '.join(FORMATS)}")
     if not (body.tool_choice in CHOICES or _chosen(body.tool_choice)):
-        raise ValidationError("tool_choice", f"Must be one of {', '.join(CHOICES)}, or a function by its name")
+        raise ValidationError(
+            "tool_choice", f"Must be one of {', '.join(CHOICES)}, or a function by its name"
+        )
 
 
 def _chosen(choice: Any) -> bool:
@@ -78,7 +81,9 @@ def _check_input(body: ResponsesBody, said: Input) -> None:
     if not said.asks and not said.answers:
         raise ValidationError("input", "There must be a message of the user's, or what came of a call")
     if body.conversation and (said.answers if said.asks else said.said):
-        raise ValidationError("input", "In a conversation a request brings one message, or what came of calls")
+        raise ValidationError(
+            "input", "In a conversation a request brings one message, or what came of calls"
+        )
     if body.conversation and (said.before("") or said.answer()):
         raise ValidationError("input", "Of a conversation only the newest message is sent")
 
@@ -136,7 +141,14 @@ def _client(body: ResponsesBody, said: Input, ours: Sequence[ToolDefinition]) ->
         "own_tools": [each.name for each in body.tools],
         "asking_tools": [each.name for each in ours if each.needs_approval],
         "given": len(said.before("")),
+        "asks": said.asks,
+        "tail": said.calls_after,
         "answered": [each.call_id for each in said.answers],
+        "approvals": [
+            {"call_id": each.call_id, "approve": each.approved, "reason": each.reason}
+            for each in said.answers
+            if isinstance(each, Approval)
+        ],
     }
     return {name: value for name, value in shown.items() if value is not None and value not in ([], {})}
 

@@ -49,7 +49,9 @@ class Part(Body):
     refusal: str | None = None
 
 
-type Parts = Annotated[list[Part], BeforeValidator(_parts("input_text"), json_schema_input_type=str | list[Part])]
+type Parts = Annotated[
+    list[Part], BeforeValidator(_parts("input_text"), json_schema_input_type=str | list[Part])
+]
 
 
 class InputItem(Body):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from chat.dialects.base import Encoder
-from chat.dialects.responses.encoder import ENDS
+from chat.conversation import Turn
+from chat.dialects.responses.encoder import ENDS, ResponsesEncoder
 from chat.events import JSONObject, NumberedEvent
 
 
@@ -11,8 +11,8 @@ class ResumedEncoder:
     """Leaves out what the reader has. The last event comes even where its number is below the reader's, who then saw
     more than there is now: it is numbered on from there."""
 
-    def __init__(self, encoder: Encoder, after: int) -> None:
-        self._encoder, self._after = encoder, after
+    def __init__(self, turn: Turn, *, after: int) -> None:
+        self._encoder, self._after = ResponsesEncoder(turn), after
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         return [

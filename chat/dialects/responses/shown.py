@@ -1,4 +1,4 @@
-"""A turn as the object `response` (https://platform.openai.com/docs/api-reference/responses/object, read November 2026).
+"""A turn as the object `response` (https://platform.openai.com/docs/api-reference/responses/object, November 2026).
 
 What the caller asked for stands in `turn.request.client`; a turn that began in another protocol has the defaults.
 """
@@ -9,6 +9,8 @@ from chat.conversation import Turn
 from chat.events import JSON, JSONObject
 
 NAME = "responses"
+DELETED = "deleted"
+"""What stands in `turn.request.client` of a response that was deleted while its conversation goes on."""
 PREFIX = "resp_"
 LABEL = "parley"
 """The server whose tools ours are: clients take a `function_call` for one that they have to run, and an `mcp_call` for
@@ -50,8 +52,8 @@ def asked_of(turn: Turn) -> JSONObject:
 
 
 def is_stored(turn: Turn) -> bool:
-    """Whether it can be asked for once more."""
-    return asked_of(turn).get("store") is not False
+    """Whether it can be asked for once more: it is to be stored, and was not deleted."""
+    return asked_of(turn).get("store") is not False and not turn.request.client.get(DELETED)
 
 
 def frame_of(turn: Turn) -> JSONObject:

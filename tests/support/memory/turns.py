@@ -6,7 +6,7 @@ from datetime import datetime
 
 from chat.conversation import MemberRole, Turn
 from chat.errors import Forbidden, TurnNotFound, VersionConflict
-from chat.events import NumberedEvent
+from chat.events import JSONObject, NumberedEvent
 from chat.messages import Message, split_message_id
 from chat.store.drafts import (
     appended,
@@ -82,12 +82,21 @@ class MemoryTurns(MemoryPort):
         return stored.turns[turn.id]
 
     @port
+    async def note_client(self, turn: Turn, client: JSONObject) -> None:
+        noted = self._turn(turn.id)
+        stored = self.rows.sessions[turn.session_id]
+        stored.turns[turn.id] = replace(noted, request=replace(noted.request, client=client))
+
+    @port
     async def purge_events(self, *, ended_before: datetime) -> int:
         purged = 0
-        for stored in self.rows.sessions.values():
+        for session_id, stored in list(self.rows.sessions.items()):
             for turn in stored.turns.values():
                 if turn.ended_at and turn.ended_at < ended_before and stored.events.pop(turn.id, None):
                     purged += 1
+                    if not stored.head.listed and turn.id == stored.last_started:
+                        del self.rows.sessions[session_id]
+                        self.forget_session(session_id)
         return purged
 
     def remove_event(self, turn: Turn, *, number: int) -> None:

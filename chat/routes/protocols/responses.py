@@ -1,0 +1,54 @@
+"""OpenAI's Responses API."""
+
+from functools import partial
+
+from chat.routes.route_table import Route, Routes
+
+PAST = partial(Route, refuses="responses")
+
+ROUTES: Routes = {
+    "/api/openai/v1/responses": {
+        "POST": Route(
+            "doors:enter",
+            "ask, in OpenAI's Responses API",
+            again="doors:enter_again",
+            dialect="responses",
+            reply="response_schemas:ResponseObject",
+            name="create_response",
+        ),
+    },
+    "/api/openai/v1/responses/{response_id}": {
+        "GET": PAST(
+            "responses:get_response",
+            "a response by its id, or its events",
+            role="viewer",
+            query="response_schemas:ResponseQuery",
+            reply="response_schemas:ResponseObject",
+        ),
+        "DELETE": PAST(
+            "responses:delete_response",
+            "delete it",
+            role="editor",
+            scope="manage",
+            reply="response_schemas:ResponseDeleted",
+            problems=(409,),
+        ),
+    },
+    "/api/openai/v1/responses/{response_id}/cancel": {
+        "POST": PAST(
+            "responses:cancel_response",
+            "stop it",
+            role="editor",
+            reply="response_schemas:ResponseObject",
+        ),
+    },
+    "/api/openai/v1/responses/{response_id}/input_items": {
+        "GET": PAST(
+            "responses:list_input_items",
+            "what its request brought",
+            role="viewer",
+            query="response_schemas:ItemsQuery",
+            reply="response_schemas:ResponseItems",
+        ),
+    },
+}

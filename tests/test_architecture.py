@@ -26,6 +26,7 @@ VALUES = (
     "chat.user_ids",
     "chat.credentials",
     "chat.calls",
+    "chat.reply_options",
     "chat.requests",
     "chat.conversation",
     "chat.news",

@@ -146,6 +146,8 @@ class Asker:
     headers: Mapping[str, str] = field(
         default_factory=dict[str, str]
     )  # of the request, by names in lower case
+    models: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The model services that may be asked, by the names of their models."""
     tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
 
 

@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSONObject, empty_object
+from chat.reply_options import ReplyOptions
+from chat.reply_options import ResponseSchema as ResponseSchema
 from chat.tokens import estimate_tokens
 
 
@@ -20,14 +22,6 @@ class ModelMessage:
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseSchema:
-    """What the answer has to be: JSON of this schema."""
-
-    name: str
-    schema: JSONObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,7 @@ class ModelRequest:
     max_tokens: int | None = None
     tools: tuple[ToolDefinition, ...] = ()
     response_schema: ResponseSchema | None = None
+    options: ReplyOptions = field(default_factory=ReplyOptions)  # of its caller, without the schema
     extras: JSONObject = field(default_factory=empty_object)
     blamed: set[str] = field(default_factory=set[str], compare=False, repr=False)
 

@@ -15,10 +15,12 @@ from chat.events import NumberedEvent
 from chat.routes.chats import find_place
 from chat.routes.following import find_branch
 from chat.routes.limit_headers import with_limits
+from chat.routes.models import known_models
 from chat.routes.once import promised_id
 from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
+from chat.routes.tool_schemas import check_names
 from chat.turns.create import GoneOn
 from chat.turns.feed import LiveTurn
 
@@ -58,20 +60,25 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-    asker = Asker(
-        principal.user_id,
-        nonce_of(request),
-        app.settings.max_message_bytes,
-        request.headers,
-        app.tools.definitions,
-    )
-    asked = door.read(body, asker)
+    asked = door.read(body, _asker(app, principal, request))
+    check_names(asked.request.tools, app.tools.definitions)
     began = app.clock.monotonic()
     live = await asking(asked)
     if asked.stream:
         return await _stream(app, principal, spoken, door, live, began=began)
     patience = until - app.clock.monotonic() if asked.waits else 0
     return await _whole(app, door, live, principal, patience=patience)
+
+
+def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
+    return Asker(
+        principal.user_id,
+        nonce_of(request),
+        app.settings.max_message_bytes,
+        request.headers,
+        known_models(app.settings),
+        app.tools.definitions,
+    )
 
 
 async def _stream(

@@ -8,7 +8,7 @@ from chat.app import ChatApp
 from chat.calls import CallAnswer, CallOutput
 from chat.conversation import Turn
 from chat.dialects.base import Asked
-from chat.dialects.responses.shown import is_stored
+from chat.dialects.responses.response_object import is_stored
 from chat.errors import EventsGone, TurnInProgress, TurnNotFound, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft, split_message_id

@@ -127,6 +127,8 @@ class Operation:
         found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
+            if self.row.reply:  # as the caller wants it
+                found["200"]["content"] |= self._reply(is_problem=False)["content"]
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)

@@ -9,16 +9,16 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.conversation import MemberRole, Turn
 from chat.dialects.responses import BARE, RESPONSES
-from chat.dialects.responses.past import events_of, input_items
-from chat.dialects.responses.resumed import ResumedEncoder
-from chat.dialects.responses.shown import DELETED, asked_of, is_stored, response_id, turn_id_of
-from chat.dialects.responses.whole import show_response
+from chat.dialects.responses.past_response import events_of, input_items
+from chat.dialects.responses.response_object import DELETED, asked_of, is_stored, response_id, turn_id_of
+from chat.dialects.responses.resumed_response import ResumedEncoder
+from chat.dialects.responses.whole_response import show_response
 from chat.errors import TurnInProgress, TurnNotFound
 from chat.events import JSONObject
 from chat.messages import split_message_id
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_query
-from chat.routes.response_schemas import ItemsQuery, ResponseQuery
+from chat.routes.response_queries import ItemsQuery, ResponseQuery
 from chat.routes.streams import stream_turn
 
 

@@ -69,6 +69,14 @@ def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> t
     return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
 
 
+def check_names(tools: Sequence[ToolDefinition], ours: Sequence[ToolDefinition]) -> None:
+    """ValidationError for a tool of the caller's that has the name of one of ours."""
+    names = {each.name for each in ours}
+    for number, each in enumerate(tools):
+        if each.name in names:
+            raise ValidationError(f"tools.{number}", f"{each.name} is the name of one of our tools")
+
+
 def read_outputs(outputs: Sequence[ClientToolOutput]) -> list[CallOutput]:
     """TooLarge for one that is larger than the model should be shown."""
     for number, each in enumerate(outputs):

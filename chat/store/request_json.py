@@ -6,11 +6,12 @@ from typing import cast
 
 from chat.calls import ToolDefinition
 from chat.events import JSON, JSONObject
+from chat.reply_options import options_from_json, options_to_json
 from chat.requests import TurnRequest
 
 
 def request_to_json(request: TurnRequest) -> JSONObject:
-    """`{"pipeline", "input", "client", "settings", "tools"}`, each only where there is something."""
+    """`{"pipeline", "input", "client", "settings", "options", "tools"}`, each only where there is something."""
     tools: list[JSON] = [
         {"name": each.name, "description": each.description, "parameters": each.parameters}
         for each in request.tools
@@ -20,6 +21,7 @@ def request_to_json(request: TurnRequest) -> JSONObject:
         "input": request.input,
         "client": request.client,
         "settings": request.settings,
+        "options": options_to_json(request.options),
         "tools": tools,
     }
     return {name: value for name, value in every.items() if value}
@@ -33,6 +35,7 @@ def request_from_json(asked: Mapping[str, JSON], request: TurnRequest) -> TurnRe
         input=_object(asked.get("input") or asked.get("wire")),
         client=_object(asked.get("client")),
         settings=_object(asked.get("settings")),
+        options=options_from_json(_object(asked.get("options"))),
         tools=tuple(
             ToolDefinition(str(each["name"]), str(each["description"]), _object(each["parameters"]))
             for each in cast("list[JSONObject]", asked.get("tools") or [])

@@ -161,7 +161,8 @@ class TurnCreator:
         """The session, for one who may ask in it. SessionNotFound, Forbidden."""
         if not request.session_id:
             now = self._clock.now()
-            new = Session(new_id, request.user_id, "", now, now, listed=not request.transcript)
+            listed = not request.transcript
+            new = Session(new_id, request.user_id, "", now, now, request.provider, listed=listed)
             return await self._like(request, new) if request.origin else new
         session = await self._conversations.get_session(request.user_id, request.session_id)
         if not session.allows(request.user_id, "editor"):

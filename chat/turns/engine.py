@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
 from chat.providers.base import ModelProvider
+from chat.reply_options import ReplyOptions
 from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
@@ -92,10 +93,17 @@ class TurnEngine(TurnSource):
                 raise failure
             if ended:
                 return
-            request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+            messages = (*request.messages, *calls.messages(reply.text))
+            request = replace(request, messages=messages, options=_unforced(request.options))
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
+
+
+def _unforced(options: ReplyOptions) -> ReplyOptions:
+    """Once it called what it had to call, the model may answer."""
+    forced = options.tool_choice is not None and options.tool_choice.mode == "required"
+    return replace(options, tool_choice=None) if forced else options
 
 
 def _failure(reply: ReplyReader, reason: str, refusal: str) -> ChatError | None:

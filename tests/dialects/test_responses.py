@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from chat import events
 from chat.conversation import Turn
 from chat.dialects.responses import RESPONSES
-from chat.dialects.responses.encoder import ENDS, ResponsesEncoder
-from chat.dialects.responses.resumed import ResumedEncoder
-from chat.dialects.responses.whole import show_response
+from chat.dialects.responses.response_events import ENDS, ResponsesEncoder
+from chat.dialects.responses.resumed_response import ResumedEncoder
+from chat.dialects.responses.whole_response import show_response
 from chat.errors import StoreUnavailable
 from chat.events import TERMINAL_NUMBER, TERMINAL_TYPES, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest

@@ -184,7 +184,7 @@ REFUSED: list[tuple[dict[str, Any], type[sdk.APIStatusError], str, str | None]] 
     ({"input": "Hi", "top_logprobs": 3}, sdk.BadRequestError, "invalid_input", "top_logprobs"),
     ({"input": "Hi", "tools": [{"type": "web_search"}]}, sdk.BadRequestError, "invalid_input", "tools[0].type"),
     ({"input": "Hi", "tools": [{**TOOL, "name": "query_data"}]}, sdk.BadRequestError, "invalid_input",
-     "tools[0].name"),
+     "tools[0]"),
     ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x"}]}]},
      sdk.BadRequestError, "invalid_input", "input[0].content[0].type"),
     ({"input": [{"type": "item_reference", "id": "x"}]}, sdk.BadRequestError, "invalid_input", "input[0].type"),

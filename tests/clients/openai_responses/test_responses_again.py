@@ -145,7 +145,7 @@ async def test_an_older_response_begins_a_branch(openai: AsyncOpenAI) -> None:
     assert session_of(branch.id) != session_of(first.id)
     assert branch.previous_response_id == first.id
     [item] = (await openai.responses.input_items.list(branch.id)).data
-    assert getattr(item, "content")[0].text == "#echo"
+    assert item.content[0].text == "#echo"
     still = await ask(openai, "#echo", previous_response_id=second.id)
     assert seen_by_model(still)[2:] == [("user", '#text="two"'), ("assistant", "two"), ("user", "#echo")]
     further = await ask(openai, "#echo", previous_response_id=branch.id)
@@ -217,10 +217,10 @@ async def test_input_items_page_by_page(openai: AsyncOpenAI) -> None:
     ]
     response = await ask(openai, items)
     listed = openai.responses.input_items.list(response.id, limit=2, order="asc")
-    texts = [getattr(each, "content")[0].text async for each in listed]
+    texts = [each.content[0].text async for each in listed]
     assert texts == ["1", "2", "#chunks=1"]
     newest = await openai.responses.input_items.list(response.id, limit=1)
-    assert (newest.has_more, getattr(newest.data[0], "content")[0].text) == (True, "#chunks=1")
+    assert (newest.has_more, newest.data[0].content[0].text) == (True, "#chunks=1")
 
 
 async def test_a_response_that_is_a_conversation_is_deleted_with_it(pair: Stack, openai: AsyncOpenAI) -> None:

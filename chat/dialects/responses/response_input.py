@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chat.calls import Approval, CallAnswer, CallOutput
-from chat.dialects.responses.calls import ASKS
-from chat.dialects.responses.request_schemas import InputItem, Part
+from chat.dialects.responses.response_body import InputItem, Part
+from chat.dialects.responses.response_calls import ASKS
 from chat.errors import ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import MessageDraft

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from chat.dialects.responses.schemas import ResponseObject as ResponseObject
+from chat.dialects.responses.response_schemas import ResponseObject as ResponseObject
 from chat.events import JSONObject
 from chat.schemas.fields import Id
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from chat.dialects.responses.output import Output
-from chat.dialects.responses.shown import LABEL, NAME
+from chat.dialects.responses.response_object import LABEL, NAME
+from chat.dialects.responses.response_output import Output
 from chat.events import (
     JSON,
     ApprovalRequested,

@@ -1,5 +1,5 @@
 """The body of a request for a response (https://platform.openai.com/docs/api-reference/responses/create, read November
-2026). What is not named here is passed over; what is named, and cannot be done, is refused in `reading.py`."""
+2026). What is not named here is passed over; what is named, and cannot be done, is refused in `response_request.py`."""
 
 from typing import Annotated, Any
 
@@ -81,6 +81,11 @@ class FunctionTool(Body):
     strict: Any = None
 
 
+class ChosenTool(Body):
+    type: str
+    name: str = ""
+
+
 class ConversationParam(Body):
     id: Annotated[Id, Field(min_length=1)]
 
@@ -134,7 +139,7 @@ class ResponsesBody(Body):
     ) = None
     instructions: str | None = None
     tools: Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS)] = Field(default_factory=list)
-    tool_choice: Any = "auto"
+    tool_choice: str | ChosenTool = "auto"
     text: TextParam = Field(default_factory=TextParam)
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from chat.clock import iso
 from chat.conversation import Turn
-from chat.dialects.responses.calls import ASKS
-from chat.dialects.responses.shown import message_item, text_part
+from chat.dialects.responses.response_calls import ASKS
+from chat.dialects.responses.response_object import message_item, text_part
 from chat.events import (
     JSON,
     JSONObject,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chat.conversation import Turn
 from chat.dialects.base import Reply
 from chat.dialects.openai_errors import failed
-from chat.dialects.responses.encoder import ResponsesEncoder
+from chat.dialects.responses.response_events import ResponsesEncoder
 from chat.dialects.shapes import json_reply
 from chat.events import JSONObject, NumberedEvent, TextDelta, ToolCallStarted, TurnFailed
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chat.conversation import Turn
-from chat.dialects.responses.encoder import ENDS, ResponsesEncoder
+from chat.dialects.responses.response_events import ENDS, ResponsesEncoder
 from chat.events import JSONObject, NumberedEvent
 
 

@@ -7,9 +7,8 @@ more than was stored, and what ends the stream has to come after all of that.
 from collections.abc import Iterable, Iterator
 
 from chat.conversation import Turn
-from chat.dialects.responses.calls import CallItems
-from chat.dialects.responses.output import Output
-from chat.dialects.responses.shown import (
+from chat.dialects.responses.response_calls import CallItems
+from chat.dialects.responses.response_object import (
     asked_of,
     error_of,
     frame_of,
@@ -18,6 +17,7 @@ from chat.dialects.responses.shown import (
     text_part,
     usage_of,
 )
+from chat.dialects.responses.response_output import Output
 from chat.errors import Interrupted
 from chat.events import (
     JSON,

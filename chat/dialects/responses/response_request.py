@@ -1,24 +1,25 @@
 """What a request for a response asks for. What it asks for and cannot be done is refused by name."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import get_args
 
 import orjson
 
 from chat.calls import Approval, ToolDefinition
 from chat.dialects.base import Asked, Asker
-from chat.dialects.responses.input_items import Input, read_input
-from chat.dialects.responses.request_schemas import FunctionTool, ResponsesBody
-from chat.dialects.responses.shown import NAME, response_id, turn_id_of
+from chat.dialects.responses.response_body import ChosenTool, FunctionTool, ResponsesBody
+from chat.dialects.responses.response_input import Input, read_input
+from chat.dialects.responses.response_object import NAME, response_id, turn_id_of
 from chat.errors import ValidationError
 from chat.events import JSON, JSONObject
+from chat.reply_options import ReplyOptions, ResponseSchema, ToolChoice, ToolMode
 from chat.requests import TurnRequest
 from chat.schemas.fields import check_size
 
 SHOWN_BYTES = 8 * 1024  # of each field that a response says again of its request
 MOST_TOKENS = 1_000_000
 FORMATS = ("text", "json_object", "json_schema")
-CHOICES = ("auto", "none", "required")
+CHOICES: tuple[ToolMode, ...] = get_args(ToolMode.__value__)
 
 
 def read_body(body: ResponsesBody, asker: Asker) -> Asked:
@@ -27,7 +28,7 @@ def read_body(body: ResponsesBody, asker: Asker) -> Asked:
     check_size("instructions", body.instructions or "", limit=asker.message_bytes)
     said = read_input(body.input, limit=asker.message_bytes)
     _check_input(body, said)
-    user_id, tools = asker.user_id, _tools(body, asker.tools)
+    user_id, tools = asker.user_id, _tools(body)
     request = TurnRequest(
         user_id,
         content=said.question,
@@ -37,6 +38,8 @@ def read_body(body: ResponsesBody, asker: Asker) -> Asked:
         continued=said.answer() if body.store else None,
         nonce=asker.nonce,
         settings=_settings(body, said),
+        options=_options(body),
+        provider=asker.models.get(body.model, ""),
         tools=tools,
         dialect=NAME,
         client=_client(body, said, asker.tools),
@@ -64,14 +67,26 @@ def _check(body: ResponsesBody) -> None:
         raise ValidationError("top_logprobs", "Probabilities of tokens are not known here")
     if body.text.format.type not in FORMATS:
         raise ValidationError("text.format.type", f"Must be one of {', '.join(FORMATS)}")
-    if not (body.tool_choice in CHOICES or _chosen(body.tool_choice)):
-        raise ValidationError(
-            "tool_choice", f"Must be one of {', '.join(CHOICES)}, or a function by its name"
-        )
 
 
-def _chosen(choice: Any) -> bool:
-    return isinstance(choice, dict) and choice.get("type") == "function" and bool(choice.get("name"))
+def _options(body: ResponsesBody) -> ReplyOptions:
+    wanted = body.text.format
+    schema = ResponseSchema(wanted.name, wanted.schema_, strict=bool(wanted.strict))
+    return ReplyOptions(
+        tool_choice=_tool_choice(body),
+        parallel_tool_calls=body.parallel_tool_calls,
+        response_schema=schema if wanted.type == "json_schema" else None,
+        json_object=wanted.type == "json_object",
+    )
+
+
+def _tool_choice(body: ResponsesBody) -> ToolChoice | None:
+    choice = body.tool_choice
+    if choice in CHOICES:
+        return ToolChoice(choice) if choice != "auto" else None
+    if isinstance(choice, ChosenTool) and choice.type == "function" and choice.name:
+        return ToolChoice("required", choice.name)
+    raise ValidationError("tool_choice", f"Must be one of {', '.join(CHOICES)}, or a function by its name")
 
 
 def _check_input(body: ResponsesBody, said: Input) -> None:
@@ -88,19 +103,19 @@ def _check_input(body: ResponsesBody, said: Input) -> None:
         raise ValidationError("input", "Of a conversation only the newest message is sent")
 
 
-def _tools(body: ResponsesBody, ours: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+def _tools(body: ResponsesBody) -> tuple[ToolDefinition, ...]:
     """The caller's."""
-    taken = {each.name: "This name is one of our tools'" for each in ours}
+    names: set[str] = set()
     for number, tool in enumerate(body.tools):
         if tool.type != "function":
             raise ValidationError(f"tools.{number}.type", "Only tools of type function can be carried")
         if not tool.name:
             raise ValidationError(f"tools.{number}.name", "This field must be given")
-        if tool.name in taken:
-            raise ValidationError(f"tools.{number}.name", taken[tool.name])
+        if tool.name in names:
+            raise ValidationError(f"tools.{number}.name", "Two tools have this name")
         if tool.parameters.get("type", "object") != "object":
             raise ValidationError(f"tools.{number}.parameters", "Must be the schema of an object")
-        taken[tool.name] = "Two tools have this name"
+        names.add(tool.name)
     return tuple(ToolDefinition(each.name, each.description, _schema(each)) for each in body.tools)
 
 
@@ -129,7 +144,7 @@ def _client(body: ResponsesBody, said: Input, ours: Sequence[ToolDefinition]) ->
         "instructions": _kept(body.instructions, None),
         "metadata": dict[str, JSON](body.metadata),
         "tools": _kept(_shown_tools(body, whole=True), _shown_tools(body, whole=False)),
-        "tool_choice": body.tool_choice,
+        "tool_choice": _shown_choice(body),
         "text": _kept(_shown_text(body), {"format": {"type": body.text.format.type}}),
         "temperature": body.temperature,
         "top_p": body.top_p,
@@ -174,6 +189,11 @@ def _shown_tools(body: ResponsesBody, *, whole: bool) -> list[JSON]:
         }
         for each in body.tools
     ]
+
+
+def _shown_choice(body: ResponsesBody) -> JSON:
+    choice = body.tool_choice
+    return {"type": choice.type, "name": choice.name} if isinstance(choice, ChosenTool) else choice
 
 
 def _shown_text(body: ResponsesBody) -> JSON:

@@ -216,7 +216,7 @@ class Dialect:
     socket: SocketFace | None = None
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
-    door: `FAILED`, `REFUSED`."""
+    door: `WHOLE`, `FAILED`, `REFUSED`."""
 
     @property
     def face(self) -> SocketFace:

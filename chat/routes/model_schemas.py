@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from chat.dialects.completions.completion_schemas import Completion as Completion
 from chat.dialects.shape_schemas import Shown
 from chat.schemas.fields import examples
 

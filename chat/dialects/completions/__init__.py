@@ -2,9 +2,9 @@
 
 from chat.dialects import openai_errors
 from chat.dialects.base import Dialect, Door
+from chat.dialects.completions.completion_body import CompletionsBody
 from chat.dialects.completions.completion_chunks import CompletionsEncoder
 from chat.dialects.completions.completion_request import NAME, read_body
-from chat.dialects.completions.completion_body import CompletionsBody
 from chat.dialects.completions.whole_completion import PATIENCE, whole
 from chat.dialects.framing import sse
 

@@ -1,5 +1,5 @@
 """The body of a request for a completion (https://platform.openai.com/docs/api-reference/chat/create, read November
-2026). What is not named here is passed over; what is named, and cannot be done, is refused in `completion_request.py`."""
+2026). What is not named here is passed over; what is named, and cannot be done, is refused by who reads it."""
 
 from typing import Annotated, Any, Literal
 
@@ -40,6 +40,10 @@ def _choice(value: Any) -> Any:
 
 def _small(limit: int) -> BeforeValidator:
     return BeforeValidator(lambda value: check_json_size(value, limit))
+
+
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
+StopTexts = Annotated[list[StopText], Field(max_length=4)]
 
 
 class CompletionPart(Body):
@@ -168,11 +172,9 @@ class CompletionsBody(Body):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
-    stop: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=256)]],
-        BeforeValidator(_texts, json_schema_input_type=str | list[str]),
-        Field(max_length=4),
-    ] = Field(default_factory=list[str])
+    stop: Annotated[StopTexts, BeforeValidator(_texts, json_schema_input_type=StopText | StopTexts)] = Field(
+        default_factory=list[str]
+    )
     seed: Annotated[int, Field(ge=-INTEGER, le=INTEGER)] | None = None
     user: Annotated[str, Field(max_length=255)] | None = None
     metadata: Annotated[JSONObject, _small(METADATA_BYTES)] = Field(default_factory=dict)

@@ -64,9 +64,9 @@ class Calls:
         match event:
             case ToolCallStarted(call_id, name):
                 return self._started(_Call(call_id, name))
-            case ToolCallDelta(_, arguments):
+            case ToolCallDelta(_, arguments) if self._waiting:
                 return self._grown(self._waiting[-1], arguments)
-            case ToolCallFinished():
+            case ToolCallFinished() if self._waiting:
                 return self._written(self._waiting[-1])
             case ToolOutput(call_id, name, output, is_error):
                 self._take(call_id)

@@ -70,13 +70,18 @@ class CompletionsEncoder:
             case TurnFailed(code, message):
                 return (show_error(event.status, code, message),)
             case _:
-                return [self._chunk(piece.delta, **piece.beside) for piece in self._calls.read(event)]
+                return self._call(event)
         return ()
 
     def _opening(self) -> Iterator[JSONObject]:
         if not self._opened:
             self._opened = True
             yield self._chunk({"role": "assistant", "content": ""})
+
+    def _call(self, event: TurnEvent) -> Iterator[JSONObject]:
+        for piece in self._calls.read(event):
+            yield from self._opening()
+            yield self._chunk(piece.delta, **piece.beside)
 
     def _stage(self, event: StageFinished) -> Iterator[JSONObject]:
         """What a pipeline made, and what it adds to the answer."""

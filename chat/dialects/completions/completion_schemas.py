@@ -142,4 +142,5 @@ class Completion(Shown):
 
 
 OUT = CompletionsFrame
+WHOLE = Completion
 REFUSED = OpenAIError

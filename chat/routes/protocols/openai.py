@@ -13,7 +13,6 @@ ROUTES: Routes = {
             "ask, as OpenAI's clients do",
             again="doors:enter_again",
             dialect="completions",
-            reply="model_schemas:Completion",
             streams=True,
             name="chat_completions",
         ),

@@ -206,6 +206,21 @@ class SocketFace:
 
 
 @dataclass(frozen=True, slots=True)
+class PastFace:
+    """What is said of turns that began before, by routes of the dialect's own."""
+
+    turn_id: Callable[[str], str]  # of an id of the dialect's
+    show: Callable[[Turn, Sequence[NumberedEvent]], JSONObject]  # a turn as far as it is
+    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]
+    """The events of one that has ended, as its message tells them, where they are gone."""
+    rest: Callable[[Turn, int], Encoder]  # leaves out the payloads up to this number
+    given: Callable[[Turn], int]  # how many messages before its question its request brought
+    brought: Callable[[Turn, Sequence[Message], Message], list[JSONObject]]
+    """What its request brought, by the messages up to its question and by its answer, oldest first."""
+    deleted: Callable[[Turn], JSONObject]  # says that it is
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """One wire protocol, by its faces: None is one that it does not have."""
 
@@ -214,6 +229,7 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    past: PastFace | None = None
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `WHOLE`, `FAILED`, `REFUSED`."""

@@ -8,7 +8,6 @@ from chat.app import ChatApp
 from chat.calls import CallAnswer, CallOutput
 from chat.conversation import Turn
 from chat.dialects.base import Asked
-from chat.dialects.responses.response_object import is_stored
 from chat.errors import EventsGone, TurnInProgress, TurnNotFound, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft, split_message_id
@@ -52,7 +51,7 @@ async def _followed(app: ChatApp, asked: Asked) -> Turn:
     user_id = asked.request.user_id
     await app.turns.get_turn(user_id, asked.after, need="editor")
     turn = await app.runner.look(user_id, asked.after)
-    if not is_stored(turn):
+    if turn.hidden:
         raise TurnNotFound
     if turn.running:
         raise TurnInProgress(turn.id)

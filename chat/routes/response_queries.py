@@ -1,12 +1,12 @@
-"""Queries and replies of the routes of responses, as OpenAI has them."""
+"""Queries and replies of the routes of responses that were made before, as OpenAI has them."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from chat.dialects.responses.response_schemas import ResponseObject as ResponseObject
 from chat.events import JSONObject
 from chat.schemas.fields import Id
+from chat.schemas.openai_response import ResponseObject as ResponseObject
 
 
 class ResponseQuery(BaseModel):

@@ -332,14 +332,14 @@ def test_openai_takes_every_turn_in_every_protocol_and_the_rest_of_it_after_any_
         EVENT.validate_python(each)
     assert [str(each["type"]) in ENDS for each in whole] == [False] * (len(whole) - 1) + [True]
     after = data.draw(st.integers(0, len(whole) - 1))
-    resumed = ResumedEncoder(turn, after=after)
+    resumed = ResumedEncoder(turn, after)
     rest = [payload for each in numbered(said) for payload in resumed.encode(each)]
     assert rest == whole[after + 1 :]
 
 
 def test_whoever_saw_more_than_there_is_gets_the_end_all_the_same() -> None:
     said = numbered([STARTED, STEP, *TEXT, *FINISHED])
-    resumed = ResumedEncoder(a_turn(), after=50)
+    resumed = ResumedEncoder(a_turn(), 50)
     [end] = [payload for each in said for payload in resumed.encode(each)]
     assert (end["type"], end["sequence_number"]) == ("response.completed", 51)
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from chat.clock import iso
 from chat.conversation import Turn
 from chat.dialects.responses.response_calls import ASKS
-from chat.dialects.responses.response_object import message_item, text_part
+from chat.dialects.responses.response_object import asked_of, message_item, response_id, text_part
 from chat.events import (
     JSON,
     JSONObject,
@@ -40,8 +40,8 @@ def events_of(turn: Turn, message: Message) -> list[NumberedEvent]:
 def _events(turn: Turn, message: Message) -> Iterator[TurnEvent]:
     yield TurnStarted(turn.id, turn.session_id, turn.user_message_id, iso(turn.started_at))
     yield StepStarted(0, message.llm_provider, message.llm_model)
-    answered = turn.request.client.get("answered") or []
-    brought = turn.request.client.get("tail") or 0
+    answered = asked_of(turn).get("answered") or []
+    brought = asked_of(turn).get("tail") or 0
     calls = [each for each in calls_of(message) if each["id"] not in cast("list[JSON]", answered)]
     for call in calls[cast("int", brought) :]:
         yield ToolCallStarted(call["id"], call["name"])
@@ -67,13 +67,22 @@ def calls_of(message: Message) -> list[dict[str, Any]]:
     return [each for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
 
 
+def given_to(turn: Turn) -> int:
+    """How many messages before the question its request brought."""
+    return cast("int", asked_of(turn).get("given") or 0)
+
+
+def show_deleted(turn: Turn) -> JSONObject:
+    return {"id": response_id(turn.id), "object": "response", "deleted": True}
+
+
 def input_items(turn: Turn, before: Sequence[Message], answer: Message) -> list[JSONObject]:
     """What the request of a turn brought, oldest first: `before` are the messages up to its question, of which the
     caller sent the last ones."""
-    asked = turn.request.client
+    asked = asked_of(turn)
     answered = set(cast("list[str]", asked.get("answered") or []))
     items: list[JSONObject] = []
-    for message in before[-1 - cast("int", asked.get("given") or 0) :] if asked.get("asks", True) else ():
+    for message in before[-1 - given_to(turn) :] if asked.get("asks", True) else ():
         items += _items_of(message)
     for call in calls_of(answer)[: cast("int", asked.get("tail") or 0)]:
         items += _call_items(call)

@@ -22,6 +22,7 @@ from chat.errors import Interrupted
 from chat.events import (
     JSON,
     TERMINAL_NUMBER,
+    AttemptFailed,
     JSONObject,
     NumberedEvent,
     ReasoningDelta,
@@ -233,6 +234,8 @@ class _Usage:
                 self._estimate, self.said = prompt_tokens, []
             case ToolCallDelta(_, arguments):
                 self.said.append(arguments)
+            case AttemptFailed():
+                self._count(event.prompt_tokens, event.completion_tokens)
             case UsageReported(prompt, completion):
                 self._estimate = None
                 self._count(prompt, completion)

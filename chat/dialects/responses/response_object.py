@@ -9,8 +9,6 @@ from chat.conversation import Turn
 from chat.events import JSON, JSONObject
 
 NAME = "responses"
-DELETED = "deleted"
-"""What stands in `turn.request.client` of a response that was deleted while its conversation goes on."""
 PREFIX = "resp_"
 LABEL = "parley"
 """The server whose tools ours are: clients take a `function_call` for one that they have to run, and an `mcp_call` for
@@ -49,11 +47,6 @@ def turn_id_of(identifier: str) -> str:
 def asked_of(turn: Turn) -> JSONObject:
     """What the dialect keeps of the request."""
     return turn.request.client if turn.request.dialect == NAME else {}
-
-
-def is_stored(turn: Turn) -> bool:
-    """Whether it can be asked for once more: it is to be stored, and was not deleted."""
-    return asked_of(turn).get("store") is not False and not turn.request.client.get(DELETED)
 
 
 def frame_of(turn: Turn) -> JSONObject:

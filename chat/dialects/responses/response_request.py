@@ -1,11 +1,11 @@
 """What a request for a response asks for. What it asks for and cannot be done is refused by name."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 import orjson
 
 from chat.calls import Approval, ToolDefinition
+from chat.conversation import HIDDEN
 from chat.dialects.base import Asked, Asker
 from chat.dialects.responses.response_body import ChosenTool, FunctionTool, ResponsesBody
 from chat.dialects.responses.response_input import Input, read_input
@@ -19,7 +19,7 @@ from chat.schemas.fields import check_size
 SHOWN_BYTES = 8 * 1024  # of each field that a response says again of its request
 MOST_TOKENS = 1_000_000
 FORMATS = ("text", "json_object", "json_schema")
-CHOICES: tuple[ToolMode, ...] = get_args(ToolMode.__value__)
+CHOICES: tuple[ToolMode, ...] = ("auto", "none", "required")
 
 
 def read_body(body: ResponsesBody, asker: Asker) -> Asked:
@@ -82,8 +82,9 @@ def _options(body: ResponsesBody) -> ReplyOptions:
 
 def _tool_choice(body: ResponsesBody) -> ToolChoice | None:
     choice = body.tool_choice
-    if choice in CHOICES:
-        return ToolChoice(choice) if choice != "auto" else None
+    for mode in CHOICES:
+        if choice == mode:
+            return ToolChoice(mode) if mode != "auto" else None
     if isinstance(choice, ChosenTool) and choice.type == "function" and choice.name:
         return ToolChoice("required", choice.name)
     raise ValidationError("tool_choice", f"Must be one of {', '.join(CHOICES)}, or a function by its name")
@@ -138,6 +139,7 @@ def _client(body: ResponsesBody, said: Input, ours: Sequence[ToolDefinition]) ->
     shown: JSONObject = {
         "model": body.model,
         "store": body.store,
+        HIDDEN: None if body.store else True,
         "background": body.background,
         "conversation": {"id": body.conversation.id} if body.conversation else None,
         "previous_response_id": _previous(body),

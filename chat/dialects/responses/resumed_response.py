@@ -11,7 +11,7 @@ class ResumedEncoder:
     """Leaves out what the reader has. The last event comes even where its number is below the reader's, who then saw
     more than there is now: it is numbered on from there."""
 
-    def __init__(self, turn: Turn, *, after: int) -> None:
+    def __init__(self, turn: Turn, after: int) -> None:
         self._encoder, self._after = ResponsesEncoder(turn), after
 
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:

@@ -1,29 +1,30 @@
-"""OpenAI's Responses API."""
+"""OpenAI's Responses API (docs/protocols.md)."""
 
 from functools import partial
 
 from chat.routes.route_table import Route, Routes
 
-PAST = partial(Route, refuses="responses")
+PAST = partial(Route, dialect="responses")
 
 ROUTES: Routes = {
     "/api/openai/v1/responses": {
         "POST": Route(
             "doors:enter",
-            "ask, in OpenAI's Responses API",
+            "ask, as OpenAI's newer clients do",
             again="doors:enter_again",
             dialect="responses",
-            reply="response_queries:ResponseObject",
+            streams=True,
             name="create_response",
         ),
     },
     "/api/openai/v1/responses/{response_id}": {
         "GET": PAST(
             "responses:get_response",
-            "a response by its id, or its events",
+            "how a response stands, or its events",
             role="viewer",
             query="response_queries:ResponseQuery",
-            reply="response_queries:ResponseObject",
+            streams=True,
+            problems=(410,),
         ),
         "DELETE": PAST(
             "responses:delete_response",

@@ -1,5 +1,6 @@
 """Short words for what the tests of OpenAI's clients do."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +9,19 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 MODEL = "default"
 API = "/api/openai/v1"
+TOOL: Any = {
+    "type": "function",
+    "name": "paint",
+    "description": "Paints a wall.",
+    "parameters": {"type": "object", "properties": {"colour": {"type": "string"}}},
+}
+PAINT = '#tool=paint{"colour":"red"}'
+
+
+def seen_by_model(response: Response) -> list[tuple[str, str]]:
+    """Of a question with `#echo`: the messages that the model was shown, without what it is told."""
+    messages = json.loads(response.output_text)["messages"]
+    return [(each["role"], each["content"]) for each in messages if each["role"] != "system"]
 
 
 def client_of(url: str, **headers: str) -> AsyncOpenAI:

@@ -6,36 +6,24 @@ from typing import Any
 import openai as sdk
 import pytest
 from openai import AsyncOpenAI
-from openai.types.responses import Response
 from pydantic import BaseModel
 
 from local.model_server import expected_text
 from tests.clients.openai_responses.steps import (
     MODEL,
+    PAINT,
+    TOOL,
     ask,
     client_of,
     numbers,
     response_of,
     rest_of,
+    seen_by_model,
     stream,
     text_of,
 )
 from tests.support.clients import connected
 from tests.support.stack import Stack
-
-TOOL: Any = {
-    "type": "function",
-    "name": "paint",
-    "description": "Paints a wall.",
-    "parameters": {"type": "object", "properties": {"colour": {"type": "string"}}},
-}
-PAINT = '#tool=paint{"colour":"red"}'
-
-
-def seen_by_model(response: Response) -> list[tuple[str, str]]:
-    """Of a question with `#echo`: the messages that the model was shown, without what it is told."""
-    messages = json.loads(response.output_text)["messages"]
-    return [(each["role"], each["content"]) for each in messages if each["role"] != "system"]
 
 
 async def test_a_whole_answer(openai: AsyncOpenAI) -> None:

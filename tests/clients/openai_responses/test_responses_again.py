@@ -12,16 +12,18 @@ from openai import AsyncOpenAI
 from local.model_server import expected_text
 from tests.clients.openai_responses.steps import (
     MODEL,
+    PAINT,
+    TOOL,
     ask,
     client_of,
     dumped,
     numbers,
     response_of,
     rest_of,
+    seen_by_model,
     stream,
     text_of,
 )
-from tests.clients.openai_responses.test_answers import PAINT, TOOL, seen_by_model
 from tests.support.clients import connected
 from tests.support.stack import Stack
 

@@ -10,6 +10,7 @@ from chat.events import JSONObject
 from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
 
 MAX_ITEMS = 2000
+MAX_PARTS = 1000  # of one message
 MAX_TOOLS = 64
 TOOL_BYTES = 16 * 1024  # of the parameters of a tool, as JSON
 FORMAT_BYTES = 32 * 1024  # of the schema of an answer
@@ -41,25 +42,31 @@ def _text(value: Any) -> Any:
     return orjson.dumps(value).decode() if isinstance(value, dict) else value
 
 
+type Name = Annotated[str, Field(pattern=TOOL)]  # of a function
+type Word = Annotated[str, Field(max_length=64)]  # one of those that a field may have
+
+
 class Part(Body):
     """A piece of a message; only what has a text can be carried."""
 
-    type: str = "input_text"
+    type: Word = "input_text"
     text: str | None = None
     refusal: str | None = None
 
 
 type Parts = Annotated[
-    list[Part], BeforeValidator(_parts("input_text"), json_schema_input_type=str | list[Part])
+    list[Part],
+    Field(max_length=MAX_PARTS),
+    BeforeValidator(_parts("input_text"), json_schema_input_type=str | list[Part]),
 ]
 
 
 class InputItem(Body):
     """A message, or a call with what came of it, by its `type`."""
 
-    type: str = "message"
-    id: str = ""
-    role: str = ""
+    type: Word = "message"
+    id: Id = ""
+    role: Word = ""
     content: Parts | None = None
     call_id: Id = ""
     name: Annotated[str, Field(max_length=256)] = ""
@@ -68,22 +75,26 @@ class InputItem(Body):
     error: Any = None
     approval_request_id: Id = ""
     approve: Flag | None = None
-    reason: str = ""
+    reason: Annotated[str, Field(max_length=4096)] = ""
 
 
 class FunctionTool(Body):
     """A tool that the caller runs; of any other type it is refused."""
 
-    type: str
-    name: Annotated[str, Field(pattern=TOOL)] = ""
+    type: Word
+    name: Name | None = None
     description: Annotated[str, Field(max_length=4096)] = ""
     parameters: Annotated[JSONObject, _small(TOOL_BYTES)] = Field(default_factory=dict)
     strict: Any = None
 
 
 class ChosenTool(Body):
-    type: str
-    name: str = ""
+    type: Word
+    name: Name | None = None
+
+
+def _chosen(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
 
 
 class ConversationParam(Body):
@@ -95,11 +106,10 @@ def _conversation(value: Any) -> Any:
 
 
 class TextFormat(Body):
-    type: str = "text"
-    name: Annotated[str, Field(pattern=TOOL)] = "answer"
+    type: Word = "text"
+    name: Name = "answer"
     schema_: Annotated[JSONObject, _small(FORMAT_BYTES)] = Field(default_factory=dict, alias="schema")
     strict: Any = None
-    description: str = ""
 
 
 class TextParam(Body):
@@ -133,21 +143,23 @@ class ResponsesBody(Body):
     conversation: (
         Annotated[
             ConversationParam,
-            BeforeValidator(_conversation, json_schema_input_type=str | ConversationParam),
+            BeforeValidator(_conversation, json_schema_input_type=Id | ConversationParam),
         ]
         | None
     ) = None
     instructions: str | None = None
     tools: Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS)] = Field(default_factory=list)
-    tool_choice: str | ChosenTool = "auto"
+    tool_choice: Annotated[ChosenTool, BeforeValidator(_chosen, json_schema_input_type=Word | ChosenTool)] = (
+        Field(default_factory=lambda: ChosenTool(type="auto"))
+    )
     text: TextParam = Field(default_factory=TextParam)
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     metadata: Annotated[dict[str, str], _small(METADATA_BYTES)] = Field(default_factory=dict)
-    truncation: str | None = None
+    truncation: Word | None = None
     reasoning: Annotated[JSONObject, _small(METADATA_BYTES)] | None = None
     parallel_tool_calls: bool | None = None
     user: Id | None = None
     prompt: Any = None
-    top_logprobs: int | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None

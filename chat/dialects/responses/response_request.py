@@ -7,7 +7,7 @@ import orjson
 from chat.calls import Approval, ToolDefinition
 from chat.conversation import HIDDEN
 from chat.dialects.base import Asked, Asker
-from chat.dialects.responses.response_body import ChosenTool, FunctionTool, ResponsesBody
+from chat.dialects.responses.response_body import FunctionTool, ResponsesBody
 from chat.dialects.responses.response_input import Input, read_input
 from chat.dialects.responses.response_object import NAME, response_id, turn_id_of
 from chat.errors import ValidationError
@@ -83,9 +83,9 @@ def _options(body: ResponsesBody) -> ReplyOptions:
 def _tool_choice(body: ResponsesBody) -> ToolChoice | None:
     choice = body.tool_choice
     for mode in CHOICES:
-        if choice == mode:
+        if choice.type == mode:
             return ToolChoice(mode) if mode != "auto" else None
-    if isinstance(choice, ChosenTool) and choice.type == "function" and choice.name:
+    if choice.type == "function" and choice.name:
         return ToolChoice("required", choice.name)
     raise ValidationError("tool_choice", f"Must be one of {', '.join(CHOICES)}, or a function by its name")
 
@@ -117,7 +117,7 @@ def _tools(body: ResponsesBody) -> tuple[ToolDefinition, ...]:
         if tool.parameters.get("type", "object") != "object":
             raise ValidationError(f"tools.{number}.parameters", "Must be the schema of an object")
         names.add(tool.name)
-    return tuple(ToolDefinition(each.name, each.description, _schema(each)) for each in body.tools)
+    return tuple(ToolDefinition(each.name or "", each.description, _schema(each)) for each in body.tools)
 
 
 def _schema(tool: FunctionTool) -> JSONObject:
@@ -195,7 +195,7 @@ def _shown_tools(body: ResponsesBody, *, whole: bool) -> list[JSON]:
 
 def _shown_choice(body: ResponsesBody) -> JSON:
     choice = body.tool_choice
-    return {"type": choice.type, "name": choice.name} if isinstance(choice, ChosenTool) else choice
+    return {"type": choice.type, "name": choice.name} if choice.name else choice.type
 
 
 def _shown_text(body: ResponsesBody) -> JSON:

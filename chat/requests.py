@@ -34,6 +34,10 @@ class TurnRequest:
     transcript: tuple[MessageDraft, ...] = ()
     """All that the model is shown, question and what came after it included, where the caller keeps the conversation.
     The session that such a request makes has the question and its answer alone, and is not listed."""
+    follows: int = (
+        0  # the number of the answer that it follows, after which nothing may have been said; 0 is the last
+    )
+    origin: str = ""  # the session whose settings and model a new one takes
     parent_message_id: str = ""  # the message that the user's one replies to
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
     promised: str = ""  # the id of the session that it makes, where one was given away to its key

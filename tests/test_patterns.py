@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
 from chat.dialects.completions.completion_body import CompletionNamedFunction
+from chat.dialects.responses.response_body import FunctionTool
 from chat.pipelines import trip_plan
 from chat.providers import responses_request, service_errors
 from chat.routes import fallback, operations, schemas
@@ -81,6 +82,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/dialects/completions/completion_body.py", "TOOL"): Use(
         checked(get_type_hints(CompletionNamedFunction, include_extras=True)["name"]), BODY
+    ),
+    ("chat/dialects/responses/response_body.py", "TOOL"): Use(
+        checked(get_type_hints(FunctionTool, include_extras=True)["name"]), BODY
     ),
     ("chat/routes/operations.py", "TITLE"): Use(
         lambda text: operations.TITLE.sub("", text), 2 * KIB, ("`GET` and `", "`A", "` and `")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel
 
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, ToolDefinition
 from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
@@ -148,6 +148,7 @@ class Asker:
     )  # of the request, by names in lower case
     models: Mapping[str, str] = field(default_factory=dict[str, str])
     """The model services that may be asked, by the names of their models."""
+    tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,11 @@ class Asked:
     """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
     session is made with the first request."""
     answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
+    after: str = ""
+    """The id of the turn whose answer this follows: what was said later does not count. Where something was, a new
+    session begins with what was said up to there."""
+    stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
+    waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,21 @@ class SocketFace:
 
 
 @dataclass(frozen=True, slots=True)
+class PastFace:
+    """What is said of turns that began before, by routes of the dialect's own."""
+
+    turn_id: Callable[[str], str]  # of an id of the dialect's
+    show: Callable[[Turn, Sequence[NumberedEvent]], JSONObject]  # a turn as far as it is
+    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]
+    """The events of one that has ended, as its message tells them, where they are gone."""
+    rest: Callable[[Turn, int], Encoder]  # leaves out the payloads up to this number
+    given: Callable[[Turn], int]  # how many messages before its question its request brought
+    brought: Callable[[Turn, Sequence[Message], Message], list[JSONObject]]
+    """What its request brought, by the messages up to its question and by its answer, oldest first."""
+    deleted: Callable[[Turn], JSONObject]  # says that it is
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """One wire protocol, by its faces: None is one that it does not have."""
 
@@ -208,6 +229,7 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    past: PastFace | None = None
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `WHOLE`, `FAILED`, `REFUSED`."""

@@ -10,13 +10,15 @@ from chat.dialects.base import Asked
 from chat.errors import SessionNotFound
 from chat.messages import split_message_id
 from chat.requests import TurnRequest
+from chat.routes.following import follow_on
 from chat.turns.client_calls import find_continued
 from chat.turns.feed import LiveTurn
 
 
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
-    """What was read at a door, as a request in its session, after the answer that it goes on from."""
-    request = asked.request
+    """What was read at a door, as a request in its session, after the answer that it goes on from. GoneOn, where more
+    was said after the one that it follows: see `find_branch`."""
+    request = await follow_on(app, asked) if asked.after else asked.request
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
     return await going_on(app, request, asked.answers) if asked.answers else request

@@ -81,7 +81,7 @@ class Operation:
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and self.door is None:
+        if row.dialect and self.door is None and DIALECTS[row.dialect].socket is not None:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
@@ -113,7 +113,7 @@ class Operation:
             yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
-        if self.streams and not self.asks:
+        if self.streams and not self.asks and not self.row.dialect:
             place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}
             yield {"name": "Last-Event-ID", "in": "header", "description": LAST, "schema": place}
 
@@ -162,14 +162,15 @@ class Operation:
 
     def _whole(self) -> Schema:
         """The same in one, where the caller may have it so."""
-        own = DIALECTS[self.row.dialect] if self.door is not None and self.door.whole is not None else None
-        model = next(_models_of(own, "WHOLE"), None) if own else None
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
+        has = own is not None and (self.door is None or self.door.whole is not None)
+        model = next(_models_of(own, "WHOLE"), None) if own and has else None
         return {JSON: {"schema": ref(model)}} if model else {}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.door is not None else None
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
         for dialect in (own,) if own else DIALECTS.values():
-            framing = (self.door and self.door.framing) or dialect.framing
+            framing = (own and own.door and own.door.framing) or dialect.framing
             if framing is not None:
                 yield dialect, framing
 

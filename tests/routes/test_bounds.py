@@ -13,6 +13,7 @@ from chat.dialects import delta, frames, plan, session_frames
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.completions import completion_body
+from chat.dialects.responses import response_body
 from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas
@@ -20,9 +21,19 @@ from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, delta, plan, completion_body, frames, session_frames, connect_body)
+MODULES = (
+    schemas,
+    tool_schemas,
+    delta,
+    plan,
+    completion_body,
+    response_body,
+    frames,
+    session_frames,
+    connect_body,
+)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
-SIZED = {"content", "message", "output", "text", "refusal", "arguments"}
+SIZED = {"content", "message", "output", "text", "refusal", "arguments", "instructions", "input"}
 BOUNDS = {
     "string": ("maxLength", "pattern", "enum", "const"),
     "integer": ("maximum",),

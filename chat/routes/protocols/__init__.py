@@ -1,6 +1,6 @@
 """The routes of protocols that others made, a file for each: rows of the table in `function_app.py`."""
 
-from chat.routes.protocols import openai
+from chat.routes.protocols import openai, openai_responses
 from chat.routes.route_table import Routes
 
-PROTOCOLS: Routes = {**openai.ROUTES}
+PROTOCOLS: Routes = {**openai.ROUTES, **openai_responses.ROUTES}

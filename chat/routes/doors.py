@@ -55,7 +55,8 @@ async def _entered(
     until = app.clock.monotonic() + door.patience
     try:
         body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-        asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
+        limit = app.settings.max_message_bytes
+        asker = Asker(principal.user_id, nonce_of(request), limit, request.headers, request.url.path)
         asked = door.read(body, asker)
         if asked.stream:
             began = app.clock.monotonic()

@@ -139,4 +139,4 @@ class AiChatCompletion(Shown):
 
 
 OUT = AiChatFrame
-FAILED = AiChatError
+REFUSED = AiChatError

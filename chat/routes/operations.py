@@ -18,8 +18,15 @@ from chat.routes.route_table import Route, load
 from chat.schemas.fields import MAX_ID
 
 JSON, REPLIES = "application/json", "reply_schemas"
-TAGS = {"doors": "dialects", "plans": "turns", "socket_routes": "sockets", "docs_page": "openapi"}
+TAGS = {
+    "turn_streams": "turns",
+    "doors": "dialects",
+    "plans": "turns",
+    "socket_routes": "sockets",
+    "docs_page": "openapi",
+}
 """Of handlers, by their modules, where these have other names."""
+WITHOUT_BODY = {204: "There is nothing (yet).", 304: "It is what one has."}
 CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
 TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
 """How the docstring of a handler begins."""
@@ -75,7 +82,7 @@ class Operation:
             "summary": row.summary,
             "description": self._description(),
             "tags": [self.tag],
-            "security": [] if row.who == "anyone" else [{name: []} for name in CREDENTIALS],
+            "security": [{name: []} for name in self._credentials()],
             **({"parameters": parameters} if parameters else {}),
             **self._request_body(),
             "responses": self._responses(),
@@ -84,6 +91,11 @@ class Operation:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
+
+    def _credentials(self) -> Sequence[str]:
+        if self.row.who == "anyone":
+            return ()
+        return (*CREDENTIALS, "link") if self.row.by_link else CREDENTIALS
 
     def _description(self) -> str:
         said = TITLE.sub("", inspect.getdoc(load(self.row.handler)) or "")
@@ -94,6 +106,8 @@ class Operation:
             may += (
                 f", and {'an' if self.row.role != 'viewer' else 'a'} {self.row.role} of the session at least"
             )
+        if self.row.by_link:
+            may += ", or whoever has a link to the turn"
         if self.row.who != "anyone":
             may += f"; a limited credential is good for `{scope_of(self.row, self.method)}`"
         return f"{said[:1].upper()}{said[1:]}\n\n{may}.".strip()
@@ -129,18 +143,21 @@ class Operation:
             found["200"] = self._stream()
         elif self.row.reply:
             for status in self.row.statuses:
-                found[str(status)] = self._reply(is_problem=status in statuses)
+                found[str(status)] = self._reply(status, is_problem=status in statuses)
         else:
             found["2XX"] = {"description": self.row.summary}
         if self.method == "HEAD":
             return {status: {"description": self.row.summary} for status in sorted(found)}
         return dict(sorted(found.items()))
 
-    def _reply(self, *, is_problem: bool) -> Schema:
+    def _reply(self, status: int, *, is_problem: bool) -> Schema:
+        if status in WITHOUT_BODY:
+            return {"description": WITHOUT_BODY[status]}
         schema = ref(load(self.row.reply, REPLIES))
         if is_problem:
             schema = {"anyOf": [schema, ref(Problem)]}
-        return {"description": self.row.summary, "content": {JSON: {"schema": schema}}}
+        content = {JSON: {"schema": schema}, **{kind: {"schema": {}} for kind in self.row.kinds}}
+        return {"description": self.row.summary, "content": content}
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""

@@ -149,6 +149,7 @@ class Asker:
     models: Mapping[str, str] = field(default_factory=dict[str, str])
     """The model services that may be asked, by the names of their models."""
     tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
+    path: str = ""  # that was asked, for a door that several routes lead to
 
 
 @dataclass(frozen=True, slots=True)

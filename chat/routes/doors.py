@@ -78,6 +78,7 @@ def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
         request.headers,
         known_models(app.settings),
         app.tools.definitions,
+        request.url.path,
     )
 
 

@@ -19,8 +19,15 @@ from chat.routes.route_table import Route, load
 from chat.schemas.fields import MAX_ID
 
 JSON, REPLIES = "application/json", "reply_schemas"
-TAGS = {"doors": "dialects", "plans": "turns", "socket_routes": "sockets", "docs_page": "openapi"}
+TAGS = {
+    "turn_streams": "turns",
+    "doors": "dialects",
+    "plans": "turns",
+    "socket_routes": "sockets",
+    "docs_page": "openapi",
+}
 """Of handlers, by their modules, where these have other names."""
+WITHOUT_BODY = {204: "There is nothing (yet).", 304: "It is what one has."}
 CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
 TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
 """How the docstring of a handler begins."""
@@ -76,7 +83,7 @@ class Operation:
             "summary": row.summary,
             "description": self._description(),
             "tags": [self.tag],
-            "security": [] if row.who == "anyone" else [{name: []} for name in CREDENTIALS],
+            "security": [{name: []} for name in self._credentials()],
             **({"parameters": parameters} if parameters else {}),
             **self._request_body(),
             "responses": self._responses(),
@@ -85,6 +92,11 @@ class Operation:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
+
+    def _credentials(self) -> Sequence[str]:
+        if self.row.who == "anyone":
+            return ()
+        return (*CREDENTIALS, "link") if self.row.by_link else CREDENTIALS
 
     def _description(self) -> str:
         said = TITLE.sub("", inspect.getdoc(load(self.row.handler)) or "")
@@ -95,6 +107,8 @@ class Operation:
             may += (
                 f", and {'an' if self.row.role != 'viewer' else 'a'} {self.row.role} of the session at least"
             )
+        if self.row.by_link:
+            may += ", or whoever has a link to the turn"
         if self.row.who != "anyone":
             may += f"; a limited credential is good for `{scope_of(self.row, self.method)}`"
         return f"{said[:1].upper()}{said[1:]}\n\n{may}.".strip()
@@ -133,7 +147,7 @@ class Operation:
             found["200"]["content"] |= self._whole()
         elif self.row.reply:
             for status in self.row.statuses:
-                found[str(status)] = self._reply(is_problem=status in statuses)
+                found[str(status)] = self._reply(status, is_problem=status in statuses)
         elif self.row.content:
             schema = {"type": "object" if self.row.content == JSON else "string"}
             found["200"] = {
@@ -146,12 +160,15 @@ class Operation:
             return {status: {"description": self.row.summary} for status in sorted(found)}
         return dict(sorted(found.items()))
 
-    def _reply(self, *, is_problem: bool) -> Schema:
+    def _reply(self, status: int, *, is_problem: bool) -> Schema:
+        if status in WITHOUT_BODY:
+            return {"description": WITHOUT_BODY[status]}
         schema = ref(load(self.row.reply, REPLIES))
         if is_problem:
             schema = {"anyOf": [schema, ref(Problem)]}
+        content = {JSON: {"schema": schema}, **{kind: {"schema": {}} for kind in self.row.kinds}}
         headers = {"headers": headers_of("turn", "limit")} if self.asks else {}
-        return {"description": self.row.summary, **headers, "content": {JSON: {"schema": schema}}}
+        return {"description": self.row.summary, **headers, "content": content}
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""

@@ -26,12 +26,18 @@ class TurnFinder:
         orphans: Orphans,
         remote: RemoteTurns,
     ) -> None:
-        self._turns = ports.turns
+        self._turns, self._conversations = ports.turns, ports.conversations
         self._roster, self._lease, self._orphans, self._remote = roster, lease, orphans, remote
 
     async def open(self, user_id: str, turn_id: str) -> LiveTurn:
         """As `TurnRunner.open`."""
         return await self.live(await self._turns.get_turn(user_id, turn_id))
+
+    async def open_linked(self, turn_id: str) -> LiveTurn:
+        """As `TurnRunner.open_linked`."""
+        turn = await self._turns.load_turn(turn_id)
+        await self._conversations.load_session(turn.session_id)
+        return await self.live(turn)
 
     async def live(self, turn: Turn) -> LiveTurn:
         """The turn with its events. EventsGone."""

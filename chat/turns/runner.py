@@ -90,6 +90,10 @@ class TurnRunner:
         """A turn to follow: made here, elsewhere, or long ago. TurnNotFound, EventsGone."""
         return await self._finder.open(user_id, turn_id)
 
+    async def open_linked(self, turn_id: str) -> LiveTurn:
+        """The same for whoever has a link to it. NotFound when the session was deleted; EventsGone."""
+        return await self._finder.open_linked(turn_id)
+
     async def look(self, user_id: str, turn_id: str) -> Turn:
         """How a turn stands. One whose maker may be dead is looked after. TurnNotFound."""
         return await self._finder.look(user_id, turn_id)

@@ -9,7 +9,8 @@ import orjson
 import pydantic
 import pytest
 
-from chat.dialects import delta, frames, plan, session_frames
+from chat.dialects import delta, frames, plan, session_frames, shape_schemas
+from chat.dialects.ai_chat import ai_chat_schemas
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.completions import completion_body
@@ -21,6 +22,7 @@ from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
+SHOWN = (shape_schemas.Shown, pydantic.RootModel)  # what is said, not taken
 MODULES = (
     schemas,
     tool_schemas,
@@ -28,6 +30,7 @@ MODULES = (
     plan,
     completion_body,
     response_body,
+    ai_chat_schemas,
     frames,
     session_frames,
     connect_body,
@@ -49,6 +52,7 @@ def models(module: ModuleType) -> Iterator[type[pydantic.BaseModel]]:
             isinstance(each, type)
             and issubclass(each, pydantic.BaseModel)
             and each.__module__ == module.__name__
+            and not issubclass(each, SHOWN)
         ):
             yield each
 

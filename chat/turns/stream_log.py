@@ -89,7 +89,7 @@ class StreamLog:
 
     def shown(self) -> int:
         """How many messages are shown to who waits, for the whole of this moment."""
-        moment = int(asyncio.get_running_loop().time() / GATHER)
+        moment = _moment()
         if self._moment != moment or self._closed:
             self._moment, self._shown = moment, len(self._messages)
         return self._shown
@@ -104,13 +104,20 @@ class StreamLogs:
     def of(self, live: LiveTurn, dialect: Dialect) -> StreamLog:
         """That of the turn in the dialect, with all that its feed has."""
         logs = self._logs.setdefault(live.feed, {})
-        if dialect.name not in logs:
-            logs[dialect.name] = StreamLog(live, dialect)
-        log = logs[dialect.name]
+        log = logs.get(dialect.name)
+        if log is None:
+            log = logs[dialect.name] = StreamLog(live, dialect)
         log.take_in(live)
         return log
 
 
 async def next_moment() -> None:
     """Until who waits is shown more."""
-    await asyncio.sleep(GATHER - asyncio.get_running_loop().time() % GATHER)
+    began = _moment()
+    while _moment() == began:
+        left = (began + 1) * GATHER - asyncio.get_running_loop().time()
+        await asyncio.sleep(max(left, 0.001))
+
+
+def _moment() -> int:
+    return int(asyncio.get_running_loop().time() / GATHER)

@@ -95,6 +95,7 @@ class House:
     async def call(self, name: str, method: str, path: str, ids: Mapping[str, str], query: str = "") -> Reply:
         """A request as the document has it for an example, about what is there."""
         ids = {**ids, "user_id": self._user(name, path), "key_id": "x"}
+        ids["model_id"] = "model-router"
         if "{key_id}" in path and name in KNOWN:
             made = await self.client(name).call("POST", f"{API}/keys", json={"name": "mine"})
             ids["key_id"] = made.body["id"]

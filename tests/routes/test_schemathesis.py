@@ -82,6 +82,8 @@ class World:
             return self._invited()
         if "{key_id}" in path:
             return self._key()
+        if "{model_id}" in path:
+            return {"model_id": "model-router"}
         if case.method in CHANGES:
             return self._made("/api/chat/stream")
         return self._plan if path == RERUN else self._answer

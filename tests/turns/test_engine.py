@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +16,7 @@ from chat.events import ToolOutput, TurnEvent
 from chat.messages import MessageDraft
 from chat.providers.base import ModelMessage, ReasoningPiece, StopReason, ToolCallPiece, UsageReport
 from chat.providers.scripted import Line, ScriptedProvider
+from chat.reply_options import ReplyOptions, ToolChoice
 from chat.requests import TurnRequest
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.base import TurnContext
@@ -333,3 +335,15 @@ async def test_in_a_mixed_round_ours_are_run_first() -> None:
 async def test_a_caller_cannot_have_a_tool_run_that_it_did_not_name() -> None:
     found = await said(engine(calls(("c1", "ask_user", "{}")), ["Sorry"]))
     assert [each.is_error for each in found if isinstance(each, ToolOutput)] == [True]
+
+
+async def test_a_call_that_the_model_must_make_is_made_once_and_other_wishes_hold() -> None:
+    made = engine(calls(("a", "say", '"hi"')), ["Said."])
+    wishes = ReplyOptions(("x",), tool_choice=ToolChoice("required", "say"))
+    asked = context()
+    async with aclosing(
+        made.events(replace(asked, request=replace(asked.request, options=wishes)))
+    ) as stream:
+        assert [each.text async for each in stream if isinstance(each, events.TextDelta)] == ["Said."]
+    first, second = (each.options for each in provider_of(made).requests)
+    assert (first, second) == (wishes, ReplyOptions(("x",)))

@@ -34,7 +34,7 @@ from chat.events import (
 )
 from chat.messages import Message
 from chat.news import News, Welcome
-from chat.requests import Action, Say, TurnRequest
+from chat.requests import Action, Approve, Say, TurnRequest
 
 
 class Encoder(Protocol):
@@ -195,7 +195,7 @@ class SocketFace:
     """What somebody who comes late is shown of a turn so far."""
     error: Callable[[ChatError], JSONObject] = plain_error  # what goes wrong outside a turn
     names: tuple[str, ...] = ()  # by which clients of a JSON subprotocol may call their frames
-    ack: Callable[[Say, str, str], JSONObject] | None = None
+    ack: Callable[[Say | Approve, str, str], JSONObject] | None = None
     """To whoever asked for it: the ids of the message and of the turn, "" where it waits or is only stored."""
     welcome: Callable[[Welcome], Iterable[JSONObject]] | None = None
     news: Callable[[str, News], Iterable[JSONObject]] | None = None

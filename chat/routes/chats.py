@@ -49,11 +49,7 @@ async def find_running(app: ChatApp, user_id: str, name: str) -> LiveTurn | None
 
 async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer]) -> TurnRequest:
     """The turn as one that goes on from the answer whose calls wait for these, to the same question."""
-    answer_id, answer = await find_continued(
-        app.conversations, turn.user_id, turn.session_id, answers, key=turn.key
-    )
-    question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
-    return replace(turn, message_id=question, continued=answer)
+    return await find_continued(app.conversations, app.turns, app.tools, turn, answers)
 
 
 async def _in_chat(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

@@ -218,6 +218,7 @@ WRITES: Mapping[str, list[dict[str, Any]]] = {
     "session": [
         {"type": "send_message", "content": "#chunks=1 Hi"},
         {"type": "send_message", "content": "Hi", "reply": False},
+        {"type": "approve_tool", "approvals": [{"call_id": "c", "approved": True}]},
         {"type": "typing_start"},
         {"type": "cancel"},
     ],

@@ -13,7 +13,7 @@ from chat.dialects.base import Dialect, Door, Framing
 from chat.dialects.catalogue import DIALECTS
 from chat.routes.admission import scope_of
 from chat.routes.json_schemas import Schema, ref, schemas_of, without_null
-from chat.routes.problem_responses import Problem, name_of, statuses_of
+from chat.routes.problem_responses import Problem, name_of, response_of, sample_of, statuses_of
 from chat.routes.route_table import Route, load
 from chat.schemas.fields import MAX_ID
 
@@ -124,7 +124,7 @@ class Operation:
 
     def _responses(self) -> Schema:
         statuses = statuses_of(self.path, self.row, has_body=self.body is not None, asks=self.asks)
-        found: dict[str, Schema] = {str(each): self._problem(each) for each in statuses}
+        found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
         elif self.row.reply:
@@ -156,16 +156,34 @@ class Operation:
             if framing is not None:
                 yield dialect, framing
 
+    def _refusal(self, status: int) -> Iterator[tuple[str, Schema]]:
+        """How it is told, by the status that it is told with."""
+        words = DIALECTS[self.row.words] if self.row.words else None
+        refusal = words and words.door and words.door.refusal
+        if words is None or refusal is None:
+            yield str(status), self._problem(status)
+            return
+        shown = refusal(sample_of(status))
+        schema = next((ref(model) for model in _models_of(words, "REFUSED")), {})
+        content = {shown.headers["content-type"]: {"schema": schema}, **self._failures(status)}
+        yield str(shown.status), response_of(shown.status, content)
+
     def _problem(self, status: int) -> Schema:
-        """A dialect may tell in its own words of a turn that failed, at its own door."""
         reference = {"$ref": f"#/components/responses/{name_of(status)}"}
-        if self.door is None or self.door.failed is None or status < 404:
+        if not (failures := self._failures(status)):
             return reference
-        framings = [*self._framings()]
-        [(_, framing)] = framings
-        events = {"schema": _event(framings, "FAILED", framing.content_type)}
-        content = {JSON: {"schema": ref(Problem)}, framing.content_type: events}
+        content = {JSON: {"schema": ref(Problem)}, **failures}
         return {"description": f"As `{name_of(status)}`, or as a stream.", "content": content}
+
+    def _failures(self, status: int) -> Schema:
+        """A dialect may tell as a stream of a turn that failed, at its own door."""
+        if self.door is None or self.door.failed is None or status < 404:
+            return {}
+        framings = [*self._framings()]
+        [(dialect, framing)] = framings
+        if not [*_models_of(dialect, "FAILED")]:
+            return {}
+        return {framing.content_type: {"schema": _event(framings, "FAILED", framing.content_type)}}
 
 
 def _event(framings: Sequence[tuple[Dialect, Framing]], name: str, kind: str) -> Schema:
@@ -194,7 +212,7 @@ def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
 def models_of_dialects() -> Iterator[type[BaseModel]]:
     """The frames of all dialects."""
     for dialect in DIALECTS.values():
-        for name in ("OUT", "IN", "FAILED"):
+        for name in ("OUT", "IN", "FAILED", "REFUSED"):
             yield from _models_of(dialect, name)
 
 

@@ -65,16 +65,24 @@ def problem_responses() -> dict[str, Schema]:
     return {name_of(status): _response(status, by_status[status]) for status in sorted(by_status)}
 
 
-def _response(status: int, kinds: Mapping[str, type[ChatError]]) -> Schema:
-    codes = ", ".join(f"`{code}`" for code in kinds)
-    shown = {code: {"value": _example(kind)} for code, kind in kinds.items()}
-    response: Schema = {
-        "description": f"{MEANINGS.get(status, 'A problem.')} {codes}",
-        "content": {"application/json": {"schema": ref(Problem), "examples": shown}},
-    }
+def response_of(status: int, content: Schema) -> Schema:
+    """A refusal with this status, as JSON or however it is told."""
+    response: Schema = {"description": MEANINGS.get(status, "A problem."), "content": content}
     if status in (429, 503):
         response["headers"] = {"retry-after": {"$ref": "#/components/headers/retry-after"}}
     return response
+
+
+def sample_of(status: int) -> ChatError:
+    """Any error of that status."""
+    return type("Sample", (ChatError,), {"status": status})()
+
+
+def _response(status: int, kinds: Mapping[str, type[ChatError]]) -> Schema:
+    codes = ", ".join(f"`{code}`" for code in kinds)
+    shown = {code: {"value": _example(kind)} for code, kind in kinds.items()}
+    response = response_of(status, {"application/json": {"schema": ref(Problem), "examples": shown}})
+    return response | {"description": f"{response['description']} {codes}"}
 
 
 def _example(kind: type[ChatError]) -> Schema:

@@ -41,6 +41,7 @@ class Route:
     dialect: str = ""
     """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is
     the dialect's."""
+    refuses: str = ""  # the dialect in whose words it refuses, where it speaks none
     wants_routes: bool = False  # its handler is given the whole table
     name: str = ""  # of its function in the Functions host; "" takes the handler's
 
@@ -48,6 +49,11 @@ class Route:
     def function(self) -> str:
         """The name of its function in the Functions host."""
         return self.name or self.handler.partition(":")[2]
+
+    @property
+    def words(self) -> str:
+        """The dialect in whose words it refuses, if that has any; "" refuses with problems."""
+        return self.refuses or self.dialect
 
 
 type Routes = Mapping[str, Mapping[str, Route]]  # path, method

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chat.app import ChatApp
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, CallOutput
 from chat.conversation import Session
 from chat.dialects.base import Asked
 from chat.errors import SessionNotFound
 from chat.messages import split_message_id
 from chat.requests import TurnRequest
-from chat.turns.client_calls import find_continued
+from chat.turns.client_calls import LOOKED_BACK, find_continued
 from chat.turns.feed import LiveTurn
+from chat.turns.tool_history import stored_calls
 
 
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
@@ -19,7 +20,23 @@ async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
     request = asked.request
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
-    return await going_on(app, request, asked.answers) if asked.answers else request
+    if not asked.answers:
+        return request
+    return await going_on(app, request, await _waited_for(app, request, asked.answers))
+
+
+async def _waited_for(
+    app: ChatApp, request: TurnRequest, answers: Sequence[CallAnswer]
+) -> Sequence[CallAnswer]:
+    """The answers without outputs that the conversation has already: clients of many protocols send all that they
+    show. All of them where none is left, so that the first is named that nobody waits for."""
+    messages = await app.conversations.list_messages(
+        request.user_id, request.session_id, limit=LOOKED_BACK, newest=True
+    )
+    calls = (call for each in messages if each.role == "assistant" for call in stored_calls(each.metadata))
+    waiting = {str(call["id"]) for call in calls if call["output"] is None}
+    new = [each for each in answers if not isinstance(each, CallOutput) or each.call_id in waiting]
+    return new or answers
 
 
 async def find_chat(app: ChatApp, user_id: str, name: str) -> Session | None:

@@ -30,7 +30,10 @@ class Spelled(Body):
             return value
         given = cast("dict[str, Any]", value)
         known = ((field.alias or name, name) for name, field in cls.model_fields.items())
-        found = ((alias, given[alias] if given.get(alias) is not None else given.get(name)) for alias, name in known)
+        found = (
+            (alias, given[alias] if given.get(alias) is not None else given.get(name))
+            for alias, name in known
+        )
         return {alias: each for alias, each in found if each is not None}
 
 
@@ -101,4 +104,6 @@ class RunAgentInput(Spelled):
     tools: Annotated[list[PageTool], Field(max_length=MAX_TOOLS)] = Field(default_factory=list[PageTool])
     context: Any = None
     forwarded_props: Any = None
-    resume: Annotated[list[ResumeEntry], Field(max_length=MAX_RESUMED)] = Field(default_factory=list[ResumeEntry])
+    resume: Annotated[list[ResumeEntry], Field(max_length=MAX_RESUMED)] = Field(
+        default_factory=list[ResumeEntry]
+    )

@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
-from chat.dialects.ag_ui.input_schemas import STATE_BYTES, PageTool, ResumeEntry, RunAgentInput, RunMessage
+from chat.dialects.ag_ui.ag_ui_input import STATE_BYTES, PageTool, ResumeEntry, RunAgentInput, RunMessage
 from chat.dialects.base import Asked, Asker
 from chat.errors import ValidationError
 from chat.events import JSONObject
@@ -21,12 +21,17 @@ from chat.schemas.trip_state import TripState
 
 NAME = "ag-ui"
 OUTPUT_BYTES = 64 * 1024  # of the output of one call
-ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
+ROLES: Mapping[str, Role] = {
+    "user": "user",
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "system",
+}
 
 
 def read_run(body: RunAgentInput, asker: Asker) -> Asked:
     """ValidationError, TooLarge."""
-    answers = [*_approvals(body.resume), *_outputs(body.messages)]
+    answers = _answers(body)
     content, history = "", ()
     if not answers:
         content, history = _question(body.messages, asker), _history(body.messages[:-1], asker)
@@ -44,6 +49,13 @@ def read_run(body: RunAgentInput, asker: Asker) -> Asked:
         client=_client(body, asker, pipeline),
     )
     return Asked(request, chat=body.thread_id, answers=tuple(answers))
+
+
+def _answers(body: RunAgentInput) -> list[CallAnswer]:
+    """What the calls that wait are answered with. TanStack AI says an approval twice, in an output as well."""
+    approvals = [*_approvals(body.resume)]
+    approved = {each.call_id for each in approvals}
+    return [*approvals, *(each for each in _outputs(body.messages) if each.call_id not in approved)]
 
 
 def _client(body: RunAgentInput, asker: Asker, pipeline: str) -> JSONObject:
@@ -70,7 +82,9 @@ def _small(state: JSONObject) -> JSONObject:
 def _question(messages: Sequence[RunMessage], asker: Asker) -> str:
     last = len(messages) - 1
     if last < 0 or messages[last].role != "user":
-        raise ValidationError("messages", "The last message must be the user's, or what a tool of the page answered")
+        raise ValidationError(
+            "messages", "The last message must be the user's, or what a tool of the page answered"
+        )
     field = f"messages.{last}.content"
     if unread := _kinds(messages[last].content) - {"text"}:
         raise ValidationError(field, f"Parts of type {', '.join(sorted(unread))} are not taken")

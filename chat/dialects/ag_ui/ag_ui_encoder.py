@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from chat.calls import CallReader, ToolCall
 from chat.conversation import Turn
-from chat.dialects.ag_ui.state import TripPatches
-from chat.dialects.ag_ui.usage import UsageSum
-from chat.dialects.base import read_arguments
+from chat.dialects.ag_ui.ag_ui_state import TripPatches
+from chat.dialects.ag_ui.ag_ui_usage import UsageSum
+from chat.dialects.base import Encoder, read_arguments
 from chat.events import (
     JSON,
     ApprovalRequested,
@@ -43,7 +43,7 @@ from chat.events import (
 
 VERSION = "1.0"
 NEEDS_APPROVAL = "approval_required"
-"""The reason of an interrupt that waits for somebody's word on a call. It is an open text; TanStack AI knows this one."""
+"""The reason of an interrupt that waits for somebody's word on a call: an open text, and one that TanStack AI knows."""
 
 ANSWER: JSONObject = {
     "type": "object",
@@ -72,7 +72,7 @@ def result_id(message_id: str, call_id: str) -> str:
     return f"{message_id}.{call_id}"
 
 
-class AgUiEncoder:
+class AgUiEncoder(Encoder):
     """Knows the message that the next words belong to, the calls that nobody answered, and what was used."""
 
     def __init__(self, turn: Turn) -> None:
@@ -84,7 +84,7 @@ class AgUiEncoder:
         self._steps = 0
         self._calls = CallReader()
         self._waiting: dict[str, ToolCall] = {}
-        self._approvals: list[str] = []  # ids of calls
+        self._approvals: dict[str, ToolCall] = {}
         self._usage = UsageSum()
         self._state = TripPatches(turn.request) if turn.request.pipeline else None
 
@@ -115,7 +115,7 @@ class AgUiEncoder:
                 parent = self._client.get("parent")
                 ids: JSONObject = {"sessionId": session_id, "turnId": turn_id}
                 started: JSONObject = {"type": "RUN_STARTED", **run, "protocolVersion": VERSION}
-                yield started | ({"parentRunId": parent} if parent else {}) | {"metadata": ids}
+                yield {**started, **({"parentRunId": parent} if parent else {}), "metadata": ids}
                 if self._state is not None:
                     yield {"type": "STATE_SNAPSHOT", "snapshot": self._state.snapshot()}
             case TurnFailed(code, message):
@@ -131,21 +131,9 @@ class AgUiEncoder:
 
     def _outcome(self) -> JSONObject:
         if self._approvals:
-            return {"type": "interrupt", "interrupts": [self._interrupt(each) for each in self._approvals]}
+            return {"type": "interrupt", "interrupts": [*map(interrupt_of, self._approvals.values())]}
         pending: list[JSON] = [*self._waiting]
         return {"type": "success", **({"pendingToolCallIds": pending} if pending else {})}
-
-    def _interrupt(self, call_id: str) -> JSONObject:
-        call = self._waiting[call_id]
-        about: JSONObject = {"kind": "approval", "toolName": call.name, "input": _input(call)}
-        return {
-            "id": call_id,
-            "reason": NEEDS_APPROVAL,
-            "message": f"May {call.name} be called?",
-            "toolCallId": call_id,
-            "responseSchema": ANSWER,
-            "metadata": about,
-        }
 
     def _tool_inputs(self) -> Iterable[JSONObject]:
         """TanStack AI runs the tools of its page when it is told to, in an event of its own."""
@@ -224,8 +212,8 @@ class AgUiEncoder:
                 assert call is not None
                 self._waiting[call_id] = call
                 return ({"type": "TOOL_CALL_END", "toolCallId": call_id},)
-            case ApprovalRequested(call_id):
-                self._approvals.append(call_id)
+            case ApprovalRequested(call_id, name):
+                self._approvals[call_id] = self._waiting.get(call_id) or ToolCall(call_id, name, "")
                 return ()
             case ToolOutput():
                 return (self._result(event),)
@@ -245,6 +233,19 @@ class AgUiEncoder:
             wrong: JSONObject = {"isError": True} if output.is_error else {"denied": True}
             result["metadata"] = {**wrong, "tanstack": {"state": "output-error"}}
         return result
+
+
+def interrupt_of(call: ToolCall) -> JSONObject:
+    """A call that somebody has to allow."""
+    about: JSONObject = {"kind": "approval", "toolName": call.name, "input": _input(call)}
+    return {
+        "id": call.id,
+        "reason": NEEDS_APPROVAL,
+        "message": f"May {call.name} be called?",
+        "toolCallId": call.id,
+        "responseSchema": ANSWER,
+        "metadata": about,
+    }
 
 
 def _reasoning(kind: str, turn: Turn, part: str, **more: JSON) -> JSONObject:

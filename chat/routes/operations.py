@@ -80,7 +80,7 @@ class Operation:
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and self.door is None:
+        if row.dialect and not self.streams and self.door is None:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
@@ -127,6 +127,8 @@ class Operation:
         found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
+            if self.row.reply:
+                found["200"]["content"] |= self._reply(is_problem=False)["content"]
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)
@@ -150,7 +152,7 @@ class Operation:
         return {"description": STREAM, "headers": IDS, "content": content}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.door is not None else None
+        own = DIALECTS[self.row.dialect] if self.row.dialect and self.streams else None
         for dialect in (own,) if own else DIALECTS.values():
             framing = (self.door and self.door.framing) or dialect.framing
             if framing is not None:

@@ -24,9 +24,9 @@ MOST = 200  # messages that one who comes back is shown at once
 
 
 async def come_back(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
-    """`GET /api/ag-ui`: `runId` joins a run, by its own id or that of its turn, from its first event on or behind
-    `Last-Event-ID`. `threadId` reads a thread; with `offset`, too, it joins what runs there, or is told as a run of its
-    own that nothing does."""
+    """`GET /api/ag-ui`: Joins the run of `runId`, or of the turn of that id, from its first event on, after what was
+    said before it. `threadId` alone reads a thread as JSON; with `offset` it joins what runs there, and where nothing
+    does, what was said comes as a run of its own."""
     query = read_query(request, ReturnQuery)
     spoken = app.dialects[dialect]
     face = spoken.returns

@@ -60,6 +60,7 @@ class PageTool(Spelled):
 class RunMessage(Spelled):
     """A message that the page shows. `content` is a text or a list of parts, of which texts are taken."""
 
+    id: Any = None
     role: Literal["developer", "system", "user", "assistant", "tool", "activity", "reasoning"]
     content: Any = None
     tool_call_id: Annotated[str, Field(max_length=500)] = ""

@@ -8,6 +8,7 @@ ROUTES: Routes = {
             "doors:enter",
             "run an agent by AG-UI, and stream its events",
             again="doors:enter_again",
+            streams=True,
             dialect="ag-ui",
             name="ag_ui",
         ),

@@ -152,7 +152,7 @@ class Operation:
         return {"description": STREAM, "headers": IDS, "content": content}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.row.dialect and self.streams else None
+        own = DIALECTS[self.row.words] if self.row.words else None
         for dialect in (own,) if own else DIALECTS.values():
             framing = (self.door and self.door.framing) or dialect.framing
             if framing is not None:

@@ -1,17 +1,20 @@
 // Chats with TanStack AI's client and prints what it shows as a line of JSON:
 // node tanstack.mjs URL '{"threadId", "headers", "say": [texts], "tool": {"name", "output"}, "approve": true|false, "drop": n, "hydrate": true}'
-// `drop`: every reply breaks off behind its n-th frame; "each" behind its first, so that each reply brings one more.
+// `drop`: every reply breaks off behind its n-th frame. `also`: where to ask when the address is gone.
 import { ChatClient, fetchServerSentEvents } from "@tanstack/ai-client";
 
 const [url, text] = process.argv.slice(2);
-const { threadId, headers = {}, say = [], tool, approve, drop, hydrate = false, body } = JSON.parse(text);
+const { threadId, headers = {}, say = [], tool, approve, drop, also, hydrate = false, body, reload = false } = JSON.parse(text);
 const asked = [];
 const chunks = [];
 const errors = [];
 console.error = () => {};
 
 async function fetchClient(address, init) {
-  const reply = await fetch(address, init);
+  const reply = await fetch(address, init).catch((error) => {
+    if (!also) throw error;
+    return fetch(also, init);
+  });
   const sent = new Headers(init.headers);
   asked.push({ method: init.method, query: new URL(address).search, last: sent.get("last-event-id"), status: reply.status, type: reply.headers.get("content-type") });
   if (!drop || reply.headers.get("content-type") !== "text/event-stream") return reply;
@@ -53,7 +56,7 @@ const client = new ChatClient({
   onError: (error) => errors.push(error.message),
 });
 client.attach();
-const settled = async (seconds = 20) => {
+const settled = async (seconds = 40) => {
   const until = Date.now() + seconds * 1000;
   let quiet = 0;
   while (Date.now() < until && quiet < 10) {
@@ -72,6 +75,10 @@ for (const each of say) {
       await settled();
     }
   }
+}
+if (reload) {
+  await client.reload();
+  await settled();
 }
 const messages = client.getMessages().map(({ id, role, parts }) => ({ id, role, parts }));
 console.log(JSON.stringify({ messages, chunks, errors, asked, ran, status: client.getStatus() }));

@@ -38,7 +38,7 @@ knows nothing of headers."""
 
 SENDABLE = ", ".join(
     (
-        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-functions-key"),
+        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-run-id", "x-functions-key"),
         *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
     )
 )

@@ -187,7 +187,7 @@ class Door[Body: BaseModel]:
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """A message, and the calls of tools that it keeps: `{"id", "name", "arguments", "output", "is_error"}` each, with
-    None for an output that is not there."""
+    None for an output that is not there, and `"approval": "requested"` for one that waits for somebody's word."""
 
     message: Message
     calls: Sequence[JSONObject] = ()

@@ -68,11 +68,14 @@ async def find_running(app: ChatApp, user_id: str, name: str) -> LiveTurn | None
 
 async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer]) -> TurnRequest:
     """The turn as one that goes on from the answer whose calls wait for these, to the same question."""
-    answer_id, answer = await find_continued(
-        app.conversations, turn.user_id, turn.session_id, answers, key=turn.key
+    if turn.pipeline:
+        raise ValidationError("pipeline", "A pipeline does not go on from calls")
+    found = await find_continued(
+        app.conversations, app.turns, app.tools, turn.user_id, turn.session_id, answers, key=turn.key
     )
-    question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
-    return replace(turn, message_id=question, continued=answer)
+    return replace(
+        turn, message_id=found.question_id, continued=found.answer, on_behalf_of=found.on_behalf_of
+    )
 
 
 def _check_tools(app: ChatApp, request: TurnRequest) -> None:

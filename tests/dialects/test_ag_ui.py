@@ -422,7 +422,7 @@ SAID: list[list[Spoken]] = [
     [Spoken(message(1, "user", "Pay")), Spoken(message(2, "assistant", "Paid."), [call("done")])],
     [Spoken(message(1, "user", "Pay")), Spoken(message(2, "assistant"), [call("no", is_error=True)])],
     [Spoken(message(1, "user", "Pay")), Spoken(message(2, "assistant", "May I?"), [call(None)])],
-    [Spoken(message(1, "user", "Pay")), Spoken(message(2, "assistant"), [call(None, needs_approval=True)])],
+    [Spoken(message(1, "user", "Pay")), Spoken(message(2, "assistant"), [call(None, approval="requested")])],
     [Spoken(message(1, "system", "x")), Spoken(message(2, "assistant"))],
 ]
 

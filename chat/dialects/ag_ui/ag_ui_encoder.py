@@ -230,7 +230,7 @@ class AgUiEncoder(Encoder):
             "role": "tool",
         }
         if output.is_error or output.denied:
-            wrong: JSONObject = {"isError": True} if output.is_error else {"denied": True}
+            wrong: JSONObject = {"denied": True} if output.denied else {"isError": True}
             result["metadata"] = {**wrong, "tanstack": {"state": "output-error"}}
         return result
 

@@ -125,7 +125,7 @@ def _interrupts(past: Past) -> list[JSON]:
 
 
 def _needs_approval(call: JSONObject) -> bool:
-    return call.get("needs_approval") is True
+    return call.get("approval") == "requested"
 
 
 def _read(text: str) -> JSON:

@@ -65,6 +65,7 @@ const settled = async (seconds = 40) => {
   }
 };
 if (hydrate) await settled();
+const pending = client.getPendingInterrupts().map((each) => each.id ?? each.interruptId);
 for (const each of say) {
   await client.sendMessage(each);
   await settled();
@@ -81,5 +82,5 @@ if (reload) {
   await settled();
 }
 const messages = client.getMessages().map(({ id, role, parts }) => ({ id, role, parts }));
-console.log(JSON.stringify({ messages, chunks, errors, asked, ran, status: client.getStatus() }));
+console.log(JSON.stringify({ messages, chunks, errors, asked, ran, pending, status: client.getStatus() }));
 process.exit(0);

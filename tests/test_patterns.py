@@ -18,6 +18,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
+from chat.dialects.ag_ui.ag_ui_input import PageTool
 from chat.dialects.completions.completion_body import CompletionNamedFunction
 from chat.dialects.responses.response_body import FunctionTool
 from chat.pipelines import trip_plan
@@ -70,6 +71,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/providers/service_errors.py", "[45][0-9][0-9]"): Use(
         lambda text: service_errors.error_in_stream({"code": text}), BODY, ("5", "4")
+    ),
+    ("chat/dialects/ag_ui/ag_ui_input.py", "TOOL"): Use(
+        checked(get_type_hints(PageTool, include_extras=True)["name"]), BODY
     ),
     ("chat/dialects/shape_schemas.py", "^[A-Z][A-Z0-9_]*$"): Use(
         re.compile("^[A-Z][A-Z0-9_]*$").search, LINE, ("A",)

@@ -167,6 +167,9 @@ class Asked:
     session begins with what was said up to there."""
     stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
     waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
+    anew: str | None = None
+    """A message of the chat whose question is answered anew: by its id, else the last one that asked the same, else the
+    last one. In a new chat the question is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,40 @@ class Door[Body: BaseModel]:
         None  # of a turn, be it that it still runs
     )
     patience: float = 0.0  # seconds that a caller waits for a whole reply
+    key: tuple[str, ...] = ()
+    """Names of the field of the body that says which request it is, where there is no Idempotency-Key. A repeat goes on
+    behind its `Last-Event-ID`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message, and the calls of tools that it keeps: `{"id", "name", "arguments", "output", "is_error"}` each, with
+    None for an output that is not there, and `"approval": "requested"` for one that waits for somebody's word."""
+
+    message: Message
+    calls: Sequence[JSONObject] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A conversation as it stands, for a caller who comes back to it."""
+
+    user_id: str  # theirs
+    name: str  # as they call it
+    session_id: str
+    said: Sequence[Spoken] = ()  # without the answer of the turn that runs
+    running: Turn | None = None
+    older: str = ""  # the id of the oldest message here, where there are older ones
+    run: str = ""  # as they call their request
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFace:
+    """What is said to callers who come back to a conversation, or to a turn."""
+
+    join: Callable[[Turn, Sequence[Spoken]], Encoder]  # of a turn, after what was said before
+    idle: Callable[[Past], Iterable[JSONObject]]  # the stream of a conversation in which nothing runs
+    show: Callable[[Past], JSONObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +268,7 @@ class Dialect:
     door: Door[Any] | None = None
     socket: SocketFace | None = None
     past: PastFace | None = None
+    returns: ReturnFace | None = None
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `WHOLE`, `FAILED`, `REFUSED`."""

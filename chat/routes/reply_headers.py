@@ -39,7 +39,7 @@ knows nothing of headers."""
 
 SENDABLE = ", ".join(
     (
-        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-functions-key"),
+        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-run-id", "x-functions-key"),
         "if-none-match",
         *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
     )

@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 from chat.dialects import delta, frames, plan, session_frames, shape_schemas
+from chat.dialects.ag_ui import ag_ui_input
 from chat.dialects.ai_chat import ai_chat_schemas
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
@@ -24,15 +25,8 @@ from tests.support.clients import ChatClient
 
 SHOWN = (shape_schemas.Shown, pydantic.RootModel)  # what is said, not taken
 MODULES = (
-    schemas,
-    tool_schemas,
-    delta,
-    plan,
-    completion_body,
-    response_body,
-    ai_chat_schemas,
-    frames,
-    session_frames,
+    *(schemas, tool_schemas, delta, plan, completion_body, response_body),
+    *(ag_ui_input, ai_chat_schemas, frames, session_frames),
     connect_body,
 )
 # Texts whose size is a setting, or a limit in bytes: over it is 413.

@@ -146,6 +146,7 @@ class Asker:
     headers: Mapping[str, str] = field(
         default_factory=dict[str, str]
     )  # of the request, by names in lower case
+    path: str = ""  # that was asked, for a door that several routes lead to
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-    asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
+    limit = app.settings.max_message_bytes
+    asker = Asker(principal.user_id, nonce_of(request), limit, request.headers, request.url.path)
     asked = door.read(body, asker)
     began = app.clock.monotonic()
     live = await asking(asked)

@@ -60,6 +60,8 @@ type Routes = Mapping[str, Mapping[str, Route]]  # path, method
 
 
 def load(name: str, module: str = "schemas") -> Any:
-    """What `module:name` names under `chat/routes`, or `name` in a module of these. ImportError; AttributeError."""
+    """What `module:name` names under `chat/routes`, or under its whole name, or `name` in a module of these.
+    ImportError; AttributeError."""
     where, _, what = name.rpartition(":")
-    return getattr(import_module(f"chat.routes.{where or module}"), what)
+    where = where if where.startswith("chat.") else f"chat.routes.{where or module}"
+    return getattr(import_module(where), what)

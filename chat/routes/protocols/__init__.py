@@ -1,5 +1,6 @@
 """The routes of protocols that others made, a file for each: rows of the table in `function_app.py`."""
 
+from chat.routes.protocols import ai_chat
 from chat.routes.route_table import Routes
 
-PROTOCOLS: Routes = {}
+PROTOCOLS: Routes = {**ai_chat.ROUTES}

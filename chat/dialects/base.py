@@ -134,6 +134,7 @@ class Framing:
     ]  # of a payload and its id: the number of its event, or "N.k"; "" has none
     heartbeat: bytes  # what shows that the connection lives, and says nothing
     done: bytes = b""  # what stands at the end of every stream
+    headers: Callable[[Turn], Mapping[str, str]] = lambda _: {}  # what else its clients look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,9 @@ class Asked:
     """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
     session is made with the first request."""
     answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
+    anew: str | None = None
+    """A message of the chat whose question is answered anew: by its id, else the last one that asked the same, else the
+    last one. In a new chat the question is new."""
 
 
 @dataclass(frozen=True, slots=True)

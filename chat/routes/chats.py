@@ -1,4 +1,5 @@
-"""Conversations by the names that callers have for them, and requests that go on where an answer waits."""
+"""Conversations by the names that callers have for them, and requests that go on where an answer waits, or ask for one
+anew."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,18 +8,21 @@ from chat.app import ChatApp
 from chat.calls import CallAnswer
 from chat.conversation import Session
 from chat.dialects.base import Asked
-from chat.errors import SessionNotFound
-from chat.messages import split_message_id
+from chat.errors import SessionNotFound, ValidationError
+from chat.messages import Message, split_message_id
 from chat.requests import TurnRequest
-from chat.turns.client_calls import find_continued
+from chat.turns.client_calls import LOOKED_BACK, find_continued
 from chat.turns.feed import LiveTurn
 
 
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
     """What was read at a door, as a request in its session, after the answer that it goes on from."""
     request = asked.request
+    _check_tools(app, request)
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
+    if asked.anew is not None and request.session_id:
+        return await _anew(app, request, asked.anew)
     return await going_on(app, request, asked.answers) if asked.answers else request
 
 
@@ -52,6 +56,33 @@ async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer
     )
     question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
     return replace(turn, message_id=question, continued=answer)
+
+
+def _check_tools(app: ChatApp, request: TurnRequest) -> None:
+    """ValidationError for a tool of the caller that is called as one of ours."""
+    ours = {each.name for each in app.tools.definitions} if request.tools else set[str]()
+    for each in request.tools:
+        if each.name in ours:
+            raise ValidationError(f"tools.{each.name}", "This name is one of our tools'")
+
+
+async def _anew(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:
+    """The request as one for another answer to a question that was asked before."""
+    messages = await app.conversations.list_messages(
+        request.user_id, request.session_id, limit=LOOKED_BACK, newest=True
+    )
+    asked = _question(messages, name, request.content)
+    return replace(request, message_id=asked, content="", history=()) if asked else request
+
+
+def _question(messages: Sequence[Message], name: str, text: str) -> str:
+    """The id of the question behind the message of that id, else of the last that said the same, else of the last;
+    "" where nobody asked anything."""
+    questions = [each for each in messages if each.role == "user"]
+    named = [each.parent_message_id for each in messages if each.id == name and each.role == "assistant"]
+    known = [each.id for each in questions if each.id in (name, *named)]
+    same = [each.id for each in questions if each.content == text]
+    return next(reversed(known or same or [each.id for each in questions]), "")
 
 
 async def _in_chat(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

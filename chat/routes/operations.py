@@ -127,6 +127,8 @@ class Operation:
         found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
+            if 204 in self.row.statuses:
+                found["204"] = {"description": "There is none."}
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)
@@ -150,7 +152,7 @@ class Operation:
         return {"description": STREAM, "headers": IDS, "content": content}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.door is not None else None
+        own = DIALECTS[self.row.words] if self.row.words else None
         for dialect in (own,) if own else DIALECTS.values():
             framing = (self.door and self.door.framing) or dialect.framing
             if framing is not None:

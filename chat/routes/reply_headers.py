@@ -26,6 +26,7 @@ PREFLIGHT = 600  # seconds for which a browser remembers what a page may send
 READABLE = ", ".join(
     (
         *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy"),
+        *("x-workflow-run-id", "x-workflow-stream-tail-index"),
         *(
             f"x-ratelimit-{what}-{unit}"
             for unit in ("requests", "tokens")

@@ -18,6 +18,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
+from chat.dialects.ai_sdk.body_schemas import ToolName
 from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, operations, schemas
@@ -85,6 +86,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")
     ),
     ("chat/routes/schemas.py", "PROVIDER"): Use(checked(schemas.Provider), BODY, ("A",)),
+    ("chat/dialects/ai_sdk/body_schemas.py", "TOOL"): Use(checked(ToolName), BODY),
     ("chat/routes/tool_schemas.py", "TOOL"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),

@@ -183,6 +183,19 @@ class Door[Body: BaseModel]:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A turn that another one went on from."""
+
+    turn: Turn
+    events: Sequence[NumberedEvent]
+    calls: Sequence[JSONObject]  # with which that one began: `{"id", "output", "is_error"}` each
+
+
+class JoinedEncoder(Protocol):
+    def __call__(self, turn: Turn, *, earlier: Sequence[Earlier]) -> Encoder: ...
+
+
+@dataclass(frozen=True, slots=True)
 class SocketFace:
     """What is said on sockets. What is None the dialect does not have."""
 
@@ -211,6 +224,9 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    joined: JoinedEncoder | None = None
+    """Of a turn with those that it goes on from, the oldest first, where its answer is one message with theirs: for who
+    has not seen them."""
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `FAILED`, `REFUSED`."""

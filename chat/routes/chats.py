@@ -8,7 +8,7 @@ from chat.app import ChatApp
 from chat.calls import CallAnswer
 from chat.conversation import Session
 from chat.dialects.base import Asked
-from chat.errors import SessionNotFound, ValidationError
+from chat.errors import SessionNotFound
 from chat.messages import Message, split_message_id
 from chat.requests import TurnRequest
 from chat.turns.client_calls import LOOKED_BACK, find_continued
@@ -18,7 +18,6 @@ from chat.turns.feed import LiveTurn
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
     """What was read at a door, as a request in its session, after the answer that it goes on from."""
     request = asked.request
-    _check_tools(app, request)
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
     if asked.anew is not None and request.session_id:
@@ -56,14 +55,6 @@ async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer
     )
     question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
     return replace(turn, message_id=question, continued=answer)
-
-
-def _check_tools(app: ChatApp, request: TurnRequest) -> None:
-    """ValidationError for a tool of the caller that is called as one of ours."""
-    ours = {each.name for each in app.tools.definitions} if request.tools else set[str]()
-    for each in request.tools:
-        if each.name in ours:
-            raise ValidationError(f"tools.{each.name}", "This name is one of our tools'")
 
 
 async def _anew(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

@@ -18,6 +18,7 @@ from chat.routes.once import promised_id
 from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
+from chat.routes.tool_schemas import check_tools
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[Asked], Awaitable[LiveTurn]]
@@ -56,6 +57,7 @@ async def _entered(
     limit = app.settings.max_message_bytes
     asker = Asker(principal.user_id, nonce_of(request), limit, request.headers, request.url.path)
     asked = door.read(body, asker)
+    check_tools(asked.request.tools, app.tools.definitions)
     began = app.clock.monotonic()
     live = await asking(asked)
     if asked.stream:

@@ -80,7 +80,7 @@ class Operation:
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and self.door is None:
+        if row.dialect and self.door is None and not row.streams:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation

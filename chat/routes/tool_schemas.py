@@ -69,6 +69,14 @@ def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> t
     return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
 
 
+def check_tools(theirs: Sequence[ToolDefinition], ours: Sequence[ToolDefinition]) -> None:
+    """ValidationError for a tool of the caller's that has the name of one of ours."""
+    taken = {each.name for each in ours} if theirs else set[str]()
+    for number, each in enumerate(theirs):
+        if each.name in taken:
+            raise ValidationError(f"tools.{number}.name", "This name is one of our tools'")
+
+
 def read_outputs(outputs: Sequence[ClientToolOutput]) -> list[CallOutput]:
     """TooLarge for one that is larger than the model should be shown."""
     for number, each in enumerate(outputs):

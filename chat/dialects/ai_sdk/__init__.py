@@ -3,6 +3,7 @@
 from chat.conversation import Turn
 from chat.dialects.ai_sdk.body_schemas import UIChatBody
 from chat.dialects.ai_sdk.door import NAME, read_ui_body
+from chat.dialects.ai_sdk.earlier import join_message
 from chat.dialects.ai_sdk.encoder import UIMessageEncoder
 from chat.dialects.base import Dialect, Door, Reply
 from chat.dialects.framing import sse
@@ -31,6 +32,7 @@ PAGE = sse(done="[DONE]", with_ids=False, headers=_headers)
 AI_SDK = Dialect(
     NAME,
     UIMessageEncoder,
+    joined=join_message,
     framing=sse(done="[DONE]", headers=_headers),
     door=Door(UIChatBody, read_ui_body, framing=PAGE, failed=_failed, refusal=_refused),
     schemas="chat.dialects.ai_sdk.chunk_schemas",

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Discriminator, FailFast, Field, Tag
+from pydantic import AliasChoices, BeforeValidator, Discriminator, FailFast, Field, Tag
 
-from chat.dialects.shape_schemas import Shown
 from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
 
 MAX_TOOLS = 64
@@ -40,7 +39,7 @@ class PartApproval(Body):
 class ToolPart(Body):
     """A call of a tool, `tool-<name>` or `dynamic-tool`, as far as it got."""
 
-    type: Annotated[str, Field(pattern="^(tool-|dynamic-tool$)")]
+    type: str
     toolCallId: CallId
     state: str = ""
     output: Any = None
@@ -138,25 +137,3 @@ class UIChatBody(Body):
     def listed(self) -> list[UIMessage]:
         """The messages, the new one last."""
         return [*self.messages, self.message] if self.message else self.messages
-
-
-class UIStopBody(Body):
-    """`POST /api/chat/{id}/stop`; may be empty."""
-
-    model_config = examples({"activeStreamId": "01M7XNHA5XT5A9JSFT52QBJFGY-00000002"})
-
-    activeStreamId: Id = Field("", description="The turn that is meant: another one is not stopped.")
-
-
-class UIStopped(Shown):
-    """It runs no more, or never did."""
-
-    success: bool
-
-
-class UIResumeQuery(BaseModel):
-    """`?startIndex=`"""
-
-    startIndex: Annotated[int, Field(ge=-(10**9), le=10**9)] | None = Field(
-        None, description="How many chunks the client has; a negative number counts from the newest."
-    )

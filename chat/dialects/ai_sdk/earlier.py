@@ -4,20 +4,27 @@ from collections.abc import Iterable, Sequence
 
 from chat.conversation import Turn
 from chat.dialects.ai_sdk.encoder import UIMessageEncoder
-from chat.events import JSONObject, NumberedEvent
+from chat.dialects.base import Earlier
+from chat.events import JSONObject
 
 ENDS = ("start", "finish", "error", "abort")  # a message has these once
 
 
-def encode_earlier(
-    turn: Turn, events: Iterable[NumberedEvent], calls: Iterable[JSONObject]
-) -> list[JSONObject]:
-    """A turn that another went on from, and what came of calls that it left to its caller: `calls` are those that the
-    other one began with (`[{"id", "output", "is_error"}]`)."""
-    encoder = UIMessageEncoder(turn)
-    chunks = [chunk for each in events for chunk in encoder.encode(each)]
+def join_message(turn: Turn, *, earlier: Sequence[Earlier]) -> UIMessageEncoder:
+    """A turn as the whole of its message."""
+    if not earlier:
+        return UIMessageEncoder(turn)
+    before = [chunk for each in earlier for chunk in _shown(each)]
+    message_id = str(turn.request.client.get("message") or earlier[0].turn.id)
+    return UIMessageEncoder(turn, message_id=message_id, before=before)
+
+
+def _shown(earlier: Earlier) -> list[JSONObject]:
+    """A turn that another went on from, and what came of calls that it left to its caller."""
+    encoder = UIMessageEncoder(earlier.turn)
+    chunks = [chunk for each in earlier.events for chunk in encoder.encode(each)]
     shown = [each for each in chunks if each["type"] not in ENDS and "transient" not in each]
-    return [*shown, *_outputs(calls, shown)]
+    return [*shown, *_outputs(earlier.calls, shown)]
 
 
 def _outputs(calls: Iterable[JSONObject], shown: Sequence[JSONObject]) -> Iterable[JSONObject]:

@@ -154,6 +154,7 @@ class UIMessageEncoder:
             case StageFinished(stage, result, text):
                 status = "failed" if result is None else "finished"
                 self._stage = {**self._stage, "stage": stage, "status": status, "result": result}
+                self._stage.pop("items", None)
                 return (*self._shown_stage(stage), *_text(f"stage-{stage}", text))
             case Progress(percent):
                 return ({"type": "data-progress", "data": {"percent": percent}, "transient": True},)

@@ -52,3 +52,35 @@ async def send(url: str, text: Any, **asked: Any) -> Found:
     """One message over a transport for HTTP."""
     messages = [user(text)] if isinstance(text, str) else text
     return Found(**await run("transport.mjs", api=f"{url}/api/chat", messages=messages, **asked))
+
+
+@dataclass
+class Played:
+    """What a page came to."""
+
+    messages: list[Any]
+    statuses: list[str]
+    errors: list[str]
+    data: list[Any]
+    calls: list[str]
+    finished: list[Any]
+    requests: list[str]
+    chunks: int = 0
+
+    @property
+    def text(self) -> str:
+        """Of the last message."""
+        return text_of(self.messages[-1])
+
+    @property
+    def roles(self) -> list[str]:
+        return [each["role"] for each in self.messages]
+
+    def parts(self, kind: str) -> list[Any]:
+        """Of the last message."""
+        return [each for each in self.messages[-1]["parts"] if each["type"] == kind]
+
+
+async def play(url: str, chat_id: str, *steps: Any, **asked: Any) -> Played:
+    """A page that does one step after the other."""
+    return Played(**await run("chat.mjs", api=f"{url}/api/chat", id=chat_id, steps=steps, **asked))

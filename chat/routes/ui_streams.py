@@ -1,35 +1,30 @@
-"""Chats of the AI SDK beside the door: follow the turn that runs, stop it (docs/protocols.md)."""
+"""Chats whose turns are followed and stopped by the chat's name, beside a dialect's door (docs/protocols.md)."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.conversation import Turn
-from chat.dialects.ai_sdk import AI_SDK, PAGE
-from chat.dialects.ai_sdk.body_schemas import UIResumeQuery, UIStopBody
-from chat.dialects.ai_sdk.earlier import encode_earlier
-from chat.dialects.ai_sdk.encoder import UIMessageEncoder
+from chat.dialects.base import Dialect, Earlier, Encoder
 from chat.dialects.framing import Counted
 from chat.errors import EventsGone, NotFound
-from chat.events import JSONObject
 from chat.messages import split_message_id
 from chat.routes.chats import find_running
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_query
 from chat.routes.streams import OPENING, stream_turn
+from chat.routes.ui_stream_schemas import UIResumeQuery, UIStopBody
 from chat.turns.feed import LiveTurn
 from chat.turns.tool_history import stored_calls
 
 EARLIER = 16  # turns that one message is made of, as far back as it is shown again
 TAIL = "x-workflow-stream-tail-index"
 
-type Encoding = Callable[[Turn], UIMessageEncoder]
 
-
-async def resume_ui_stream(app: ChatApp, principal: Principal, request: Request) -> Response:
+async def resume_ui_stream(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
     """`GET /api/chat/{chat_id}/stream`: the turn that runs in a chat, by the chat's name, a session's id or the turn's
     own; 204 where none does. From its beginning, with what its message had before; with `startIndex` what follows so
     many chunks, also of a turn that has ended."""
@@ -38,17 +33,24 @@ async def resume_ui_stream(app: ChatApp, principal: Principal, request: Request)
     live = await _find(app, principal.user_id, name, ended=start is not None)
     if live is None:
         return Response(status_code=204)
-    encoding: Encoding = UIMessageEncoder  # who counts the chunks of a turn by its id has its message
-    if start is None or name != live.turn.id:
-        encoding = await _of_message(app, principal.user_id, live.turn)
+    spoken = app.dialects[dialect]
+    if start is None or name != live.turn.id:  # who counts the chunks of a turn has its message
+        spoken = await _joined(app, principal.user_id, live.turn, spoken)
     headers: dict[str, str] = {}
     if start is not None and start < 0:
-        known = await _count(live, encoding(live.turn))
+        known = await _count(live, spoken.encoder(live.turn))
         headers[TAIL], start = str(known - 1), max(known + start, 0)
-    spoken = replace(AI_SDK, encoder=encoding)
-    reply = stream_turn(app, principal, live, spoken, after=Counted(start or 0), framing=PAGE)
+    framing = spoken.door.framing if spoken.door else None
+    reply = stream_turn(app, principal, live, spoken, after=Counted(start or 0), framing=framing)
     reply.headers.update(headers)
     return reply
+
+
+async def _joined(app: ChatApp, user_id: str, turn: Turn, dialect: Dialect) -> Dialect:
+    """What shows the turn with those that it goes on from."""
+    if dialect.joined is None or not (earlier := await _earlier(app, user_id, turn)):
+        return dialect
+    return replace(dialect, encoder=partial(dialect.joined, earlier=earlier))
 
 
 async def stop_ui_stream(app: ChatApp, principal: Principal, request: Request, body: UIStopBody) -> Response:
@@ -73,24 +75,21 @@ async def _find(app: ChatApp, user_id: str, name: str, *, ended: bool) -> LiveTu
         return None
 
 
-async def _count(live: LiveTurn, encoder: UIMessageEncoder) -> int:
+async def _count(live: LiveTurn, encoder: Encoder) -> int:
     """How many chunks there are so far."""
     await live.feed.opening(OPENING)
     return sum(len(list(encoder.encode(each))) for each in live.feed.events)
 
 
-async def _of_message(app: ChatApp, user_id: str, turn: Turn) -> Encoding:
-    """A turn as the whole of its message: it may go on from others, whose calls it brought the outputs of."""
-    before: list[JSONObject] = []
+async def _earlier(app: ChatApp, user_id: str, turn: Turn) -> list[Earlier]:
+    """The turns that one goes on from, the oldest first, as far as they are still there."""
+    found: list[Earlier] = []
     message = await app.conversations.get_message(user_id, turn.id)
-    for _ in range(EARLIER):
-        if not (continued := str(message.metadata.get("continues", ""))):
-            break
+    while len(found) < EARLIER and (continued := str(message.metadata.get("continues", ""))):
         try:
-            earlier = await app.runner.open(user_id, continued)
-            before[:0] = encode_earlier(earlier.turn, earlier.feed.events, stored_calls(message.metadata))
+            live = await app.runner.open(user_id, continued)
+            found.insert(0, Earlier(live.turn, live.feed.events, stored_calls(message.metadata)))
             message = await app.conversations.get_message(user_id, continued)
         except (NotFound, EventsGone):
             break
-    message_id = str(turn.request.client.get("message") or message.id)
-    return lambda turn: UIMessageEncoder(turn, message_id=message_id, before=before)
+    return found

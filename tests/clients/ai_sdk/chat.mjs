@@ -15,6 +15,7 @@ const found = { messages: [], statuses: [], errors: [], data: [], calls: [], fin
 
 // The network as it breaks: the body of a reply ends in an error behind so many frames.
 async function fetching(url, options) {
+  if (asked.back && found.requests.length) url = String(url).replace(asked.api, asked.back); // the other instance
   const reply = await fetch(url, options);
   found.requests.push(`${options?.method ?? "GET"} ${reply.status}`);
   const left = asked.cuts?.shift();
@@ -56,9 +57,9 @@ const automatic = {
   approvals: once(lastAssistantMessageIsCompleteWithApprovalResponses),
 };
 const way = transport();
-const make = (messages = []) =>
+const make = (messages = [], id = asked.id) =>
   new Chat({
-    id: asked.id,
+    id: id || asked.id,
     transport: way,
     messages,
     sendAutomaticallyWhen: automatic[asked.automatic],
@@ -82,13 +83,18 @@ for (const step of asked.steps) {
   }
   if (step.until) await until(() => words()?.includes(step.until));
   if (step.regenerate) await chat.regenerate(step.regenerate);
-  if (step.resume) await chat.resumeStream();
   if (step.stop) await chat.stop();
-  if (step.reload) chat = make(structuredClone(chat.messages));
+  if (step.reload) chat = make(structuredClone(chat.messages), step.asTurn && chat.messages.at(-1).id);
+  if (step.resume) await chat.resumeStream();
   if (step.stopThere) {
     const reply = await fetch(`${asked.api}/${encodeURIComponent(asked.id)}/stop`, { method: "POST" });
     found.requests.push(`STOP ${reply.status} ${await reply.text()}`);
   }
+  if (step.stopTurn) {
+    const { turnId } = chat.messages.at(-1).metadata;
+    await fetch(`${asked.api}/${turnId}/stop`, { method: "POST" });
+  }
+  if (step.kill) process.kill(step.kill, "SIGKILL");
   for (const [tool, output] of Object.entries(step.outputs ?? {})) {
     const part = chat.messages.at(-1).parts.find((each) => each.type === `tool-${tool}` && each.state === "input-available");
     const told = output.errorText ? { state: "output-error", ...output } : { output };

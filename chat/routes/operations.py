@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from chat.dialects.base import Dialect, Door, Framing
 from chat.dialects.catalogue import DIALECTS
 from chat.routes.admission import scope_of
+from chat.routes.header_schemas import headers_of
 from chat.routes.json_schemas import Schema, ref, schemas_of, without_null
 from chat.routes.problem_responses import Problem, name_of, response_of, sample_of, statuses_of
 from chat.routes.route_table import Route, load
@@ -24,8 +25,8 @@ CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
 TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
 """How the docstring of a handler begins."""
 
-IDS = {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-session-id", "x-turn-id")}
 KEY = "Names the request: a repeat of it gets what there is, instead of a second one."
+OTHER = "For admins: whose it is, to see what that user sees. Each time a line of the audit log tells of it."
 LAST = "The `id:` of the last frame that came; browsers send it by themselves. `after` counts more."
 STREAM = (
     "Server-sent events, each of which the schema describes: an object of the dialect, or the end. A comment says that"
@@ -108,6 +109,8 @@ class Operation:
                 about = {"description": schema.pop("description")} if "description" in schema else {}
                 yield {"name": name, "in": "query", **about, "schema": without_null(schema)}
         text = {"type": "string", "maxLength": MAX_ID}
+        if self.row.for_others:
+            yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
         if self.streams and not self.asks:
@@ -132,6 +135,12 @@ class Operation:
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)
+        elif self.row.content:
+            schema = {"type": "object" if self.row.content == JSON else "string"}
+            found["200"] = {
+                "description": self.row.summary,
+                "content": {self.row.content: {"schema": schema}},
+            }
         else:
             found["2XX"] = {"description": self.row.summary}
         if self.method == "HEAD":
@@ -142,14 +151,15 @@ class Operation:
         schema = ref(load(self.row.reply, REPLIES))
         if is_problem:
             schema = {"anyOf": [schema, ref(Problem)]}
-        return {"description": self.row.summary, "content": {JSON: {"schema": schema}}}
+        headers = {"headers": headers_of("turn", "limit")} if self.asks else {}
+        return {"description": self.row.summary, **headers, "content": {JSON: {"schema": schema}}}
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""
         framings = [*self._framings()]
         kinds = dict.fromkeys(framing.content_type for _, framing in framings)
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
-        return {"description": STREAM, "headers": IDS, "content": content}
+        return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
         own = DIALECTS[self.row.words] if self.row.words else None

@@ -25,6 +25,7 @@ class Route:
     needs_body: bool = True  # else no body at all stands for an empty object
     query: str = ""  # what the handler reads of it
     reply: str = ""  # what it answers with; nothing is written through it, tests hold replies against it
+    content: str = ""  # the type of what it answers with, where no model tells its form
     statuses: tuple[int, ...] = (200,)  # of what it answers with
     streams: bool = False  # it answers with the stream of a turn
     problems: tuple[int, ...] = ()  # statuses of problems that others like it do not have

@@ -9,6 +9,7 @@ from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
 from chat.providers.base import ModelProvider
 from chat.tools.base import Caller, NoTools, ToolBox
+from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
@@ -30,7 +31,8 @@ class ToolLimits:
 
 class TurnEngine(TurnSource):
     """Model call, tools, model call, ... until the model calls no more. Each model call is a step, which its tools'
-    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller.
+    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller; so does one that needs
+    an approval, until there is one.
 
     A turn is answered when its last reply has text. Reasoning alone is no answer, nor are calls that nobody ran:
     NoAnswer, ToolLimitReached, ContentFiltered."""
@@ -49,6 +51,11 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        decided = DecidedCalls(context.request.continued, self._tools)
+        async with aclosing(decided.outputs()) as outputs:
+            async for output in outputs:
+                yield output
+        context = decided.seen_by(context)
         request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
         client_tools = {tool.name for tool in context.request.tools}
         began = asyncio.get_running_loop().time()
@@ -77,11 +84,11 @@ class TurnEngine(TurnSource):
                 self._tools,
                 client_tools=client_tools,
                 refusal=refusal,
-                caller=Caller(context.request.user_id),
+                caller=Caller(context.request.beneficiary),
             )
-            async with aclosing(calls.outputs()) as outputs:
-                async for output in outputs:
-                    yield output
+            async with aclosing(calls.events()) as found:
+                async for event in found:
+                    yield event
             ended = not reply.calls or bool(refusal) or not calls.complete
             failure = _failure(reply, step.reason, refusal) if ended else None
             for event in step.finish(failed=failure is not None):

@@ -10,7 +10,7 @@ from tests.support.stack import Stack
 WORKFLOW = {"transport": "workflow"}
 
 
-@pytest.mark.parametrize("place", range(0, 13))
+@pytest.mark.parametrize("place", range(13))
 async def test_wherever_the_stream_is_cut_the_answer_is_whole(stack: Stack, place: int) -> None:
     page = await play(stack.url, f"cut {place}", {"send": "#chunks=6 #rate=25 Hi"}, cuts=[place], **WORKFLOW)
     assert (page.roles, page.text, page.errors) == (["user", "assistant"], expected_text(6), [])

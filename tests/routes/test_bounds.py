@@ -9,7 +9,8 @@ import orjson
 import pydantic
 import pytest
 
-from chat.dialects import delta, frames, plan, session_frames
+from chat.dialects import delta, frames, plan, session_frames, shape_schemas
+from chat.dialects.ai_chat import ai_chat_schemas
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
@@ -19,7 +20,8 @@ from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames, connect_body)
+SHOWN = (shape_schemas.Shown, pydantic.RootModel)  # what is said, not taken
+MODULES = (schemas, tool_schemas, delta, plan, ai_chat_schemas, frames, session_frames, connect_body)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
 SIZED = {"content", "message", "output"}
 BOUNDS = {
@@ -37,6 +39,7 @@ def models(module: ModuleType) -> Iterator[type[pydantic.BaseModel]]:
             isinstance(each, type)
             and issubclass(each, pydantic.BaseModel)
             and each.__module__ == module.__name__
+            and not issubclass(each, SHOWN)
         ):
             yield each
 

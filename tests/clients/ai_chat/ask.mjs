@@ -5,7 +5,7 @@ import { AIChatProtocolClient } from "@microsoft/ai-chat-protocol";
 const [url, kind, text] = process.argv.slice(2);
 const { messages, options = {}, headers = {}, stopAfter = 0 } = JSON.parse(text);
 for (const message of messages) {
-  for (const file of message.files ?? []) file.data = new TextEncoder().encode(file.data);
+  for (const file of message.files ?? []) file.data = new File([file.data], "a.png"); // it cannot send bytes on Node
 }
 const client = new AIChatProtocolClient(url, { retryOptions: { maxRetries: 0 } });
 const sent = { ...options, requestOptions: { headers } };

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from local.model_server import expected_text
 from tests.support.clients import connected, text_of
 from tests.support.node import run_script
 from tests.support.settings import ONE_ATTEMPT
+from tests.support.snippets import run_snippet, snippets_of
 from tests.support.stack import Stack
 
 SCRIPT = Path(__file__).parent / "ask.mjs"
@@ -140,7 +141,7 @@ REFUSED: Mapping[str, tuple[Any, dict[str, Any], str, str]] = {
     "away": ("#status=500", {}, "MODEL_UNAVAILABLE", "The model service failed with status 500."),
     "at its limit": ("#status=429", {}, "MODEL_RATE_LIMITED", "The model service is at its limit."),
     "files": (
-        [{**user("See")[0], "files": [{"contentType": "text/plain", "data": "x" * 1000}]}],
+        [{**user("See")[0], "files": [{"contentType": "image/png", "data": "x" * 1000}]}],
         {},
         "FILES_NOT_TAKEN",
         "Files are not taken: send the messages alone, as JSON.",
@@ -168,6 +169,19 @@ async def test_a_session_that_is_busy_is_refused(stack: Stack) -> None:
     await asking
 
 
+async def test_who_is_not_known_and_who_asks_too_often_is_told_in_its_shape(
+    start_stack: Callable[..., Stack],
+) -> None:
+    stack = start_stack(env={**ONE_ATTEMPT, "CHAT_LIMIT_REQUESTS": "1/100000000", "CHAT_AUTH": "apikey,dev"})
+    for kind in KINDS:
+        unknown = await ask(stack, kind, "Hi", headers={"x-api-key": "parley_wrong"})
+        assert unknown.error and unknown.error["code"] == "UNAUTHENTICATED"
+        known = {"x-dev-user": f"user-{kind}"}
+        assert (await ask(stack, kind, "#chunks=1 Hi", headers=known)).error is None
+        limited = await ask(stack, kind, "#chunks=1 Hi", headers=known)
+        assert limited.error and limited.error["code"] == "RATE_LIMITED"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 async def test_when_the_process_is_killed_the_stream_breaks_and_the_turn_ends_for_who_looks(
@@ -187,3 +201,8 @@ async def test_when_the_process_is_killed_the_stream_breaks_and_the_turn_ends_fo
                 assert found.context("status") == []
                 last = (await stream.read())[-2].payload
         assert (last["type"], last["code"]) == ("error", "INTERRUPTED")
+
+
+async def test_the_program_of_the_documentation_works(stack: Stack) -> None:
+    [(language, program)] = snippets_of("AI Chat")
+    assert await run_snippet(language, program, stack.url) == f"{expected_text(3)}\n{expected_text(2)}\n"

@@ -89,7 +89,8 @@ class House:
             assert (await owner.call("PUT", path, json={"role": role})).status == 200
             path = f"{API}/invitations/{session_id}/accept"
             assert (await self.client(name).call("POST", path)).status == 200
-        return {"session_id": session_id, "turn_id": turn_id, "message_id": turn_id}
+        ids = {"session_id": session_id, "turn_id": turn_id, "message_id": turn_id}
+        return {**ids, "chat_id": session_id}
 
     async def call(self, name: str, method: str, path: str, ids: Mapping[str, str], query: str = "") -> Reply:
         """A request as the document has it for an example, about what is there."""

@@ -149,8 +149,10 @@ class UIMessageEncoder:
         match event:
             case StageStarted(stage, attempt):
                 self._stage = {"stage": stage, "status": "running", "attempt": attempt, "items": []}
-            case StageItem(_, item):
-                self._stage["items"] = [*cast("list[JSON]", self._stage.get("items", [])), item]
+            case StageItem(stage, item):
+                items = [*cast("list[JSON]", self._stage.get("items", [])), item]
+                began: JSONObject = {"stage": stage, "status": "running"}
+                self._stage = {**began, **self._stage, "items": items}
             case StageFinished(stage, result, text):
                 status = "failed" if result is None else "finished"
                 self._stage = {**self._stage, "stage": stage, "status": status, "result": result}

@@ -5,6 +5,7 @@ import pytest
 from local.model_server import expected_text
 from tests.clients.ai_sdk.run import play
 from tests.support.clients import connected
+from tests.support.snippets import run_snippet, snippets_of
 from tests.support.stack import Stack
 
 
@@ -124,3 +125,8 @@ async def test_the_usage_and_the_model_stand_in_the_metadata(stack: Stack) -> No
     metadata = page.messages[-1]["metadata"]
     assert metadata.keys() == {"sessionId", "turnId", "model", "usage"}
     assert metadata["usage"]["totalTokens"] > 0
+
+
+async def test_the_program_of_the_documentation_works(stack: Stack) -> None:
+    [(language, program)] = snippets_of("AI SDK")
+    assert await run_snippet(language, program, stack.url) == f"{expected_text(3)}\n2 3\nready\n"

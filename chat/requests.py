@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from chat.calls import ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.messages import MessageDraft
+from chat.reply_options import ReplyOptions
 
 TRIP = "trip"
 """The pipeline of the trip planner."""
@@ -37,6 +38,8 @@ class TurnRequest:
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
     promised: str = ""  # the id of the session that it makes, where one was given away to its key
     settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
+    options: ReplyOptions = field(default_factory=ReplyOptions)
+    provider: str = ""  # the model service of the session that it makes; "" is the usual one
     tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
     continued: MessageDraft | None = None
     """The answer so far, with what was said to its calls: the turn goes on from it."""

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
 from chat.dialects.ai_sdk.body_schemas import ToolName
+from chat.dialects.completions.completion_body import CompletionNamedFunction
 from chat.pipelines import trip_plan
 from chat.providers import service_errors
 from chat.routes import fallback, operations, schemas
@@ -72,6 +73,12 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/dialects/shape_schemas.py", r"^\d+\.\d+$"): Use(
         re.compile(r"^\d+\.\d+$").search, LINE, ("1", "1.")
+    ),
+    ("chat/dialects/openai_errors.py", r"\.(\d+)"): Use(
+        lambda text: re.sub(r"\.(\d+)", r"[\1]", text), LINE, (".1", ".")
+    ),
+    ("chat/dialects/completions/completion_body.py", "TOOL"): Use(
+        checked(get_type_hints(CompletionNamedFunction, include_extras=True)["name"]), BODY
     ),
     ("chat/routes/operations.py", "TITLE"): Use(
         lambda text: operations.TITLE.sub("", text), 2 * KIB, ("`GET` and `", "`A", "` and `")

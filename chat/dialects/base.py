@@ -148,6 +148,8 @@ class Asker:
         default_factory=dict[str, str]
     )  # of the request, by names in lower case
     path: str = ""  # that was asked, for a door that several routes lead to
+    models: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The model services that may be asked, by the names of their models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ class Dialect:
     has not seen them."""
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
-    door: `FAILED`, `REFUSED`."""
+    door: `WHOLE`, `FAILED`, `REFUSED`."""
 
     @property
     def face(self) -> SocketFace:

@@ -14,11 +14,12 @@ from chat.dialects.base import Asked, Asker, Dialect, Door
 from chat.events import NumberedEvent
 from chat.routes.chats import find_place
 from chat.routes.limit_headers import with_limits
+from chat.routes.models import known_models
 from chat.routes.once import promised_id
 from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
-from chat.routes.tool_schemas import check_tools
+from chat.routes.tool_schemas import check_names
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[Asked], Awaitable[LiveTurn]]
@@ -54,15 +55,24 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-    limit = app.settings.max_message_bytes
-    asker = Asker(principal.user_id, nonce_of(request), limit, request.headers, request.url.path)
-    asked = door.read(body, asker)
-    check_tools(asked.request.tools, app.tools.definitions)
+    asked = door.read(body, _asker(app, principal, request))
+    check_names(asked.request.tools, app.tools.definitions)
     began = app.clock.monotonic()
     live = await asking(asked)
     if asked.stream:
         return await _stream(app, principal, spoken, door, live, began=began)
     return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
+
+
+def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
+    return Asker(
+        principal.user_id,
+        nonce_of(request),
+        app.settings.max_message_bytes,
+        request.headers,
+        path=request.url.path,
+        models=known_models(app.settings),
+    )
 
 
 async def _stream(

@@ -130,6 +130,7 @@ class Operation:
         found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
+            found["200"]["content"] |= self._whole()
             if 204 in self.row.statuses:
                 found["204"] = {"description": "There is none."}
         elif self.row.reply:
@@ -160,6 +161,12 @@ class Operation:
         kinds = dict.fromkeys(framing.content_type for _, framing in framings)
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
         return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
+
+    def _whole(self) -> Schema:
+        """The same in one, where the caller may have it so."""
+        own = DIALECTS[self.row.dialect] if self.door is not None and self.door.whole is not None else None
+        model = next(_models_of(own, "WHOLE"), None) if own else None
+        return {JSON: {"schema": ref(model)}} if model else {}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
         own = DIALECTS[self.row.words] if self.row.words else None
@@ -224,7 +231,7 @@ def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
 def models_of_dialects() -> Iterator[type[BaseModel]]:
     """The frames of all dialects."""
     for dialect in DIALECTS.values():
-        for name in ("OUT", "IN", "FAILED", "REFUSED"):
+        for name in ("OUT", "IN", "WHOLE", "FAILED", "REFUSED"):
             yield from _models_of(dialect, name)
 
 

@@ -84,12 +84,12 @@ def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> t
     return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
 
 
-def check_tools(theirs: Sequence[ToolDefinition], ours: Sequence[ToolDefinition]) -> None:
+def check_names(tools: Sequence[ToolDefinition], ours: Sequence[ToolDefinition]) -> None:
     """ValidationError for a tool of the caller's that has the name of one of ours."""
-    taken = {each.name for each in ours} if theirs else set[str]()
-    for number, each in enumerate(theirs):
-        if each.name in taken:
-            raise ValidationError(f"tools.{number}.name", "This name is one of our tools'")
+    names = {each.name for each in ours}
+    for number, each in enumerate(tools):
+        if each.name in names:
+            raise ValidationError(f"tools.{number}", f"{each.name} is the name of one of our tools")
 
 
 def read_answers(

@@ -24,33 +24,33 @@ class FilePart(Body):
 
     type: Literal["file"]
     url: str
-    mediaType: str = ""
+    mediaType: Id = ""
     filename: Annotated[str, Field(max_length=500)] = ""
 
 
 class PartApproval(Body):
     """What somebody said to a call."""
 
-    id: str = ""
+    id: Annotated[str, Field(max_length=500)] = ""
     approved: Flag | None = None
-    reason: str = ""
+    reason: Annotated[str, Field(max_length=4000)] = ""
 
 
 class ToolPart(Body):
     """A call of a tool, `tool-<name>` or `dynamic-tool`, as far as it got."""
 
-    type: str
+    type: Id
     toolCallId: CallId
-    state: str = ""
+    state: Id = ""
     output: Any = None
-    errorText: str = ""
+    errorText: Annotated[str, Field(max_length=64 * 1024)] = ""
     approval: PartApproval | None = None
 
 
 class OtherPart(Body):
     """What is for the page alone: reasoning, sources, data, the beginning of a step."""
 
-    type: str
+    type: Id
 
 
 def _kind(part: Any) -> str | None:

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
 from chat.dialects.ag_ui.ag_ui_input import PageTool
+from chat.dialects.ai_sdk.body_schemas import ToolName
 from chat.dialects.completions.completion_body import CompletionNamedFunction
 from chat.dialects.responses.response_body import FunctionTool
 from chat.pipelines import trip_plan
@@ -103,6 +104,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")
     ),
     ("chat/routes/schemas.py", "PROVIDER"): Use(checked(schemas.Provider), BODY, ("A",)),
+    ("chat/dialects/ai_sdk/body_schemas.py", "TOOL"): Use(checked(ToolName), BODY),
     ("chat/routes/tool_schemas.py", "TOOL"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),

@@ -134,6 +134,7 @@ class Framing:
     ]  # of a payload and its id: the number of its event, or "N.k"; "" has none
     heartbeat: bytes  # what shows that the connection lives, and says nothing
     done: bytes = b""  # what stands at the end of every stream
+    headers: Callable[[Turn], Mapping[str, str]] = lambda _: {}  # what else its clients look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,19 @@ class ReturnFace:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A turn that another one went on from."""
+
+    turn: Turn
+    events: Sequence[NumberedEvent]
+    calls: Sequence[JSONObject]  # with which that one began: `{"id", "output", "is_error"}` each
+
+
+class JoinedEncoder(Protocol):
+    def __call__(self, turn: Turn, *, earlier: Sequence[Earlier]) -> Encoder: ...
+
+
+@dataclass(frozen=True, slots=True)
 class SocketFace:
     """What is said on sockets. What is None the dialect does not have."""
 
@@ -269,6 +283,9 @@ class Dialect:
     socket: SocketFace | None = None
     past: PastFace | None = None
     returns: ReturnFace | None = None
+    joined: JoinedEncoder | None = None
+    """Of a turn with those that it goes on from, the oldest first, where its answer is one message with theirs: for who
+    has not seen them."""
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `WHOLE`, `FAILED`, `REFUSED`."""

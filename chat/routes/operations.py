@@ -148,6 +148,8 @@ class Operation:
             found["200"]["content"] |= self._whole()
             if self.row.reply:
                 found["200"]["content"] |= self._reply(200, is_problem=False)["content"]
+            if 204 in self.row.statuses:
+                found["204"] = {"description": "There is none."}
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(status, is_problem=status in statuses)

@@ -12,7 +12,7 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.dialects.base import Dialect, Framing
 from chat.dialects.catalogue import USUAL
-from chat.dialects.framing import Cursor, read_cursor, written
+from chat.dialects.framing import Cursor, Place, read_cursor, written
 from chat.errors import ChatError, CredentialEnded, ValidationError
 from chat.events import JSONObject, TurnEvent
 from chat.messages import Message
@@ -110,7 +110,7 @@ def stream_turn(
     live: LiveTurn,
     dialect: Dialect,
     *,
-    after: Cursor | None = None,
+    after: Place | None = None,
     framing: Framing | None = None,
 ) -> Response:
     """A turn from the given place on, as long as this caller may read it."""
@@ -119,6 +119,7 @@ def stream_turn(
     headers = {
         "content-type": framing.content_type,
         **HEADERS,
+        **framing.headers(live.turn),
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
@@ -149,7 +150,7 @@ class FrameResponse(StreamingResponse):
 
 
 async def _body(
-    app: ChatApp, principal: Principal, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
+    app: ChatApp, principal: Principal, live: LiveTurn, dialect: Dialect, framing: Framing, after: Place
 ) -> AsyncGenerator[bytes]:
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
 

@@ -96,6 +96,7 @@ def test_every_post_that_makes_something_is_made_once() -> None:
     assert {row.handler for row in posts if not row.again} == {
         "turns:cancel_turn",
         "responses:cancel_response",
+        "ui_streams:stop_ui_stream",
         "invitations:accept_invitation",  # whoever is a member stays one
         "invitations:decline_invitation",
         "socket_routes:take_socket_event",

@@ -124,7 +124,9 @@ def refused_parameter(error: Mapping[str, Any], parameters: Collection[str]) -> 
 
     What its text says does not count: it may quote what a caller wrote.
     """
-    named = str(error.get("param")).partition(".")[0]  # `reasoning.summary`
+    named = str(error.get("param"))
+    if named.startswith("reasoning."):  # what it has is one wish
+        named = "reasoning"
     unsupported = str(error.get("code")).lower() in UNSUPPORTED_CODES
     return named if unsupported and named in SAMPLING and named in parameters else ""
 

@@ -20,6 +20,7 @@ from chat.schemas.fields import MAX_ID
 
 JSON, REPLIES = "application/json", "reply_schemas"
 TAGS = {
+    "past_responses": "responses",
     "turn_streams": "turns",
     "doors": "dialects",
     "plans": "turns",

@@ -23,9 +23,10 @@ from benchmarks.scenarios import (
 )
 from benchmarks.servers import PROXIED, WORKER, Field, Server, Skipped, running_field
 from benchmarks.sockets import SMALL, Crowd, socket_goals, socket_table, sockets
+from benchmarks.streams import FEW, READERS, streams, streams_goals, streams_table
 
 MEMORY_REQUESTS = 20_000
-EVERYTHING = (*SCENARIOS, "start", "sockets", "limits")
+EVERYTHING = (*SCENARIOS, "start", "sockets", "limits", "streams")
 
 
 def arguments() -> argparse.Namespace:
@@ -41,7 +42,7 @@ def arguments() -> argparse.Namespace:
         choices=EVERYTHING,
         default=[*EVERYTHING],
         metavar="WHAT",
-        help="some of: burst first paced start sockets limits",
+        help="some of: burst first paced start sockets limits streams",
     )
     whole = Size()
     parser.add_argument("--minutes", type=float, default=whole.minutes, help="of the mode chaos (10)")
@@ -80,10 +81,13 @@ def speed(given: argparse.Namespace) -> bool:
         figures = measure(field, given.only, sizes)
     crowded = _sockets(given) if "sockets" in given.only else {}
     limited = _limits(sizes, field) if "limits" in given.only else {}
+    readers = FEW if given.quick else READERS
+    shared = _streams(readers, field) if "streams" in given.only else {}
     goals = (
         report.goal_rows(figures, started, field.skipped)
         + socket_goals(crowded, report.slowness(figures))
         + limits_goals(limited)
+        + streams_goals(shared, readers)
     )
     tables = [
         report.figures_table(figures),
@@ -91,6 +95,7 @@ def speed(given: argparse.Namespace) -> bool:
         _start_up_table(started),
         socket_table(crowded),
         limits_table(limited),
+        streams_table(shared, readers),
         report.goals_table(goals),
         report.pace(figures),
         _skipped_table(field.skipped),
@@ -112,6 +117,15 @@ def _limits(sizes: Sizes, field: Field) -> Figures:
         return limits(sizes)
     except Skipped as reason:
         field.skipped["limits"] = str(reason)
+        return {}
+
+
+def _streams(readers: int, field: Field) -> Figures:
+    print("  streams", file=sys.stderr, flush=True)
+    try:
+        return streams(readers)
+    except Skipped as reason:
+        field.skipped["streams"] = str(reason)
         return {}
 
 

@@ -49,8 +49,10 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
+        await self._tools.ready()
         client_tools = {tool.name for tool in context.request.tools}
+        ours = (tool for tool in self._tools.definitions if tool.name not in client_tools)
+        request = self._window.request(context, (*ours, *context.request.tools))
         began = asyncio.get_running_loop().time()
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)

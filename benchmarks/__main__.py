@@ -10,6 +10,7 @@ from benchmarks import report
 from benchmarks.chaos import figures
 from benchmarks.chaos.run import Size, play
 from benchmarks.clients import StreamFailed
+from benchmarks.encoding import encoding, encoding_goals, encoding_table
 from benchmarks.limits import limits, limits_goals, limits_table
 from benchmarks.scenarios import (
     QUICK,
@@ -25,7 +26,7 @@ from benchmarks.servers import PROXIED, WORKER, Field, Server, Skipped, running_
 from benchmarks.sockets import SMALL, Crowd, socket_goals, socket_table, sockets
 
 MEMORY_REQUESTS = 20_000
-EVERYTHING = (*SCENARIOS, "start", "sockets", "limits")
+EVERYTHING = (*SCENARIOS, "start", "sockets", "limits", "encoding")
 
 
 def arguments() -> argparse.Namespace:
@@ -41,7 +42,7 @@ def arguments() -> argparse.Namespace:
         choices=EVERYTHING,
         default=[*EVERYTHING],
         metavar="WHAT",
-        help="some of: burst first paced start sockets limits",
+        help="some of: burst first paced start sockets limits encoding",
     )
     whole = Size()
     parser.add_argument("--minutes", type=float, default=whole.minutes, help="of the mode chaos (10)")
@@ -75,6 +76,7 @@ def measure(field: Field, only: list[str], sizes: Sizes) -> dict[str, Figures]:
 def speed(given: argparse.Namespace) -> bool:
     """Prints all tables. Whether Parley ran, and every limit that was checked was kept."""
     sizes, crowd = sizes_of(given), report.crowd()
+    encoded = encoding() if "encoding" in given.only else {}
     started = start_up(sizes) if "start" in given.only else {}
     with running_field() as field:
         figures = measure(field, given.only, sizes)
@@ -84,6 +86,7 @@ def speed(given: argparse.Namespace) -> bool:
         report.goal_rows(figures, started, field.skipped)
         + socket_goals(crowded, report.slowness(figures))
         + limits_goals(limited)
+        + encoding_goals(encoded, report.slowness(figures))
     )
     tables = [
         report.figures_table(figures),
@@ -91,6 +94,7 @@ def speed(given: argparse.Namespace) -> bool:
         _start_up_table(started),
         socket_table(crowded),
         limits_table(limited),
+        encoding_table(encoded),
         report.goals_table(goals),
         report.pace(figures),
         _skipped_table(field.skipped),

@@ -11,12 +11,11 @@ from typing import Protocol
 
 from chat.auth.apikey import KeyRing
 from chat.auth.base import Authenticator, Principal
-from chat.auth.ways import build_authenticators
+from chat.auth.ways import build_authenticators, find_principal
 from chat.clock import Clock, Ids, SystemClock, UlidIds
 from chat.conversation import Session
 from chat.dialects.base import Dialect
 from chat.dialects.catalogue import DIALECTS
-from chat.errors import Unauthenticated
 from chat.messages import Message
 from chat.news import News
 from chat.process import close_on_sigterm, settle_heap
@@ -83,13 +82,8 @@ class ChatApp:
     connections: int = 0  # streams that are open in this process
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Who asks. Unauthenticated when no configured way knows them, or one knows that they lie;
-        SignInUnavailable."""
-        for authenticator in self.authenticators:
-            principal = await authenticator.authenticate(headers)
-            if principal is not None:
-                return principal
-        raise Unauthenticated
+        """Who asks. Unauthenticated, SignInUnavailable."""
+        return await find_principal(self.authenticators, lambda way: way.authenticate(headers))
 
     async def ask(
         self, request: TurnRequest, on_busy: OnBusy | None = None, *, usual: OnBusy

@@ -77,6 +77,7 @@ class Session:
     summary: str = ""  # of the messages up to `summary_until`
     summary_until: int = 0
     is_active: bool = True
+    listed: bool = True  # one that is not is in no list, and goes with the events of its newest turn
     message_count: int = 0
     last_seq: int = 0  # of the newest message; the next one gets last_seq + 1
     running_turn: str = ""  # id, or "" when none runs

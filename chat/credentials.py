@@ -73,9 +73,10 @@ def scopes_of(text: str) -> frozenset[Scope] | None:
     return None if text == "*" else frozenset(scope for scope in SCOPES if scope in given)
 
 
-def make_key(user_id: str) -> tuple[str, str]:
-    """The id and the text of a new key."""
-    key_id = owner_part(user_id) + "".join(secrets.choice(ALPHABET) for _ in range(OWN))
+def make_key(user_id: str, promised: str = "") -> tuple[str, str]:
+    """The id and the text of a new key. The end of a promised ULID, which is random, makes its id."""
+    own = promised[-OWN:] or "".join(secrets.choice(ALPHABET) for _ in range(OWN))
+    key_id = owner_part(user_id) + own
     body = f"{PREFIX}{key_id}_{_base62(secrets.randbits(256), SECRET)}"
     return key_id, body + _check(body)
 

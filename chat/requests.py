@@ -32,7 +32,7 @@ class TurnRequest:
     history: tuple[MessageDraft, ...] = ()  # what a new session begins with
     transcript: tuple[MessageDraft, ...] = ()
     """All that the model is shown, question and what came after it included, where the caller keeps the conversation.
-    The session that such a request makes has the question and its answer alone."""
+    The session that such a request makes has the question and its answer alone, and is not listed."""
     parent_message_id: str = ""  # the message that the user's one replies to
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
     promised: str = ""  # the id of the session that it makes, where one was given away to its key

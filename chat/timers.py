@@ -14,16 +14,28 @@ async def sweep() -> None:
     is old. A store that is away is asked again next time."""
     app = await current_app()
     counting = app.tasks.spawn(_count_sockets(app))  # beside the rest: the service may be slow
-    try:
-        await app.waiting.work_off()
-        await app.evictions.work_off()
-        await app.runner.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
-        await app.sockets.work_off(now=app.clock.now())
-        await _forget_requests(app)
-        await app.audit.forget_audit(before=app.clock.now() - timedelta(days=app.settings.audit_days))
-    except StoreError as error:
-        record("sweep_failed", code=error.code)
+    for step in (_keep_out, _end_turns, _forget):
+        try:
+            await step(app)
+        except StoreError as error:
+            record("sweep_failed", step=step.__name__.strip("_"), code=error.code)
     await counting
+
+
+async def _keep_out(app: ChatApp) -> None:
+    """Those who may hear no more come first: the rest may take its time."""
+    await app.evictions.work_off()
+    await app.sockets.work_off(now=app.clock.now())
+
+
+async def _end_turns(app: ChatApp) -> None:
+    await app.waiting.work_off()
+    await app.runner.sweep(events_ttl=timedelta(hours=app.settings.events_ttl_hours))
+
+
+async def _forget(app: ChatApp) -> None:
+    await _forget_requests(app)
+    await app.audit.forget_audit(before=app.clock.now() - timedelta(days=app.settings.audit_days))
 
 
 async def _forget_requests(app: ChatApp) -> None:

@@ -88,3 +88,10 @@ async def test_a_store_that_is_away_is_asked_again_with_the_next_round(made: Tes
     await timers.sweep()
     await timers.sweep()
     assert made.store.calls[call] >= 2
+
+
+async def test_what_fails_holds_up_nothing_else(made: TestApp) -> None:
+    for call in ("list_errands", "list_leases"):
+        made.store.fail_next(call, StoreUnavailable(), times=9)
+    await timers.sweep()
+    assert made.store.calls["forget_requests"] == made.store.calls["forget_audit"] == 1

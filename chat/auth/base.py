@@ -44,10 +44,11 @@ class Authenticator(Protocol):
     """One way to know a caller. `name` is what CHAT_AUTH calls it."""
 
     name: ClassVar[str] = ""
+    presumes: ClassVar[bool] = False  # it knows whoever comes, also by nothing at all
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
-        """None when these headers say nothing that this way understands: then the next way is asked. Unauthenticated
-        when they lie: a credential that is there and wrong is never passed on. SignInUnavailable while nobody can tell.
+        """None when these headers say nothing that this way understands. Unauthenticated when they lie: a credential
+        that is there and wrong is never made up for by another. SignInUnavailable while nobody can tell.
         Header names are lower case; one that came twice is there twice, where the mapping allows it."""
         ...
 

@@ -23,6 +23,7 @@ from chat.settings.issuers import canonical
 
 MAX_TOKEN = 16 * 1024  # characters; one with many groups in it has several thousand
 LEEWAY = 10.0  # seconds that the clocks of issuer and app may differ
+LAST = 253402300799  # seconds from 1970 to the end of the year 9999, which no time can be after
 KEPT = 2000  # tokens that were checked and are still good
 TYPES = ("", "jwt", "at+jwt", "application/at+jwt")  # RFC 9068 section 4; others are no access tokens
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -115,7 +116,8 @@ class BearerAuthenticator(Authenticator):
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Unauthenticated(_reason(error)) from None
         begins, ends = _time(claims, "nbf", 0.0), _time(claims, "exp", math.nan)
-        principal = self._identity.principal(issuer, claims, expires=datetime.fromtimestamp(ends, UTC))
+        last = datetime.fromtimestamp(min(ends + LEEWAY, LAST), UTC)  # what it opened ends when it is refused
+        principal = self._identity.principal(issuer, claims, expires=last)
         return Known(principal, issuer, key, begins, ends)
 
     def _issuer(self, claims: Mapping[str, Any]) -> str:
@@ -155,9 +157,7 @@ class BearerAuthenticator(Authenticator):
 def _time(claims: Mapping[str, Any], name: str, default: float) -> float:
     """Seconds since 1970. Unauthenticated for what is no time."""
     said = claims.get(name, default)
-    if (
-        isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said < 253402300800
-    ):  # year 10000
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= LAST:
         raise Unauthenticated(f"The token's `{name}` is not a time.")
     return float(said)
 

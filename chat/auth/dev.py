@@ -11,6 +11,7 @@ class DevAuthenticator(Authenticator):
     """`x-dev-user`, by default `dev`, with the roles of `x-dev-roles`."""
 
     name = "dev"
+    presumes = True
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
         given = headers.get("x-dev-user", "").strip()

@@ -1,17 +1,18 @@
 """The ways that CHAT_AUTH names, each made here, in order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from chat.auth.apikey import ApiKeyAuthenticator, KeyRing
-from chat.auth.base import Authenticator
+from chat.auth.base import Authenticator, Principal
 from chat.auth.dev import DevAuthenticator
 from chat.auth.easyauth import EasyAuthAuthenticator
 from chat.auth.header import HeaderAuthenticator
 from chat.auth.identity import Identity, read_identity
 from chat.clock import Clock
 from chat.credentials import PREFIX
+from chat.errors import Unauthenticated
 from chat.settings import Settings, on_laptop
 from chat.telemetry import record_warning
 
@@ -39,6 +40,24 @@ def build_authenticators(
             "nobody_can_sign_in", reason="CHAT_AUTH is dev, which is for laptops: every request is a 401"
         )
     return ways
+
+
+async def find_principal(
+    ways: Iterable[Authenticator], ask: Callable[[Authenticator], Awaitable[Principal | None]]
+) -> Principal:
+    """Whom the first of the ways knows that knows somebody. Whatever credentials are there have to be good, and the
+    same person's: Unauthenticated; SignInUnavailable."""
+    found: Principal | None = None
+    for way in ways:
+        if found is not None and way.presumes:
+            continue
+        principal = await ask(way)
+        if found is not None and principal is not None and principal.user_id != found.user_id:
+            raise Unauthenticated("The credentials are those of two different people.")
+        found = found or principal
+    if found is None:
+        raise Unauthenticated
+    return found
 
 
 def _dev(_parts: Parts) -> Authenticator | None:

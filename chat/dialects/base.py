@@ -169,7 +169,8 @@ class Door[Body: BaseModel]:
     """ValidationError, TooLarge."""
     framing: Framing | None = None  # of its stream; None: the dialect's
     failed: Callable[[Turn, TurnFailed], Reply] | None = None  # a turn that failed before it said anything
-    refusal: Callable[[ChatError], Reply] | None = None  # what is refused without a turn
+    refusal: Callable[[ChatError], Reply] | None = None
+    """What is refused without a turn, here and on every route that names the dialect; its model is `REFUSED`."""
     whole: Callable[[Turn, Sequence[NumberedEvent]], Reply] | None = (
         None  # of a turn, be it that it still runs
     )
@@ -205,9 +206,9 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
-    schemas: str = (
-        ""  # the module of the models of its frames: `OUT`, and for what clients say on sockets `IN`
-    )
+    schemas: str = ""
+    """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
+    door: `FAILED`, `REFUSED`."""
 
     @property
     def face(self) -> SocketFace:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
+from chat.auth.ways import find_principal
 from chat.clock import derived_id
 from chat.dialects.base import spoken
 from chat.errors import Forbidden, NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
@@ -124,8 +125,4 @@ async def _who(app: ChatApp, event: SocketEvent) -> Principal:
     if event.user_id:  # by a token of the service's, which is for those who have a ticket
         raise Unauthenticated("Negotiate, or connect without a token of the socket service.")
     headers = {name: ", ".join(values) for name, values in event.headers.items()}  # RFC 9110, section 5.2
-    for authenticator in app.authenticators:
-        principal = await authenticator.authenticate_socket(event.query, headers)
-        if principal is not None:
-            return principal
-    raise Unauthenticated
+    return await find_principal(app.authenticators, lambda way: way.authenticate_socket(event.query, headers))

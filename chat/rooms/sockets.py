@@ -168,8 +168,8 @@ class Sockets(Audience):
         return await (self.census.take() if anew else self.census.known())
 
     async def work_off(self, *, now: datetime) -> None:
-        await self.rooms.work_off()
         await self.expiries.work_off(now=now)
+        await self.rooms.work_off()
         await self.presence.purge_tickets(expired_before=now)
 
     async def aclose(self) -> None:

@@ -36,10 +36,12 @@ def scope_of(route: Route, method: str) -> Scope:
     return route.scope or ("read" if method in READING else "write")
 
 
-async def note_act(app: ChatApp, principal: Principal, request: Request, action: str, user_id: str) -> None:
+async def note_act(
+    app: ChatApp, principal: Principal, request: Request, action: str, user_id: str, *, to: str = ""
+) -> None:
     """Have the audit log say what an admin does. StoreUnavailable: then they must not do it."""
     path = request.url.path[:LONGEST_PATH]
-    await app.audit.note_audit(AuditEntry(app.clock.now(), principal.user_id, action, user_id, path))
+    await app.audit.note_audit(AuditEntry(app.clock.now(), principal.user_id, action, user_id, path, to))
 
 
 async def _as_other(

@@ -33,4 +33,5 @@ def _shown(entry: AuditEntry) -> JSONObject:
         "action": entry.action,
         "user_id": entry.user_id,
         "path": entry.path,
+        "to": entry.to,
     }

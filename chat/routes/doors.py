@@ -10,13 +10,12 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.auth.base import Principal
-from chat.dialects.base import Asked, Asker, Dialect, Door, Reply
-from chat.errors import ChatError
+from chat.dialects.base import Asked, Asker, Dialect, Door
 from chat.events import NumberedEvent
 from chat.routes.chats import find_place
 from chat.routes.limit_headers import with_limits
 from chat.routes.once import promised_id
-from chat.routes.replies import turn_problem
+from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
 from chat.turns.feed import LiveTurn
@@ -53,18 +52,13 @@ async def _entered(
     door = spoken.door
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
-    try:
-        body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-        asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
-        asked = door.read(body, asker)
-        if asked.stream:
-            began = app.clock.monotonic()
-            return await _stream(app, principal, spoken, door, await asking(asked), began=began)
-        live = await asking(asked)
-    except ChatError as error:
-        if door.refusal is None:
-            raise
-        return with_limits(_shown(door.refusal(error)), getattr(error, "standing", None))
+    body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
+    asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
+    asked = door.read(body, asker)
+    began = app.clock.monotonic()
+    live = await asking(asked)
+    if asked.stream:
+        return await _stream(app, principal, spoken, door, live, began=began)
     return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
 
 
@@ -74,7 +68,9 @@ async def _stream(
     failed = await live.feed.opening(OPENING)
     await check_still(app, principal, live, began=began)
     if failed is not None:
-        shown = _shown(door.failed(live.turn, failed)) if door.failed else turn_problem(failed, live.turn)
+        shown = (
+            shown_reply(door.failed(live.turn, failed)) if door.failed else turn_problem(failed, live.turn)
+        )
         return with_limits(shown, live.standing)
     return stream_turn(app, principal, live, dialect, framing=door.framing)
 
@@ -92,8 +88,4 @@ async def _whole(
         ):
             async for batch in batches:
                 seen += batch
-    return with_limits(_shown(door.whole(live.turn, seen)), live.standing)
-
-
-def _shown(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, dict(reply.headers))
+    return with_limits(shown_reply(door.whole(live.turn, seen)), live.standing)

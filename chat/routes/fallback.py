@@ -9,18 +9,20 @@ from chat.app import ChatApp
 from chat.errors import MethodNotAllowed, NotFound
 from chat.routes.replies import answer_anyone
 from chat.routes.reply_headers import answer_preflight, is_preflight
+from chat.routes.route_table import Routes
 
 
-async def answer_rest(request: Request, routes: Mapping[str, Collection[str]]) -> Response:
-    """A preflight where web pages may ask at all, else a problem."""
+async def answer_rest(request: Request, routes: Routes) -> Response:
+    """A preflight where web pages may ask at all, else a refusal."""
+    path = request.scope["raw_path"].decode("latin-1")
 
     async def handle(app: ChatApp, request: Request) -> Response:
-        error = no_such_route(routes, request.scope["raw_path"].decode("latin-1"))
+        error = no_such_route(routes, path)
         if isinstance(error, MethodNotAllowed) and app.settings.cors_origins and is_preflight(request):
             return answer_preflight(request, app.settings, error.allowed)
         raise error
 
-    return await answer_anyone(request, handle)
+    return await answer_anyone(request, handle, _words(routes, path))
 
 
 def no_such_route(routes: Mapping[str, Collection[str]], path: str) -> NotFound | MethodNotAllowed:
@@ -31,6 +33,12 @@ def no_such_route(routes: Mapping[str, Collection[str]], path: str) -> NotFound 
     if allowed:
         return MethodNotAllowed(allowed)
     return NotFound("There is no such path.")
+
+
+def _words(routes: Routes, path: str) -> str:
+    """Of the dialect that has the path, under other methods."""
+    rows = [row for route, rows in routes.items() if _matches(route, path) for row in rows.values()]
+    return rows[0].words if rows else ""
 
 
 def _matches(route: str, path: str) -> bool:

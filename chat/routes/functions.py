@@ -37,7 +37,7 @@ def _function(route: Route, routes: Routes) -> HttpFunction:
         if route.wants_routes:
             handler = partial(handler, routes=routes)
         if route.who == "anyone":
-            return await replies.answer_anyone(req, handler)
+            return await replies.answer_anyone(req, handler, route.words)
         if route.body:
             return await replies.answer_body(req, handler, route, load(route.body))
         return await replies.answer(req, handler, route)

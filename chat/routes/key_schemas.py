@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from chat.credentials import Scope
-from chat.schemas.fields import Body, examples, read_time
+from chat.schemas.fields import Body, Whole, examples, read_time
 
 
 def _time(value: object) -> object:
@@ -23,5 +23,5 @@ class KeyBody(Body):
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=9)] | None = None
-    days: Annotated[int, Field(ge=1)] | None = None
+    days: Annotated[Whole, Field(ge=1)] | None = None
     expires_at: Annotated[datetime, BeforeValidator(_time)] | None = None

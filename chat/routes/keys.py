@@ -12,7 +12,7 @@ from chat.credentials import SCOPES, ApiKey, Scope, digest_of, make_key
 from chat.errors import Forbidden, KeyNotFound, ShownOnce, ValidationError
 from chat.events import JSONObject
 from chat.routes.key_schemas import KeyBody
-from chat.routes.once import note_made
+from chat.routes.once import note_made, promised_id
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of
 
@@ -25,10 +25,12 @@ async def create_key(app: ChatApp, principal: Principal, request: Request, body:
     _check_is_no_key(principal)
     now = app.clock.now()
     scopes, expires = _scopes(principal, body), _expires(body, now, longest=app.settings.key_days)
-    key_id, text = make_key(principal.user_id)
+    key_id, text = make_key(principal.user_id, promised_id(request))
     key = ApiKey(key_id, principal.user_id, body.name, scopes, digest_of(text), now, expires)
-    await app.keys.add_key(key)
+    stored = await app.keys.add_key(key)
     await note_made(app, principal.user_id, nonce_of(request), {"key_id": key_id})
+    if not stored.matches(text):  # who made it before, under the same Idempotency-Key, was thought dead
+        raise ShownOnce(details={"key_id": key_id})
     return json_reply({"key": text, **_show(key)}, status=201, headers={"cache-control": "no-store"})
 
 

@@ -59,7 +59,7 @@ async def put_owner(app: ChatApp, principal: Principal, request: Request, body: 
         session = await app.conversations.load_session(session_id)
         as_admin = session.user_id != principal.user_id
         if as_admin:
-            await note_act(app, principal, request, "put_owner", session.user_id)
+            await note_act(app, principal, request, "put_owner", session.user_id, to=body.user_id)
     session = await app.members.set_owner(principal.user_id, session_id, body.user_id, as_admin=as_admin)
     _notice(app, session, body.user_id, "You are now owner of this session.")
     app.tell(session.id, SessionChanged(session, app.settings.providers[0]))

@@ -4,6 +4,7 @@ A row of the table of routes with `again` makes something. Its handler tells by 
 comes again goes to the handler that `again` names, with what it made.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import sha256
@@ -20,6 +21,7 @@ from chat.store.request_store import KeyedRequest
 from chat.telemetry import record
 
 HELD = 10.0  # seconds without word from whoever makes a request, after which its repeat makes it
+AGAIN = (0.3, 1.0, 2.0, 4.0)  # seconds before each further try to give back a key
 
 type Handler = Callable[[ChatApp, Principal, Request], Awaitable[Response]]
 
@@ -73,11 +75,26 @@ async def _made(app: ChatApp, known: KeyedRequest, making: Awaitable[Response]) 
 
 
 async def _give_back(app: ChatApp, known: KeyedRequest, status: int) -> None:
-    """Where something is known to be made already, this does nothing."""
-    try:
-        await (app.requests.free_key if status < 500 else app.requests.let_go)(known)
-    except StoreError as error:
-        record("key_not_given_back", code=error.code)
+    """Where something is known to be made already, this does nothing. While the store is away it is tried beside the
+    reply, so that a repeat is not told for as long as HELD that somebody makes it."""
+    give = app.requests.free_key if status < 500 else app.requests.let_go
+
+    async def given() -> bool:
+        try:
+            await give(known)
+        except StoreError as error:
+            record("key_not_given_back", code=error.code)
+            return False
+        return True
+
+    async def go_on() -> None:
+        for wait in AGAIN:
+            await asyncio.sleep(wait)
+            if await given():
+                return
+
+    if not await given():
+        app.tasks.spawn(go_on())
 
 
 async def _claimed(app: ChatApp, claim: KeyedRequest) -> KeyedRequest:

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from chat.dialects.base import Dialect, Door, Framing
 from chat.dialects.catalogue import DIALECTS
 from chat.routes.admission import scope_of
+from chat.routes.header_schemas import headers_of
 from chat.routes.json_schemas import Schema, ref, schemas_of, without_null
-from chat.routes.problem_responses import Problem, name_of, statuses_of
+from chat.routes.problem_responses import Problem, name_of, response_of, sample_of, statuses_of
 from chat.routes.route_table import Route, load
 from chat.schemas.fields import MAX_ID
 
@@ -24,8 +25,8 @@ CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
 TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
 """How the docstring of a handler begins."""
 
-IDS = {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-session-id", "x-turn-id")}
 KEY = "Names the request: a repeat of it gets what there is, instead of a second one."
+OTHER = "For admins: whose it is, to see what that user sees. Each time a line of the audit log tells of it."
 LAST = "The `id:` of the last frame that came; browsers send it by themselves. `after` counts more."
 STREAM = (
     "Server-sent events, each of which the schema describes: an object of the dialect, or the end. A comment says that"
@@ -108,6 +109,8 @@ class Operation:
                 about = {"description": schema.pop("description")} if "description" in schema else {}
                 yield {"name": name, "in": "query", **about, "schema": without_null(schema)}
         text = {"type": "string", "maxLength": MAX_ID}
+        if self.row.for_others:
+            yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
         if self.streams and not self.asks:
@@ -124,12 +127,18 @@ class Operation:
 
     def _responses(self) -> Schema:
         statuses = statuses_of(self.path, self.row, has_body=self.body is not None, asks=self.asks)
-        found: dict[str, Schema] = {str(each): self._problem(each) for each in statuses}
+        found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)
+        elif self.row.content:
+            schema = {"type": "object" if self.row.content == JSON else "string"}
+            found["200"] = {
+                "description": self.row.summary,
+                "content": {self.row.content: {"schema": schema}},
+            }
         else:
             found["2XX"] = {"description": self.row.summary}
         if self.method == "HEAD":
@@ -140,14 +149,15 @@ class Operation:
         schema = ref(load(self.row.reply, REPLIES))
         if is_problem:
             schema = {"anyOf": [schema, ref(Problem)]}
-        return {"description": self.row.summary, "content": {JSON: {"schema": schema}}}
+        headers = {"headers": headers_of("turn", "limit")} if self.asks else {}
+        return {"description": self.row.summary, **headers, "content": {JSON: {"schema": schema}}}
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""
         framings = [*self._framings()]
         kinds = dict.fromkeys(framing.content_type for _, framing in framings)
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
-        return {"description": STREAM, "headers": IDS, "content": content}
+        return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
         own = DIALECTS[self.row.dialect] if self.door is not None else None
@@ -156,16 +166,34 @@ class Operation:
             if framing is not None:
                 yield dialect, framing
 
+    def _refusal(self, status: int) -> Iterator[tuple[str, Schema]]:
+        """How it is told, by the status that it is told with."""
+        words = DIALECTS[self.row.words] if self.row.words else None
+        refusal = words and words.door and words.door.refusal
+        if words is None or refusal is None:
+            yield str(status), self._problem(status)
+            return
+        shown = refusal(sample_of(status))
+        schema = next((ref(model) for model in _models_of(words, "REFUSED")), {})
+        content = {shown.headers["content-type"]: {"schema": schema}, **self._failures(status)}
+        yield str(shown.status), response_of(shown.status, content)
+
     def _problem(self, status: int) -> Schema:
-        """A dialect may tell in its own words of a turn that failed, at its own door."""
         reference = {"$ref": f"#/components/responses/{name_of(status)}"}
-        if self.door is None or self.door.failed is None or status < 404:
+        if not (failures := self._failures(status)):
             return reference
-        framings = [*self._framings()]
-        [(_, framing)] = framings
-        events = {"schema": _event(framings, "FAILED", framing.content_type)}
-        content = {JSON: {"schema": ref(Problem)}, framing.content_type: events}
+        content = {JSON: {"schema": ref(Problem)}, **failures}
         return {"description": f"As `{name_of(status)}`, or as a stream.", "content": content}
+
+    def _failures(self, status: int) -> Schema:
+        """A dialect may tell as a stream of a turn that failed, at its own door."""
+        if self.door is None or self.door.failed is None or status < 404:
+            return {}
+        framings = [*self._framings()]
+        [(dialect, framing)] = framings
+        if not [*_models_of(dialect, "FAILED")]:
+            return {}
+        return {framing.content_type: {"schema": _event(framings, "FAILED", framing.content_type)}}
 
 
 def _event(framings: Sequence[tuple[Dialect, Framing]], name: str, kind: str) -> Schema:
@@ -194,7 +222,7 @@ def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
 def models_of_dialects() -> Iterator[type[BaseModel]]:
     """The frames of all dialects."""
     for dialect in DIALECTS.values():
-        for name in ("OUT", "IN", "FAILED"):
+        for name in ("OUT", "IN", "FAILED", "REFUSED"):
             yield from _models_of(dialect, name)
 
 

@@ -1,4 +1,5 @@
-"""Writes replies: JSON, and problems as in docs/protocol.md, section 1."""
+"""Writes replies: JSON, and refusals, which are problems as in docs/protocol.md, section 1, or what the dialect of a
+route says instead."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -9,6 +10,8 @@ from fastapi import Request, Response
 from chat.app import ChatApp, current_app
 from chat.auth.base import Principal
 from chat.conversation import Turn
+from chat.dialects.base import Reply
+from chat.dialects.catalogue import DIALECTS
 from chat.dialects.shapes import failure_headers, retry_after, show_failure, show_problem
 from chat.errors import ChatError, EncodedBody, MethodNotAllowed, Misconfigured, SlowBody
 from chat.events import JSON, TurnFailed
@@ -32,7 +35,7 @@ async def answer(request: Request, handler: Handler, route: Route) -> Response:
         check_path(request)
         return await once(app, await admit(app, request, route), request, route, handler)
 
-    return await answer_anyone(request, handle)
+    return await answer_anyone(request, handle, route.words)
 
 
 async def answer_body[Body: pydantic.BaseModel](
@@ -48,8 +51,9 @@ async def answer_body[Body: pydantic.BaseModel](
     return await answer(request, handle, route)
 
 
-async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
-    """The same as `answer`, without asking who it is. Every reply of ours goes out here."""
+async def answer_anyone(request: Request, handler: OpenHandler, words: str = "") -> Response:
+    """The same as `answer`, without asking who it is; `words` are those of the dialect in which it is refused. Every
+    reply of ours goes out here."""
     settings: Settings | None = None
     try:
         app = await current_app()
@@ -57,13 +61,13 @@ async def answer_anyone(request: Request, handler: OpenHandler) -> Response:
         check_head(request)
         reply = await handler(app, request)
     except ChatError as error:
-        reply = problem(error)
+        reply = refused(error, words)
     except SettingsError as error:
         record_error("misconfigured", error)
-        reply = problem(Misconfigured(details={"settings": list(error.wrong)}))
+        reply = refused(Misconfigured(details={"settings": list(error.wrong)}), words)
     except Exception as error:
         record_error("request_failed", error, path=request.url.path)
-        reply = problem(ChatError())
+        reply = refused(ChatError(), words)
     return finished(reply, request, settings)
 
 
@@ -72,8 +76,27 @@ def json_reply(value: JSON, *, status: int = 200, headers: Mapping[str, str] | N
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
 
 
-def problem(error: ChatError) -> Response:
-    """The HTTP face of an error."""
+def refused(error: ChatError, words: str = "") -> Response:
+    """The HTTP face of an error: a problem, or as this dialect refuses."""
+    door = DIALECTS[words].door if words else None
+    show = (door and door.refusal) or _problem
+    reply = shown_reply(show(error))
+    for name, value in _refusal_headers(error).items():
+        reply.headers.setdefault(name, value)
+    return with_limits(reply, getattr(error, "standing", None))
+
+
+def shown_reply(reply: Reply) -> Response:
+    """What a dialect answers."""
+    return Response(reply.body, reply.status, dict(reply.headers))
+
+
+def _problem(error: ChatError) -> Reply:
+    return Reply(error.status, orjson.dumps(show_problem(error)), {"content-type": "application/json"})
+
+
+def _refusal_headers(error: ChatError) -> dict[str, str]:
+    """Those that HTTP wants, whatever the body looks like."""
     headers = retry_after(error.status, getattr(error, "retry_after", None))
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)  # RFC 9110, section 15.5.6
@@ -83,8 +106,7 @@ def problem(error: ChatError) -> Response:
         headers["accept-encoding"] = "identity"  # section 12.5.3
     if isinstance(error, SlowBody):
         headers["connection"] = "close"  # section 15.5.9: the rest of the body is not waited for
-    reply = json_reply(show_problem(error), status=error.status, headers=headers)
-    return with_limits(reply, getattr(error, "standing", None))
+    return headers
 
 
 def turn_problem(failed: TurnFailed, turn: Turn) -> Response:

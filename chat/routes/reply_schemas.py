@@ -147,6 +147,7 @@ class AuditLine(Shown):
     action: str
     user_id: str
     path: str
+    to: str
 
 
 class Audit(Shown):

@@ -25,6 +25,7 @@ class Route:
     needs_body: bool = True  # else no body at all stands for an empty object
     query: str = ""  # what the handler reads of it
     reply: str = ""  # what it answers with; nothing is written through it, tests hold replies against it
+    content: str = ""  # the type of what it answers with, where no model tells its form
     statuses: tuple[int, ...] = (200,)  # of what it answers with
     streams: bool = False  # it answers with the stream of a turn
     problems: tuple[int, ...] = ()  # statuses of problems that others like it do not have
@@ -41,6 +42,7 @@ class Route:
     dialect: str = ""
     """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is
     the dialect's."""
+    refuses: str = ""  # the dialect in whose words it refuses, where it speaks none
     wants_routes: bool = False  # its handler is given the whole table
     name: str = ""  # of its function in the Functions host; "" takes the handler's
 
@@ -48,6 +50,11 @@ class Route:
     def function(self) -> str:
         """The name of its function in the Functions host."""
         return self.name or self.handler.partition(":")[2]
+
+    @property
+    def words(self) -> str:
+        """The dialect in whose words it refuses, if that has any; "" refuses with problems."""
+        return self.refuses or self.dialect
 
 
 type Routes = Mapping[str, Mapping[str, Route]]  # path, method

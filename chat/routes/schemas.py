@@ -20,7 +20,9 @@ from chat.schemas.fields import (
     Content,
     Flag,
     Id,
+    Number,
     ShownAs,
+    Whole,
     check_json_size,
     examples,
     validate,
@@ -52,9 +54,9 @@ class ChatSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     system_prompt: str | None = None
 
 

@@ -72,6 +72,8 @@ def _said(text: str) -> str:
 
 
 type Flag = Annotated[bool, pydantic.Strict()]  # a text such as "no" is none
+Whole = Annotated[int, pydantic.Strict()]  # nor is "5" a number in JSON, or true
+Number = Annotated[float, pydantic.Strict()]
 type Content = Annotated[
     str, pydantic.AfterValidator(_said), pydantic.Field(json_schema_extra={"pattern": r"\S"})
 ]  # its size is a setting: see `check_size`

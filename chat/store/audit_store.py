@@ -16,6 +16,7 @@ class AuditEntry:
     action: str  # the name of the route, such as `list_messages`
     user_id: str  # whose it is; "" when it is nobody's alone
     path: str  # that was asked for, without its query
+    to: str = ""  # user id of whoever it is given to, where it is given away
 
 
 class AuditStore(Protocol):

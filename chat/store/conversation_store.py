@@ -38,6 +38,7 @@ class SessionDraft:
     llm_model: str = ""
     settings: JSONObject = field(default_factory=empty_object)
     created_at: datetime | None = None  # when its id was given away; None is now
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

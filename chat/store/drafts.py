@@ -28,6 +28,7 @@ def session_from(user_id: str, draft: SessionDraft, now: datetime) -> Session:
         llm_provider=draft.llm_provider,
         llm_model=draft.llm_model,
         settings=draft.settings,
+        listed=draft.listed,
     )
 
 

@@ -12,9 +12,9 @@ KEYS = 20
 class KeyStore(Protocol):
     """Keys by their id, and of each user. Who may ask is checked before."""
 
-    async def add_key(self, key: ApiKey) -> None:
-        """TooManyKeys when its user has KEYS that have not ended at the moment it was made, whoever else adds one at
-        the same time. Those that have ended are removed."""
+    async def add_key(self, key: ApiKey) -> ApiKey:
+        """The key as it is stored: the first one of its id. TooManyKeys when its user has KEYS that have not ended at
+        the moment it was made, whoever else adds one at the same time. Those that have ended are removed."""
         ...
 
     async def find_key(self, key_id: str) -> ApiKey | None:

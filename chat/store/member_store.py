@@ -25,7 +25,8 @@ class MemberStore(Protocol):
     async def set_member(self, user_id: str, session_id: str, member_id: str, role: MemberRole) -> Session:
         """Invite somebody; change what is offered to one who is invited, or what a member may do. The session as it is
         then. The owner may. Safe to repeat.
-        ValidationError for the owner as a member, or for too many; TooManyInvitations."""
+        ValidationError for the owner as a member, or for too many; TooManyInvitations; Conflict where the session is
+        not listed."""
         ...
 
     async def remove_member(self, user_id: str, session_id: str, member_id: str) -> Session:

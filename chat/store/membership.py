@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from chat.conversation import Invitation, MemberRole, Offer, Session
-from chat.errors import InvitationNotFound, ValidationError
+from chat.errors import Conflict, InvitationNotFound, ValidationError
 from chat.events import JSONObject
 from chat.store.member_store import MEMBERS_SIZE
 
@@ -31,7 +31,10 @@ def is_new_to(session: Session, user_id: str, now: datetime) -> bool:
 
 
 def invited_after(session: Session, user_id: str, offer: Offer) -> HeadChanges | None:
-    """One who is no member is invited; one who is, or is invited already, gets another role. ValidationError."""
+    """One who is no member is invited; one who is, or is invited already, gets another role. ValidationError, Conflict
+    where the session is not kept."""
+    if not session.listed:
+        raise Conflict("This conversation is not kept: nobody can be invited to it.")
     if user_id == session.user_id:
         raise ValidationError("user_id", "The owner's role cannot be changed: hand the session over")
     members, offers = dict(session.members), session.offers(offer.at)

@@ -36,7 +36,12 @@ class TurnDraft:
         if self.request.session_id:
             return None
         return SessionDraft(
-            session.id, session.title, session.llm_provider, session.llm_model, session.settings
+            session.id,
+            session.title,
+            session.llm_provider,
+            session.llm_model,
+            session.settings,
+            listed=session.listed,
         )
 
 
@@ -98,5 +103,6 @@ class TurnStore(Protocol):
         ...
 
     async def purge_events(self, *, ended_before: datetime) -> int:
-        """Remove the events of turns that ended before then. The number of turns that were purged."""
+        """Remove the events of turns that ended before then, and with those of its newest turn a session that is not
+        listed. The number of turns that were purged."""
         ...

@@ -10,7 +10,6 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from dataclasses import replace
 
 from chat.clock import Clock
 from chat.errors import ChatError, StoreConflict, StoreUnavailable, VersionConflict
@@ -81,9 +80,12 @@ class Accounts:
         """What this user may from now on, on every instance. StoreError."""
 
         def overridden(account: Account) -> Account:
-            return replace(account, override=override)
+            return self._tally(account).overridden(override)
 
-        return self._tally(await change_account(self._store, user_id, overridden))
+        account = await change_account(self._store, user_id, overridden)
+        if line := self._lines.get(user_id):
+            line.read_again()
+        return self._tally(account)
 
     async def aclose(self) -> None:
         """Write what is to be noted, if that is done soon."""
@@ -151,6 +153,10 @@ class _Line:
     def settle(self, settling: Settling) -> None:
         self._due.append(settling)
         self._ring_in(GATHER)
+
+    def read_again(self) -> None:
+        """What was read of the account is no longer so."""
+        self._account, self._read = None, 0.0
 
     def hurry(self) -> None:
         """Note now what is to be noted."""

@@ -155,7 +155,7 @@ class TurnCreator:
         """The session, for one who may ask in it. SessionNotFound, Forbidden."""
         if not request.session_id:
             now = self._clock.now()
-            return Session(new_id, request.user_id, "", now, now)
+            return Session(new_id, request.user_id, "", now, now, listed=not request.transcript)
         session = await self._conversations.get_session(request.user_id, request.session_id)
         if not session.allows(request.user_id, "editor"):
             raise Forbidden

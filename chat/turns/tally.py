@@ -65,7 +65,7 @@ class Tally:
 
     def __init__(self, account: Account, usual: Terms, now: datetime) -> None:
         self.terms = terms_of(account.override, usual)
-        self._before, self._now = account, now
+        self._before, self._usual, self._now = account, usual, now
         self._left = _refilled(account, self.terms.rate, now)
         self._took = False  # from the bucket, or gave back to it
         self._spent = dict(account.spent)
@@ -97,7 +97,7 @@ class Tally:
         if rate and self._left < taking.requests:
             wait = (taking.requests - self._left) / rate.a_second
             return RateLimited(
-                f"Only {rate.requests} requests in {rate.seconds:g} s: wait a little.",
+                f"Only {rate.requests} requests in {rate.seconds:.15g} s: wait a little.",
                 retry_after=round(wait, 3),
                 standing=self.standing,
             )
@@ -114,6 +114,15 @@ class Tally:
         if held is not None:
             self._add(self.day, held=held)
         return Taken(self.day, held, self.standing)
+
+    def overridden(self, override: Override) -> Account:
+        """The account under what an admin says. What that gives more is in the bucket at once."""
+        before, after = self.terms.rate, terms_of(override, self._usual).rate
+        account = replace(self._before, override=override)
+        if before is None or after is None or account.left is None:
+            return account
+        more = max(0, after.requests - before.requests)
+        return replace(account, left=min(after.requests, self._left + more), at=self._at)
 
     def settle(self, settling: Settling) -> None:
         """Note what was used."""

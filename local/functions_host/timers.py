@@ -58,10 +58,10 @@ class Timer:
         if self._function.trigger.get("runOnStartup"):
             await self.fire()
         while True:
-            # A sleep may end a little early; the moment it was for must not come again.
-            self._due = self._next(max(self._now(), self._due))
             await asyncio.sleep((self._due - self._now()).total_seconds())
             await self.fire()
+            # A sleep may end a little early; the moment it was for must not come again.
+            self._due = self._next(max(self._now(), self._due))
 
 
 def _utc_now() -> datetime:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.datastructures import Headers
 
 from chat.auth.base import Principal
-from chat.auth.bearer import KEPT, BearerAuthenticator
+from chat.auth.bearer import KEPT, LAST, LEEWAY, BearerAuthenticator
 from chat.errors import Unauthenticated
 from local.oidc.server import Issuer
 from tests.support.issuers import Desk, desk, way
@@ -221,10 +221,18 @@ async def test_after_all_of_these_a_good_one_is_believed_and_nobody_was_asked_fo
     assert at.issuer.asked == {"/.well-known/openid-configuration": 1, "/jwks": 1}
 
 
-async def test_a_token_names_its_user_with_roles_and_its_end(at: Desk) -> None:
-    end = int(time.time()) + 60
+@pytest.mark.parametrize("left", [60, -5])
+async def test_a_token_names_its_user_with_roles_and_when_it_is_refused(at: Desk, left: int) -> None:
+    end = int(time.time()) + left
     principal = await at.ask(at.issuer.token("ann", "admin,reader", exp=end))
-    assert principal == Principal("ann", frozenset({"admin", "reader"}), datetime.fromtimestamp(end, UTC))
+    refused = datetime.fromtimestamp(end + LEEWAY, UTC)
+    assert principal == Principal("ann", frozenset({"admin", "reader"}), refused)
+
+
+async def test_a_token_may_end_with_the_last_second_there_is(at: Desk) -> None:
+    assert (await at.ask(at.issuer.token("ann", exp=LAST))).expires == datetime(
+        9999, 12, 31, 23, 59, 59, tzinfo=UTC
+    )
 
 
 GOOD: Mapping[str, Callable[[Issuer], str]] = {

@@ -1,4 +1,4 @@
-"""The list of ways: their order, that none is asked after one that was lied to, and the settings that they need."""
+"""The list of ways: their order, that one which was lied to is not made up for by another, and their settings."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ FUNCTION = {"CHAT_AUTH": "header", "CHAT_HTTP_AUTH_LEVEL": "FUNCTION"}
 JWT = {"CHAT_AUTH": "jwt", "CHAT_JWT_ISSUER": ISSUER, "CHAT_JWT_AUDIENCE": "api://parley"}
 
 
-async def test_ways_are_asked_in_order_and_none_after_one_that_was_lied_to() -> None:
+async def test_ways_are_asked_in_order_and_none_makes_up_for_one_that_was_lied_to() -> None:
     async with serve() as issuer:
         app = make_app(
             settings={
@@ -32,14 +32,18 @@ async def test_ways_are_asked_in_order_and_none_after_one_that_was_lied_to() -> 
         bearer = {"authorization": f"Bearer {issuer.token('ann')}"}
         others = {"x-user-id": "bob", "x-dev-user": "eve"}
         assert [each.name for each in app.authenticators] == ["jwt", "header", "dev"]
-        assert (await app.authenticate(bearer | others)).user_id == "ann"
+        same = {"x-user-id": "ann", "x-dev-user": "eve"}
+        assert (await app.authenticate(bearer | same)).user_id == "ann"
         assert (await app.authenticate(others)).user_id == "bob"
         assert (await app.authenticate({"x-dev-user": "eve"})).user_id == "eve"
         for wrong in ("Bearer x", "Basic eDp4", f"Bearer {issuer.token('ann', lifetime=-60)}"):
             with pytest.raises(Unauthenticated):
                 await app.authenticate({"authorization": wrong, **others})
-        with pytest.raises(Unauthenticated):
-            await app.authenticate({"x-user-id": "a\x00b", "x-dev-user": "eve"})
+        for wrong in ({"x-user-id": "a\x00b", "x-dev-user": "eve"}, bearer | {"x-user-id": "a\x00b"}):
+            with pytest.raises(Unauthenticated):
+                await app.authenticate(wrong)
+        with pytest.raises(Unauthenticated, match="two different people"):
+            await app.authenticate(bearer | others)
         await app.close()
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import orjson
@@ -19,6 +20,8 @@ from chat.providers.scripted import Script
 from chat.pubsub.handlers import handle
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.routes import doors, turns
+from chat.routes.replies import answer
+from chat.routes.route_table import Route
 from chat.routes.schemas import TurnBody
 from chat.store.conversation_store import SessionDraft
 from chat.store.presence_store import Ticket
@@ -31,6 +34,7 @@ from tests.support.virtual_time import VirtualClock, virtual
 
 SESSION = "0" * 25 + "A"
 ANN = Principal("ann")
+SHOUTED = Route("doors:enter", "ask loudly", dialect=SHOUT.name)
 
 
 @pytest.fixture(autouse=True)
@@ -113,9 +117,10 @@ async def test_over_http_by_its_own_route_and_by_those_of_turns() -> None:
 
 
 @virtual
-async def test_what_is_refused_and_what_fails_is_told_in_its_words() -> None:
+async def test_what_is_refused_and_what_fails_is_told_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     async with world([ProviderUnavailable()]) as here:
-        refused = await doors.enter(here.app, ANN, request({}), dialect=SHOUT.name)
+        monkeypatch.setattr("chat.app._current", here.app)
+        refused = await answer(request({}), partial(doors.enter, dialect=SHOUT.name), SHOUTED)
         assert (refused.status_code, refused.body) == (422, b'{"NO":"INVALID_INPUT"}\n')
         failed = await doors.enter(here.app, ANN, request({"SAY": "Hi"}), dialect=SHOUT.name)
         assert (failed.status_code, failed.body) == (503, b'{"NO":"MODEL_UNAVAILABLE"}\n')

@@ -1,14 +1,15 @@
 """Rules of the host that need no process: origins, schedules, settings files, names in bindings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from local.functions_host.cors import read_cors
 from local.functions_host.functions import read_function
-from local.functions_host.timers import next_run
+from local.functions_host.timers import Timer, next_run
 from local.settings import SettingsFileError, host_environment, read_local_settings, read_route_prefix
 
 PAGE = "http://page.test"
@@ -42,6 +43,28 @@ SCHEDULES = [
 def test_a_schedule_has_six_fields_or_five(schedule: str, expected: str) -> None:
     friday = datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
     assert next_run(schedule, friday).time().isoformat() == expected
+
+
+async def test_a_timer_fires_at_the_first_moment_that_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And at every one after it: the clock moves by what the timer sleeps."""
+    began = now = datetime(2026, 11, 20, 12, 0, 59, tzinfo=UTC)
+    fired: list[datetime] = []
+
+    class Sleepy(Timer):
+        async def fire(self) -> None:
+            fired.append(now)
+            if len(fired) == 3:
+                raise EOFError
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+
+    monkeypatch.setattr("local.functions_host.timers.asyncio.sleep", sleep)
+    every_minute = read_function("f", "1", ['{"type": "timerTrigger", "schedule": "0 * * * * *"}'])
+    with pytest.raises(EOFError):
+        await Sleepy(cast("Any", None), every_minute, lambda: now).run()
+    assert fired == [began + timedelta(seconds=1 + 60 * number) for number in range(3)]
 
 
 def test_the_settings_file_is_read_as_func_start_does(tmp_path: Path) -> None:

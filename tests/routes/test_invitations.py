@@ -203,6 +203,7 @@ async def test_the_members_of_an_owner_who_is_gone_go_on_and_an_admin_hands_over
     assert {(each["actor"], each["action"], each["path"]) for each in audit["entries"]} == {
         ("root", "put_owner", path)
     }
+    assert [each["to"] for each in audit["entries"]] == ["bob", "bob", "root"]
     assert (await bob.call("DELETE", f"{SESSIONS}/{session_id}/members/gone")).status == 200
     assert await members_of(late, session_id) == [("bob", "owner", "member"), ("late", "viewer", "member")]
     assert len(await late.messages(session_id)) == 2

@@ -26,6 +26,7 @@ from tests.support.virtual_time import VirtualClock, virtual
 
 SESSIONS = "/api/v1/chat/sessions"
 DELTA = "/api/chat/stream"
+KEYS = "/api/v1/chat/keys"
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -44,7 +45,8 @@ class Side(Instance):
         """A repeat, by a client that comes back when it is told to: what became of the first is noted beside it."""
         async with asyncio.timeout(10):
             while (reply := await self.post(path, body, **options)).status == 409:
-                assert reply.problem[1] == "REQUEST_IN_PROGRESS"
+                if reply.problem[1] != "REQUEST_IN_PROGRESS":
+                    break
                 await asyncio.sleep(0.01)
         return reply
 
@@ -69,6 +71,7 @@ class AllPorts:
             storage.presence,
             storage.audit,
             storage.requests,
+            storage.keys,
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -204,6 +207,25 @@ async def test_what_failed_may_be_tried_again_at_once(
     assert again.status in ((200, 201, 503) if ended else (200, 201))
     assert told(await there.again(path, creates.body))[:2] == told(again)[:2]
     assert await creates.count(there, session_id) == one
+
+
+@pytest.mark.parametrize("moment", ["add_key", "note_made"])
+async def test_two_who_make_a_key_for_one_request_make_one(
+    store: Any, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one hung for so long that it was thought dead, and goes on when the second one is done."""
+    here, there = Side(store), Side(store)
+    here.link.hang_next(moment)
+    monkeypatch.setattr("chat.routes.once.HELD", -1.0)
+    first = asyncio.create_task(here.post(KEYS, {"name": "ci"}))
+    await until(lambda: here.link.hangs.total() == 0)
+    second = await there.again(KEYS, {"name": "ci"})
+    here.link.goes_on.set()
+    replies = sorted([(await first), second], key=lambda each: each.status)
+    assert [each.status for each in replies] == [201, 409]
+    assert replies[1].problem[1] == "SHOWN_ONCE"
+    listed = (await there.call("GET", KEYS)).json["keys"]
+    assert [each["id"] for each in listed] == [replies[0].json["id"]]
 
 
 async def test_a_note_that_got_lost_is_made_up_for(
@@ -444,6 +466,20 @@ async def test_a_key_that_cannot_be_given_back_is_no_harm(error: Exception) -> N
     here = Side(MemoryStore())
     here.link.fail_next("free_key", error)
     assert (await here.post(SESSIONS, {"title": 0})).problem == (422, "INVALID_INPUT")
+
+
+@virtual
+@pytest.mark.parametrize("stored", ["create_session", "add_key"])
+async def test_a_key_is_given_back_as_soon_as_the_store_is_there_again(stored: str) -> None:
+    clock = VirtualClock()
+    here = Side(MemoryStore(clock), clock=clock)
+    path = SESSIONS if stored == "create_session" else KEYS
+    here.link.fail_next(stored, StoreUnavailable())
+    here.link.fail_next("let_go", StoreUnavailable(), times=2)
+    assert (await here.post(path, {"name": "ci"})).status == 503
+    assert (await here.post(path, {"name": "ci"})).status == 409
+    await asyncio.sleep(2)
+    assert (await here.post(path, {"name": "ci"})).status == 201
 
 
 class dying:

@@ -72,9 +72,9 @@ def test_every_parameter_of_a_path_is_described() -> None:
 EXPECTED_PARAMETERS = {
     ("POST", "/api/chat/stream"): {"Idempotency-Key"},
     ("POST", "/chat"): {"Idempotency-Key"},
-    ("GET", "/api/v1/chat/sessions"): {"page", "page_size", "cursor"},
+    ("GET", "/api/v1/chat/sessions"): {"page", "page_size", "cursor", "user_id"},
     ("POST", "/api/v1/chat/sessions/{session_id}/turns"): {"dialect", "pipeline", "Idempotency-Key"},
-    ("GET", "/api/v1/chat/turns/{turn_id}/events"): {"after", "dialect", "Last-Event-ID"},
+    ("GET", "/api/v1/chat/turns/{turn_id}/events"): {"after", "dialect", "Last-Event-ID", "user_id"},
     ("GET", "/ws"): {"session_id", "dialect", "protocol"},
     ("GET", "/api/v1/chat/sessions/{session_id}/websocket"): {"dialect", "protocol"},
 }

@@ -12,6 +12,7 @@ from chat.errors import Forbidden
 from chat.routes.fallback import answer_rest
 from chat.routes.replies import answer_anyone
 from chat.routes.reply_headers import READABLE, SENDABLE
+from chat.routes.route_table import Route
 from scripts.write_docs import read_routes
 from tests.support.apps import make_app
 from tests.support.browser import opened_page
@@ -22,7 +23,7 @@ from tests.support.stack import Stack
 PAGE, OTHER, ANY_PORT = "https://chat.example.com", "https://evil.example.com", "http://localhost:*"
 NAMED = {"CHAT_CORS_ORIGINS": f"{PAGE},{ANY_PORT}"}
 EVERYONE, COOKIES = {"CHAT_CORS_ORIGINS": "*"}, NAMED | {"CHAT_CORS_CREDENTIALS": "true"}
-PATHS = {"/a": ("GET", "POST"), "/b/{id}": ("DELETE",)}
+PATHS = {"/a": {"GET": Route("", ""), "POST": Route("", "")}, "/b/{id}": {"DELETE": Route("", "")}}
 HARD = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

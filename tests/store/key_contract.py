@@ -58,6 +58,12 @@ class KeyContract:
         await keys.note_used(key.id, NOW)
         assert await keys.list_keys("ann") == []
 
+    async def test_the_first_key_of_an_id_stays(self, keys: KeyStore) -> None:
+        first, second = api_key(), api_key()
+        second = replace(second, id=first.id)
+        assert await keys.add_key(first) == await keys.add_key(second) == first
+        assert await keys.list_keys("ann") == [first]
+
     async def test_its_last_use_is_kept(self, keys: KeyStore) -> None:
         key, used = api_key(), NOW + timedelta(hours=1)
         await keys.add_key(key)

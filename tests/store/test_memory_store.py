@@ -13,6 +13,7 @@ from tests.store.member_contract import InvitationsContract, MembersContract, Ow
 from tests.store.request_contract import RequestContract
 from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
+from tests.store.unlisted_contract import UnlistedContract
 from tests.support.faults import port
 from tests.support.memory.rows import MemoryPort, Rows
 from tests.support.memory.store import MemoryStore
@@ -33,6 +34,10 @@ class TestMemoryConversations(MemoryStoreFixture, ConversationStoreContract):
 
 
 class TestMemoryTurns(MemoryStoreFixture, TurnStoreContract):
+    pass
+
+
+class TestMemoryUnlisted(MemoryStoreFixture, UnlistedContract):
     pass
 
 

@@ -17,6 +17,7 @@ from chat.store.tables.table_rows import turn_to_row
 from chat.store.tables.table_storage import TableStorage
 from tests.store.builders import NOW, deltas, ending, new_turn, ports_of, terminal
 from tests.store.conftest import OpenStorage
+from tests.store.unlisted_contract import unlisted_turn
 
 DAY = timedelta(days=1)
 TURNS = 50  # of each session that is written as bare rows
@@ -155,3 +156,39 @@ async def test_one_row_that_cannot_be_worked_off_does_not_keep_the_others(open_s
     await storage.service.usage.upsert(early)  # names no turn
     assert await storage.turns.purge_events(ended_before=NOW) == TURNS
     assert [row.key for row in await due_rows(storage)] == ["0000000000001-x"]
+
+
+async def test_a_session_that_is_not_listed_leaves_no_row_wherever_its_removal_was_cut_off(
+    open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage()
+    store = ports_of(storage)
+    started = await unlisted_turn(store)
+    await store.turns.end_turn(ending(started))
+    table, failing = storage.service.sessions, itertools.count()
+    delete_all = table.delete_all
+
+    async def cut_off(query: str) -> None:
+        if next(failing) % 2:
+            raise StoreUnavailable
+        await delete_all(query)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(table, "delete_all", cut_off)
+        with pytest.raises(StoreUnavailable):
+            await store.turns.purge_events(ended_before=NOW + DAY)
+    await store.turns.purge_events(ended_before=NOW + DAY)
+    await store.conversations.tidy(before=NOW + 9999 * DAY)
+    rows = await table.rows(f"PartitionKey eq '{started.session.id}'")
+    assert (rows, await due_rows(storage), await due_rows(storage, "due-deletions")) == ([], [], [])
+
+
+async def test_a_head_from_before_there_were_unlisted_sessions_is_listed(open_storage: OpenStorage) -> None:
+    storage = open_storage()
+    store = ports_of(storage)
+    session = (await new_turn(store)).session
+    row = await storage.service.sessions.get(session.id, "session")
+    assert row is not None
+    old = {name: value for name, value in row.values.items() if name != "listed"}
+    await storage.service.sessions.replace(old, row.etag)
+    assert (await store.conversations.load_session(session.id)).listed

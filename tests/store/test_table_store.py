@@ -22,6 +22,7 @@ from tests.store.member_contract import InvitationsContract, MembersContract, Ow
 from tests.store.request_contract import RequestContract
 from tests.store.room_contract import PresenceContract, WaitingContract
 from tests.store.turn_contract import TurnStoreContract
+from tests.store.unlisted_contract import UnlistedContract
 from tests.support.members import let_into
 
 
@@ -36,6 +37,10 @@ class TestTableConversations(TableStoreFixture, ConversationStoreContract):
 
 
 class TestTableTurns(TableStoreFixture, TurnStoreContract):
+    pass
+
+
+class TestTableUnlisted(TableStoreFixture, UnlistedContract):
     pass
 
 

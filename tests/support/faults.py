@@ -28,7 +28,7 @@ def port[S: "Faults", **P, R](
         await self.thawed.wait()
         if self.hangs[name] > 0:
             self.hangs[name] -= 1
-            await asyncio.Event().wait()
+            await self.goes_on.wait()
         failure = self.failures[name].popleft() if self.failures[name] else None
         if failure and not failure.after_effect:
             raise failure.error
@@ -47,6 +47,7 @@ class Faults:
         self.calls: Counter[str] = Counter()
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
         self.hangs: Counter[str] = Counter()
+        self.goes_on = asyncio.Event()  # what hangs
         self.thawed = asyncio.Event()
         self.thawed.set()
 
@@ -56,7 +57,7 @@ class Faults:
         self.failures[method].extend([Failure(error, after_effect)] * times)
 
     def hang_next(self, method: str) -> None:
-        """The next call of the method never comes back, unless it is cancelled."""
+        """The next call of the method does nothing before `goes_on` is set."""
         assert hasattr(self, method), method
         self.hangs[method] += 1
 

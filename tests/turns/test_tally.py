@@ -48,6 +48,31 @@ def test_a_clock_that_goes_back_fills_nothing_and_takes_nothing_away() -> None:
     assert (here.after.left, here.after.at) == (0.0, NOW.timestamp() + 30)
 
 
+@pytest.mark.parametrize(
+    ("before", "override", "left", "after"),
+    [
+        (TEN, Override(requests=15), 0.0, 5.0),  # what is more is there at once
+        (TEN, Override(requests=15), 4.0, 9.0),
+        (TEN, Override(requests=3), 10.0, 3.0),
+        (TEN, Override(requests=3), 0.0, 0.0),
+        (TEN, Override(per_seconds=1), 0.0, 0.0),
+        (TEN, Override(requests=15), None, 15.0),
+        (None, Override(requests=15, per_seconds=60), None, 15.0),
+    ],
+)
+def test_what_an_admin_gives_is_in_the_bucket_at_once(
+    before: Rate | None, override: Override, left: float | None, after: float
+) -> None:
+    account = tally(Terms(before), left=left).overridden(override)
+    assert (standing := Tally(account, Terms(before), NOW).standing.requests)
+    assert standing.left == after
+
+
+def test_a_long_time_is_told_in_plain_figures() -> None:
+    refused = tally(Terms(Rate(10, 31_536_000)), left=0.0).take(Taking(1, 0))
+    assert isinstance(refused, RateLimited) and "10 requests in 31536000 s" in str(refused)
+
+
 def test_who_is_refused_learns_when_to_come_back() -> None:
     refused = tally(Terms(TEN), left=0.25).take(Taking(1, 0))
     assert isinstance(refused, RateLimited) and refused.retry_after == 4.5

@@ -39,6 +39,7 @@ class TableAudit:
                 "action": entry.action,
                 "user_id": entry.user_id,
                 "path": entry.path,
+                "to": entry.to,
             }
         )
 
@@ -73,5 +74,10 @@ def _inverted(at: datetime) -> str:
 def _entry(row: Row) -> AuditEntry:
     values = row.values
     return AuditEntry(
-        moment(values["at"]), values["actor"], values["action"], values["user_id"], values["path"]
+        moment(values["at"]),
+        values["actor"],
+        values["action"],
+        values["user_id"],
+        values["path"],
+        values.get("to", ""),
     )

@@ -25,7 +25,7 @@ class TableCredentials:
     def __init__(self, credentials: Table) -> None:
         self._credentials = credentials
 
-    async def add_key(self, key: ApiKey) -> None:
+    async def add_key(self, key: ApiKey) -> ApiKey:
         for _ in itertools.repeat(None, TRIES):
             with suppress(RowChanged, RowExists, RowMissing):
                 return await self._add(key)
@@ -50,13 +50,13 @@ class TableCredentials:
         with suppress(RowMissing):
             await self._credentials.merge(_keys(key_id) | {"used_at": when})
 
-    async def _add(self, key: ApiKey) -> None:
+    async def _add(self, key: ApiKey) -> ApiKey:
         """RowChanged, RowExists, RowMissing when somebody else was at it, or an earlier try of ours."""
         partition = key.id[:OWNER]
         added = await self._credentials.get(partition, ADDED)
         rows = await self._rows(key.user_id)
-        if any(row.key == _row_key(key.id) for row in rows):
-            return
+        if stored := next((row for row in rows if row.key == _row_key(key.id)), None):
+            return _key(stored)
         ended = [row for row in rows if moment(row.values["expires_at"]) <= key.created_at]
         if len(rows) - len(ended) >= KEYS:
             raise TooManyKeys(details={"limit": KEYS})
@@ -64,6 +64,7 @@ class TableCredentials:
         marking = creating(mark) if added is None else replacing(mark, added.etag)
         removing = [deleting(row.partition, row.key) for row in ended]
         await self._credentials.batch([marking, creating(_entity(key)), *removing])
+        return key
 
     async def _row(self, key_id: str) -> Row | None:
         if not KEY_ID.fullmatch(key_id):

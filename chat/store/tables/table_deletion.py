@@ -1,6 +1,7 @@
 """Removes sessions: hidden at once, then row by row. What a process that ended left behind is removed by the timer."""
 
 import secrets
+from contextlib import suppress
 from datetime import datetime
 
 import orjson
@@ -41,6 +42,14 @@ class Deletions:
         await self._remove(session_id)
         if not ours:
             raise SessionNotFound
+
+    async def delete_unlisted(self, session_id: str, last_turn: str) -> None:
+        """The session, where it is not listed and no turn came after that one."""
+        row = await self._heads.row(session_id)
+        if row is None or row.values.get("listed", True) or row.values.get("last_turn") != last_turn:
+            return
+        with suppress(SessionNotFound, TurnInProgress):  # gone, or there is a newer turn after all
+            await self.delete(row.values["user_id"], session_id)
 
     async def go_on(self, before: datetime) -> int:
         """With the removals that were asked for before then and are not done. How many were looked at."""

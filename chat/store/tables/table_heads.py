@@ -104,6 +104,11 @@ class Heads:
         keys = {"PartitionKey": escaped(user_id), "RowKey": directory_key(session_id)}
         return await self._directory.upsert({**keys, "session_id": session_id})
 
+    async def list_new(self, session: Session) -> None:
+        """The same for its owner, where it is to be in lists at all."""
+        if session.listed:
+            await self.list_up(session.user_id, session.id)
+
     async def line(self, user_id: str, session_id: str) -> Row | None:
         """The session in the user's directory, to be struck by `strike`."""
         return await self._directory.get(escaped(user_id), directory_key(session_id))

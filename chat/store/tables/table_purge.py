@@ -1,5 +1,6 @@
 """Removes the events of turns that ended long ago. Whoever writes the first event of a turn writes first, by the time
-of the turn's start, the row by which the purge finds them: so no events are stored that nothing leads to."""
+of the turn's start, the row by which the purge finds them: so no events are stored that nothing leads to. A session
+that is not listed goes with the events of its newest turn."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,6 +9,7 @@ from chat.conversation import Turn
 from chat.events import TERMINAL_NUMBER, NumberedEvent
 from chat.messages import split_message_id
 from chat.store.tables.table_client import Row, Table, key_range
+from chat.store.tables.table_deletion import Deletions
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_keys import events_range, turn_key
 from chat.store.tables.table_rows import turn_from_row
@@ -16,9 +18,10 @@ from chat.store.tables.table_rows import turn_from_row
 class EventPurge:
     """The events of all turns, by age."""
 
-    def __init__(self, sessions: Table, due: DueRows) -> None:
+    def __init__(self, sessions: Table, due: DueRows, deletions: Deletions) -> None:
         self._sessions = sessions
         self._due = due
+        self._deletions = deletions
 
     async def note(self, turn: Turn, events: Sequence[NumberedEvent]) -> None:
         """Before these events of a turn are stored. Safe to repeat."""
@@ -41,6 +44,7 @@ class EventPurge:
                 if ended_at is None or ended_at >= ended_before:
                     return False
             await self._sessions.delete_all(key_range(*events_range(session_id, seq)))
+            await self._deletions.delete_unlisted(session_id, row.values["turn_id"])
             return True
 
         return await self._due.work_off("due-events", ended_before, purge_turn)

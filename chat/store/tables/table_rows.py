@@ -78,6 +78,7 @@ def new_head_to_row(session: Session, *, last_turn: str = "") -> Entity:
         "summary_until": session.summary_until,
         "is_active": session.is_active,
         "members": _dumped_members(session.members),
+        "listed": session.listed,
     }
     return row | json_chunked("settings", session.settings)
 
@@ -108,6 +109,7 @@ def head_from_row(row: Stored, etag: str) -> Session:
         summary=row["summary"],
         summary_until=row.get("summary_until", 0),
         is_active=row["is_active"],
+        listed=row.get("listed", True),
         message_count=row["message_count"],
         last_seq=row["last_seq"],
         running_turn=row["running_turn"],

@@ -40,6 +40,7 @@ class TableConversations:
         writers: SessionWriters,
         lists: UserLists,
         invitations: TableInvitations,
+        deletions: Deletions,
         due: DueRows,
         clock: Clock,
     ) -> None:
@@ -50,7 +51,7 @@ class TableConversations:
         self._invitations = invitations
         self._clock = clock
         self._aliases = Aliases(directory, heads, due, clock)
-        self._deletions = Deletions(sessions, heads, invitations, due, clock)
+        self._deletions = deletions
 
     async def create_session(
         self, user_id: str, draft: SessionDraft, messages: Sequence[MessageDraft] = ()
@@ -60,7 +61,7 @@ class TableConversations:
         create = AppendMessages(user_id, first, now, creates=True)
         head = Head(session_from(user_id, draft, now))
         written, _ = await together(
-            self._writers.write(draft.id, create, new=head), self._heads.list_up(user_id, draft.id)
+            self._writers.write(draft.id, create, new=head), self._heads.list_new(head.session)
         )
         session = written.head.session if written else await self._heads.read(user_id, draft.id)
         missing = [] if session.start_nonce else messages[session.last_seq :]

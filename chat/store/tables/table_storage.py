@@ -5,6 +5,7 @@ from chat.settings import Settings, storage_values
 from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_audit import TableAudit
 from chat.store.tables.table_credentials import TableCredentials
+from chat.store.tables.table_deletion import Deletions
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errands import TableErrands
 from chat.store.tables.table_heads import Heads
@@ -32,11 +33,20 @@ class TableStorage:
         due = DueRows(service.usage)
         lists = UserLists(service.directory)
         invitations = TableInvitations(service.directory, heads, lists, due, clock)
+        deletions = Deletions(service.sessions, heads, invitations, due, clock)
         self.conversations = TableConversations(
-            service.sessions, service.directory, heads, self.writers, lists, invitations, due, clock
+            service.sessions,
+            service.directory,
+            heads,
+            self.writers,
+            lists,
+            invitations,
+            deletions,
+            due,
+            clock,
         )
         self.members = TableMembers(heads, invitations, clock)
-        usage, purge = UsageRows(service.usage), EventPurge(service.sessions, due)
+        usage, purge = UsageRows(service.usage), EventPurge(service.sessions, due, deletions)
         self.turns = TableTurns(service.sessions, usage, purge, heads, self.writers, self.conversations)
         self.instances = TableInstances(service.instances)
         self.errands = TableErrands(service.instances)

@@ -120,7 +120,7 @@ class TableTurns:
         session = session_from(request.user_id, draft.new_session, draft.started_at)
         started, _ = await together(
             self._start(StartTurn(draft), session.id, new=Head(session)),
-            self._heads.list_up(request.user_id, session.id),
+            self._heads.list_new(session),
         )
         return started
 

@@ -67,7 +67,7 @@ class MemoryConversations(MemoryPort):
         heads = {
             directory_key(each.head.id): each.head
             for each in self.rows.sessions.values()
-            if each.head.role_of(user_id)
+            if each.head.role_of(user_id) and each.head.listed
         }
         keys = sorted(key for key in heads if key > after)
         more = f"after:{keys[limit - 1]}" if len(keys) > limit else None
@@ -75,7 +75,8 @@ class MemoryConversations(MemoryPort):
 
     @port
     async def count_sessions(self, user_id: str) -> int | None:
-        count = sum(each.head.role_of(user_id) is not None for each in self.rows.sessions.values())
+        heads = [each.head for each in self.rows.sessions.values()]
+        count = sum(head.listed and head.role_of(user_id) is not None for head in heads)
         return count if count <= COUNTED else None
 
     @port

@@ -18,14 +18,17 @@ class MemoryKeys(MemoryPort):
         self._keys: dict[str, ApiKey] = {}
 
     @port
-    async def add_key(self, key: ApiKey) -> None:
-        mine = [each for each in self._keys.values() if each.user_id == key.user_id and each.id != key.id]
+    async def add_key(self, key: ApiKey) -> ApiKey:
+        if key.id in self._keys:
+            return self._keys[key.id]
+        mine = [each for each in self._keys.values() if each.user_id == key.user_id]
         ended = [each for each in mine if each.expires_at <= key.created_at]
         if len(mine) - len(ended) >= KEYS:
             raise TooManyKeys(details={"limit": KEYS})
         for each in ended:
             del self._keys[each.id]
         self._keys[key.id] = key
+        return key
 
     @port
     async def find_key(self, key_id: str) -> ApiKey | None:

@@ -84,10 +84,13 @@ class MemoryTurns(MemoryPort):
     @port
     async def purge_events(self, *, ended_before: datetime) -> int:
         purged = 0
-        for stored in self.rows.sessions.values():
+        for session_id, stored in list(self.rows.sessions.items()):
             for turn in stored.turns.values():
                 if turn.ended_at and turn.ended_at < ended_before and stored.events.pop(turn.id, None):
                     purged += 1
+                    if not stored.head.listed and turn.id == stored.last_started:
+                        del self.rows.sessions[session_id]
+                        self.forget_session(session_id)
         return purged
 
     def remove_event(self, turn: Turn, *, number: int) -> None:

@@ -175,6 +175,8 @@ class Door[Body: BaseModel]:
         None  # of a turn, be it that it still runs
     )
     patience: float = 0.0  # seconds that a caller waits for a whole reply
+    signs_in_by: str = ""
+    """The path of what tells a stranger where to sign in (RFC 9728); "" says no more than that they must."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from chat.dialects.base import Dialect
 from chat.dialects.chat import CHAT
 from chat.dialects.delta import DELTA
+from chat.dialects.mcp import MCP
 from chat.dialects.plan import PLAN
 from chat.dialects.session import SESSION
 from chat.requests import TRIP
 
-DIALECTS: Mapping[str, Dialect] = {each.name: each for each in (DELTA, CHAT, PLAN, SESSION)}
+DIALECTS: Mapping[str, Dialect] = {each.name: each for each in (DELTA, CHAT, PLAN, SESSION, MCP)}
 USUAL: Mapping[str, str] = {"": DELTA.name, TRIP: PLAN.name}
 """By pipeline, the dialect of a stream whose caller names none."""

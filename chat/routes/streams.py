@@ -126,6 +126,11 @@ def stream_turn(
     return with_limits(_FrameResponse(body, headers=headers), live.standing)
 
 
+def frame_response(frames: AsyncGenerator[bytes], headers: Mapping[str, str]) -> Response:
+    """A stream of what is framed already."""
+    return _FrameResponse(frames, headers=headers)
+
+
 class _FrameResponse(StreamingResponse):
     """Sends its head through the middlewares, which want to know that a reply began, and its frames past them: six
     coroutines that pass a frame on unread cost more than its JSON."""

@@ -38,9 +38,9 @@ class TurnRequest:
     promised: str = ""  # the id of the session that it makes, where one was given away to its key
     settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
     tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
-    continued: MessageDraft | None = (
-        None  # the answer so far, whose calls the caller ran: the turn goes on from it
-    )
+    continued: MessageDraft | None = None
+    """The answer so far, with what was said to its calls: the turn goes on from it."""
+    on_behalf_of: str = ""  # with whose access tools run; "" is the user's own
     pipeline: str = ""  # the source that makes the turn; "" is the plain one
     input: JSONObject = field(default_factory=empty_object)
     """What the pipeline begins with: what its caller has (`given`), and results that are taken over (`done`)."""
@@ -58,6 +58,11 @@ class TurnRequest:
         )
 
     @property
+    def beneficiary(self) -> str:
+        """With whose access the turn's tools run."""
+        return self.on_behalf_of or self.user_id
+
+    @property
     def question(self) -> MessageDraft:
         """The user's message."""
         return MessageDraft(
@@ -69,6 +74,7 @@ class TurnRequest:
         """What its turn keeps of it: text and history have their places elsewhere, the rest has done its work."""
         return TurnRequest(
             self.user_id,
+            on_behalf_of=self.on_behalf_of,
             pipeline=self.pipeline,
             input=self.input,
             dialect=self.dialect,

@@ -7,7 +7,7 @@ from chat.app import ChatApp
 from chat.calls import CallAnswer
 from chat.conversation import Session
 from chat.dialects.base import Asked
-from chat.errors import SessionNotFound
+from chat.errors import SessionNotFound, ValidationError
 from chat.messages import split_message_id
 from chat.requests import TurnRequest
 from chat.turns.client_calls import find_continued
@@ -47,11 +47,14 @@ async def find_running(app: ChatApp, user_id: str, name: str) -> LiveTurn | None
 
 async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer]) -> TurnRequest:
     """The turn as one that goes on from the answer whose calls wait for these, to the same question."""
-    answer_id, answer = await find_continued(
-        app.conversations, turn.user_id, turn.session_id, answers, key=turn.key
+    if turn.pipeline:
+        raise ValidationError("pipeline", "A pipeline does not go on from calls")
+    found = await find_continued(
+        app.conversations, app.turns, app.tools, turn.user_id, turn.session_id, answers, key=turn.key
     )
-    question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
-    return replace(turn, message_id=question, continued=answer)
+    return replace(
+        turn, message_id=found.question_id, continued=found.answer, on_behalf_of=found.on_behalf_of
+    )
 
 
 async def _in_chat(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

@@ -7,6 +7,14 @@ from fastapi import Request, Response
 
 from chat.app import VERSION, ChatApp
 from chat.auth.base import Principal
+from chat.errors import NotFound
+from chat.events import JSON, JSONObject
+from chat.routes.mcp_ask import ask
+from chat.routes.mcp_resources import RESOURCES
+from chat.routes.mcp_tools import TOOLS, call_tool, show_tools
+from chat.routes.mcp_versions import HANDSHAKE, MODERN, agreed, is_modern
+from chat.routes.origins import check_page, own_address
+from chat.routes.replies import json_reply
 from chat.schemas.json_rpc import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -16,14 +24,6 @@ from chat.schemas.json_rpc import (
     status_of,
 )
 from chat.schemas.mcp_bodies import McpMessage
-from chat.routes.mcp_versions import HANDSHAKE, MODERN, agreed, is_modern
-from chat.errors import NotFound
-from chat.events import JSON, JSONObject
-from chat.routes.mcp_ask import ask
-from chat.routes.mcp_resources import RESOURCES
-from chat.routes.mcp_tools import TOOLS, call_tool, show_tools
-from chat.routes.origins import check_page, own_address
-from chat.routes.replies import json_reply
 
 INSTRUCTIONS = (
     "The conversations of one user with an assistant that has tools of its own. `ask` says something and gives the"

@@ -8,6 +8,10 @@ import orjson
 from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.dialects.base import plain_error
+from chat.errors import ChatError, NotFound, ValidationError
+from chat.events import JSON, JSONObject
+from chat.routes.mcp_tools import get_conversation, list_conversations
+from chat.schemas.fields import check_id
 from chat.schemas.json_rpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -16,10 +20,6 @@ from chat.schemas.json_rpc import (
     RpcError,
 )
 from chat.schemas.mcp_bodies import GetConversation, ListConversations
-from chat.errors import ChatError, NotFound, ValidationError
-from chat.events import JSON, JSONObject
-from chat.routes.mcp_tools import get_conversation, list_conversations
-from chat.schemas.fields import check_id
 
 BEGINNING = "parley://conversations/"
 MIME = "application/json"

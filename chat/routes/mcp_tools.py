@@ -11,17 +11,17 @@ from chat.auth.base import Principal
 from chat.clock import iso
 from chat.conversation import Session
 from chat.dialects.base import plain_error
+from chat.errors import ChatError, Forbidden
+from chat.events import JSON, JSONObject
+from chat.messages import Message
+from chat.routes.messages import growing, messages_between, seq_of
+from chat.schemas.fields import validate
 from chat.schemas.json_rpc import (
     INVALID_PARAMS,
     RpcError,
     show_tool_result,
 )
 from chat.schemas.mcp_bodies import Ask, GetConversation, ListConversations, Stop
-from chat.errors import ChatError, Forbidden
-from chat.events import JSON, JSONObject
-from chat.messages import Message
-from chat.routes.messages import growing, messages_between, seq_of
-from chat.schemas.fields import validate
 
 type Run = Callable[[ChatApp, Principal, Any], Awaitable[JSONObject]]
 

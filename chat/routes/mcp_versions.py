@@ -9,9 +9,9 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chat.events import JSONObject
 from chat.schemas.json_rpc import HEADER_MISMATCH, INVALID_PARAMS, UNSUPPORTED_VERSION, RpcError
 from chat.schemas.mcp_bodies import McpMessage
-from chat.events import JSONObject
 
 HANDSHAKE = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = ("2026-07-28",)

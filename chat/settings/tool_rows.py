@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from chat.settings.mcp_servers import McpServer, read_mcp_servers
 from chat.settings.setting_row import setting
-from chat.settings.values import TOOLS, read_count, read_output_size, read_positive, read_tools
+from chat.settings.values import (
+    TOOLS,
+    read_approved_tools,
+    read_count,
+    read_output_size,
+    read_positive,
+    read_tools,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +20,12 @@ class ToolSettings:
 
     tools: tuple[str, ...] = setting(
         "CHAT_TOOLS", ",".join(TOOLS), "The tools that the model is offered, or none.", read_tools
+    )
+    approve_tools: tuple[str, ...] = setting(
+        "CHAT_APPROVE_TOOLS",
+        "",
+        "Those of them whose calls wait until somebody who may write in the session approves; `*` for all.",
+        read_approved_tools,
     )
     tool_rounds: int = setting(
         "CHAT_TOOL_ROUNDS",

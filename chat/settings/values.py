@@ -69,6 +69,14 @@ def read_tools(text: str) -> tuple[str, ...]:
     return names
 
 
+def read_approved_tools(text: str) -> tuple[str, ...]:
+    """Of a name that is misspelt nobody would learn: its tool would run unasked."""
+    names = TOOLS if text.strip() == "*" else read_names(text)
+    if not set(names) <= set(TOOLS):
+        raise ValueError(f"must be *, or some of {', '.join(TOOLS)}")
+    return names
+
+
 def read_output_size(text: str) -> int:
     number = read_count(text)
     if number > 100_000:  # an event must fit into a row of the store

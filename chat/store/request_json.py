@@ -10,17 +10,15 @@ from chat.requests import TurnRequest
 
 
 def request_to_json(request: TurnRequest) -> JSONObject:
-    """`{"pipeline", "input", "client", "settings", "tools"}`, each only where there is something."""
-    tools: list[JSON] = [
-        {"name": each.name, "description": each.description, "parameters": each.parameters}
-        for each in request.tools
-    ]
+    """`{"pipeline", "input", "client", "settings", "tools", "on_behalf_of"}`, each only where there is something."""
+    tools: list[JSON] = [_tool(each) for each in request.tools]
     every: JSONObject = {
         "pipeline": request.pipeline,
         "input": request.input,
         "client": request.client,
         "settings": request.settings,
         "tools": tools,
+        "on_behalf_of": request.on_behalf_of,
     }
     return {name: value for name, value in every.items() if value}
 
@@ -33,10 +31,22 @@ def request_from_json(asked: Mapping[str, JSON], request: TurnRequest) -> TurnRe
         input=_object(asked.get("input") or asked.get("wire")),
         client=_object(asked.get("client")),
         settings=_object(asked.get("settings")),
-        tools=tuple(
-            ToolDefinition(str(each["name"]), str(each["description"]), _object(each["parameters"]))
-            for each in cast("list[JSONObject]", asked.get("tools") or [])
-        ),
+        tools=tuple(map(_definition, cast("list[JSONObject]", asked.get("tools") or []))),
+        on_behalf_of=str(asked.get("on_behalf_of") or ""),
+    )
+
+
+def _tool(tool: ToolDefinition) -> JSONObject:
+    told: JSONObject = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {**told, "needs_approval": True} if tool.needs_approval else told
+
+
+def _definition(told: JSONObject) -> ToolDefinition:
+    return ToolDefinition(
+        str(told["name"]),
+        str(told["description"]),
+        _object(told["parameters"]),
+        needs_approval=told.get("needs_approval") is True,
     )
 
 

@@ -49,6 +49,10 @@ class ToolBox(Protocol):
     async def ready(self) -> None:
         """Wait for tools that are still being looked for, for a moment at most."""
 
+    def check(self, call: ToolCall) -> None:
+        """ToolError when the call could only fail: there is no such tool, or its arguments are wrong. A box that cannot
+        tell says nothing."""
+
     async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         """Do what the model asks for for the caller. Ends within the time limit with an output within the size limit;
         an unknown tool, bad arguments, a failure and a time-out are results too. To cancel it stops the tool."""

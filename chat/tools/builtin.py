@@ -1,5 +1,6 @@
 """The tools that come with Parley, as the settings want them."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chat.clock import Clock
@@ -30,12 +31,19 @@ def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None 
     if places is not None:
         tools.append(find_places_tool(places))
     return ToolRegistry(
-        (each for each in tools if each.definition.name in settings.tools),
+        _offered(tools, settings),
         time_limit=settings.tool_timeout,
         max_output=settings.tool_output_chars,
         remote=RemoteTools(settings.mcp_servers, clock, limit=settings.tool_timeout),
         on_close=data.aclose,
     )
+
+
+def _offered(tools: Iterable[Tool], settings: Settings) -> Iterator[Tool]:
+    for each in tools:
+        name = each.definition.name
+        if name in settings.tools:
+            yield each.guarded if name in settings.approve_tools else each
 
 
 def data_folder(name: str) -> Path:

@@ -20,6 +20,10 @@ class AnyTool(Protocol):
     @property
     def definition(self) -> ToolDefinition: ...
 
+    def read(self, arguments: str) -> object:
+        """Arguments as the model wrote them. ToolError for wrong ones."""
+        ...
+
     async def run(self, arguments: str, caller: Caller, threads: BlockingCalls | None) -> object:
         """Its value for arguments as the model wrote them. ToolError."""
         ...
@@ -72,6 +76,9 @@ class ToolRegistry(ToolBox):
     async def ready(self) -> None:
         if self._remote is not None:
             await self._remote.ready()
+
+    def check(self, call: ToolCall) -> None:
+        self._find(call.name).read(call.arguments)
 
     async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         try:

@@ -179,7 +179,7 @@ class TurnCreator:
             request.continued
         ):  # of two who bring the outputs at once, the second one finds the first one's turn
             newest = await self._newest(session, session.last_seq + 1, LOOKED_BACK)
-            check_unanswered(str(request.continued.metadata["continues"]), newest)
+            check_unanswered(request.continued, newest)
         messages = await self._listed(session, beyond)
         new = (request.continued,) if request.continued else () if request.message_id else (request.question,)
         return (*messages, *new)

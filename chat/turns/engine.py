@@ -1,14 +1,16 @@
 """The plain turn: the model is shown the conversation and answers, by way of tools where it asks for them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from chat.calls import ToolDefinition
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
 from chat.providers.base import ModelProvider
 from chat.tools.base import Caller, NoTools, ToolBox
+from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
@@ -30,7 +32,8 @@ class ToolLimits:
 
 class TurnEngine(TurnSource):
     """Model call, tools, model call, ... until the model calls no more. Each model call is a step, which its tools'
-    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller.
+    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller; so does one that needs
+    an approval, until there is one.
 
     A turn is answered when its last reply has text. Reasoning alone is no answer, nor are calls that nobody ran:
     NoAnswer, ToolLimitReached, ContentFiltered."""
@@ -50,9 +53,13 @@ class TurnEngine(TurnSource):
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
         await self._tools.ready()
+        decided = DecidedCalls(context.request.continued, self._tools)
+        async with aclosing(decided.outputs()) as outputs:
+            async for output in outputs:
+                yield output
+        context = decided.seen_by(context)
         client_tools = {tool.name for tool in context.request.tools}
-        ours = (tool for tool in self._tools.definitions if tool.name not in client_tools)
-        request = self._window.request(context, (*ours, *context.request.tools))
+        request = self._window.request(context, self._offered(context, client_tools))
         began = asyncio.get_running_loop().time()
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
@@ -79,11 +86,11 @@ class TurnEngine(TurnSource):
                 self._tools,
                 client_tools=client_tools,
                 refusal=refusal,
-                caller=Caller(context.request.user_id),
+                caller=Caller(context.request.beneficiary),
             )
-            async with aclosing(calls.outputs()) as outputs:
-                async for output in outputs:
-                    yield output
+            async with aclosing(calls.events()) as found:
+                async for event in found:
+                    yield event
             ended = not reply.calls or bool(refusal) or not calls.complete
             failure = _failure(reply, step.reason, refusal) if ended else None
             for event in step.finish(failed=failure is not None):
@@ -95,6 +102,11 @@ class TurnEngine(TurnSource):
             if ended:
                 return
             request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+
+    def _offered(self, context: TurnContext, client_tools: Collection[str]) -> tuple[ToolDefinition, ...]:
+        """Ours and the caller's, which go before those of ours that came later and have a name of theirs."""
+        ours = (each for each in self._tools.definitions if each.name not in client_tools)
+        return *ours, *context.request.tools
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds

@@ -1,17 +1,22 @@
 """The tool calls of one model reply: which of them are run here, what came of them, and what the model is shown."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+import json
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from chat.calls import CallReader, ToolCall
-from chat.events import TextDelta, ToolOutput, TurnEvent
+from chat.events import ApprovalRequested, TextDelta, ToolOutput, TurnEvent
 from chat.providers.base import ModelMessage
-from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
+from chat.tools.base import NOBODY, Caller, ToolBox, ToolError, ToolResult
 from chat.turns.tool_history import sound_arguments
 
 MAX_CALLS = 16  # tool calls that one reply may make
 TOO_MANY = f"Not run: a reply may make at most {MAX_CALLS} calls."
+WAITING_BYTES = 16 * 1024  # of the arguments of all calls of a reply that wait for an approval, as JSON
+TOO_LONG = "Not run: the arguments are too long for calls that somebody has to approve."
+NO_OBJECT = "Not run: the arguments are not a JSON object."
 
 
 class ReplyReader:
@@ -52,30 +57,30 @@ class CallRound:
         self._client_tools = client_tools
         self._refusal = refusal
         self._caller = caller
+        self._guarded = {tool.name for tool in tools.definitions if tool.needs_approval}
+        self._waiting = 0  # bytes of arguments that wait
         self._results: dict[int, ToolResult] = {}  # by the place of the call
 
     @property
     def complete(self) -> bool:
-        """Whether every call has a result. The caller's own are left to the caller."""
+        """Whether every call has a result. The caller's own are left to the caller, and others wait for an approval."""
         return len(self._results) == len(self._calls)
 
-    async def outputs(self) -> AsyncGenerator[ToolOutput]:
-        """Run all calls side by side. Each output comes as soon as it is there, whatever the order of the calls: a
-        quick one is seen while a slow one works. To close the generator stops the tools."""
-        tasks: dict[asyncio.Task[ToolResult], int] = {}
+    async def events(self) -> AsyncGenerator[ToolOutput | ApprovalRequested]:
+        """Ask for the approvals that are needed, and run all other calls side by side. Each output comes as soon as it
+        is there, whatever the order of the calls: a quick one is seen while a slow one works. To close the generator
+        stops the tools."""
+        runs: dict[int, tuple[ToolCall, Caller]] = {}
         for place, call in enumerate(self._calls):
-            refusal = self._refusal or (TOO_MANY if place >= MAX_CALLS else "")
-            if refusal:
+            if refusal := self._refused(place, call):
                 yield self._noted(place, ToolResult(refusal, is_error=True))
+            elif call.name in self._guarded:
+                yield ApprovalRequested(call.id, call.name)
             elif call.name not in self._client_tools:
-                tasks[asyncio.create_task(self._tools.run(call, self._caller))] = place
-        try:
-            async for place, result in _as_they_end(tasks):
+                runs[place] = (call, self._caller)
+        async with aclosing(run_calls(self._tools, runs)) as results:
+            async for place, result in results:
                 yield self._noted(place, result)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def messages(self, text: str) -> tuple[ModelMessage, ...]:
         """What the next model call is shown of the reply: what it said and asked for, then every result in the order
@@ -87,10 +92,40 @@ class CallRound:
         )
         return ModelMessage("assistant", text, asked), *results
 
+    def _refused(self, place: int, call: ToolCall) -> str:
+        """Why a call is neither run nor asked for; "" when it is. Nobody is asked about one that could only fail."""
+        if self._refusal or place >= MAX_CALLS:
+            return self._refusal or TOO_MANY
+        if call.name not in self._guarded:
+            return ""
+        if call.arguments.strip() and sound_arguments(call.arguments) != call.arguments:
+            return NO_OBJECT
+        try:
+            self._tools.check(call)
+        except ToolError as error:
+            return str(error)
+        self._waiting += len(json.dumps(call.arguments))
+        return TOO_LONG if self._waiting > WAITING_BYTES else ""
+
     def _noted(self, place: int, result: ToolResult) -> ToolOutput:
         self._results[place] = result
         call = self._calls[place]
         return ToolOutput(call.id, call.name, result.output, result.is_error)
+
+
+async def run_calls(
+    tools: ToolBox, runs: Mapping[int, tuple[ToolCall, Caller]]
+) -> AsyncGenerator[tuple[int, ToolResult]]:
+    """Run calls side by side, each for its caller: the place of each and what came of it, as soon as it is there. To
+    close the generator stops them."""
+    tasks = {asyncio.create_task(tools.run(*run)): place for place, run in runs.items()}
+    try:
+        async for found in _as_they_end(tasks):
+            yield found
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _as_they_end(

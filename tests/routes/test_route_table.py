@@ -133,6 +133,7 @@ def test_only_what_says_nothing_of_people_or_is_signed_is_open_to_anyone() -> No
         "socket_routes:take_socket_event",
         "openapi:show_document",
         "docs_page:show_page",
+        "mcp_exchange:show_metadata",
     }
 
 

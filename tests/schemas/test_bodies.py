@@ -30,6 +30,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ClientFunction": {"name": "pick_color"},
     "ClientTool": {"type": "function", "function": {"name": "pick_color"}},
     "ClientToolOutput": {"call_id": "call_1", "output": "red"},
+    "CallApproval": {"call_id": "call_1", "approved": True},
     "ResumeFields": {"turn_id": "t"},
     "SendMessageFields": {"content": "Hi"},
 }

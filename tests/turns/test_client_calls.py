@@ -13,7 +13,8 @@ from chat.messages import Message
 from chat.providers.base import ModelMessage, ToolCallPiece
 from chat.providers.scripted import Line, ScriptedProvider
 from chat.requests import TurnRequest
-from chat.turns.client_calls import find_continued
+from chat.tools.base import NoTools
+from chat.turns.client_calls import Continuation, find_continued
 from chat.turns.feed import LiveTurn
 from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
@@ -44,23 +45,22 @@ class Chat:
         self.session_id = live.turn.session_id
         return live
 
-    async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> tuple[str, Any]:
+    async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> Continuation:
         key = TurnRequest(user, nonce=nonce).key
         given = [CallOutput(*each) for each in outputs]
-        return await find_continued(self.store, user, self.session_id, given, key=key)
+        return await find_continued(self.store, self.store, NoTools(), user, self.session_id, given, key=key)
 
     async def give(self, *outputs: tuple[str, str], nonce: str = "") -> LiveTurn:
         return await self._run(await self.going_on(*outputs, nonce=nonce))
 
     async def going_on(self, *outputs: tuple[str, str], nonce: str = "") -> TurnRequest:
-        answer_id, answer = await self.find(*outputs, nonce=nonce)
-        question = (await self.runner.look("ann", answer_id)).user_message_id
+        found = await self.find(*outputs, nonce=nonce)
         return TurnRequest(
             "ann",
-            message_id=question,
+            message_id=found.question_id,
             session_id=self.session_id,
             tools=(ASK,),
-            continued=answer,
+            continued=found.answer,
             nonce=nonce,
         )
 

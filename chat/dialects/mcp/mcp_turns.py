@@ -6,7 +6,6 @@ import orjson
 
 from chat.conversation import Turn
 from chat.dialects.base import Reply
-from chat.schemas.json_rpc import show_result, show_tool_result
 from chat.events import (
     JSON,
     ApprovalRequested,
@@ -25,6 +24,7 @@ from chat.events import (
     TurnFinished,
     TurnStarted,
 )
+from chat.schemas.json_rpc import show_result, show_tool_result
 
 PIECE = 400  # characters of an answer, after each of which there is a word of progress
 

@@ -42,14 +42,18 @@ class RemoteTool:
     async def run(
         self, arguments: str, caller: Caller = NOBODY, threads: BlockingCalls | None = None
     ) -> object:
-        """ToolError for arguments that are no object, a tool that fails, and a server that does."""
+        """ToolError for a tool that fails, and a server that does."""
+        return await self.server.call(self.tool, self.read(arguments), caller)
+
+    def read(self, arguments: str) -> dict[str, Any]:
+        """ToolError for arguments that are no object; the rest is the server's to check."""
         try:
             given = json.loads(arguments.strip() or "{}")
         except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict):
             raise ToolError(f"The arguments of {self.definition.name} are no JSON object.")
-        return await self.server.call(self.tool, given, caller)  # pyright: ignore[reportUnknownArgumentType]
+        return given  # pyright: ignore[reportUnknownVariableType]
 
 
 @dataclass(slots=True)

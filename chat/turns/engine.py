@@ -52,8 +52,7 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        await self._tools.ready()
-        decided = DecidedCalls(context.request.continued, self._tools)
+        decided = await self._decided(context)
         async with aclosing(decided.outputs()) as outputs:
             async for output in outputs:
                 yield output
@@ -102,6 +101,11 @@ class TurnEngine(TurnSource):
             if ended:
                 return
             request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+
+    async def _decided(self, context: TurnContext) -> DecidedCalls:
+        """The calls that wait for this turn, once their tools are there."""
+        await self._tools.ready()
+        return DecidedCalls(context.request.continued, self._tools)
 
     def _offered(self, context: TurnContext, client_tools: Collection[str]) -> tuple[ToolDefinition, ...]:
         """Ours and the caller's, which go before those of ours that came later and have a name of theirs."""

@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
 from tests.support.azurite import NODE
-from tests.support.clients import connected, eventually
+from tests.support.clients import eventually
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.stack import Stack
 
@@ -37,10 +37,10 @@ def stack() -> Generator[Stack]:
 
 
 @asynccontextmanager
-async def client_of(stack: Stack, user: str, era: str = "auto") -> AsyncGenerator[Client]:
+async def client_of(stack: Stack, user: str, era: str = "auto", instance: int = 0) -> AsyncGenerator[Client]:
     headers = {"x-dev-user": user}
     async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
-        transport = streamable_http_client(f"{stack.url}/api/mcp", http_client=http)
+        transport = streamable_http_client(f"{stack.urls[instance]}/api/mcp", http_client=http)
         async with Client(transport, mode=era, cache=None) as client:
             yield client
 
@@ -141,7 +141,7 @@ async def test_a_tool_of_ours_is_seen_at_work(stack: Stack) -> None:
     async with client_of(stack, "cat") as client:
         heard = Heard()
         answer = await whole(client, "What is our total revenue?", heard)
-        assert "18,503,842.03" in text_of(answer)
+        assert text_of(answer) == "The total is 18503842.03."
         assert {"Calls query_data", "query_data answered"} <= set(heard.messages)
 
 
@@ -272,10 +272,6 @@ async def test_a_stream_that_breaks_is_reported_and_the_turn_ends_for_who_looks(
                 os.kill(stack.pids[0], signal.SIGKILL)
                 async with asyncio.timeout(10):
                     await asking
-        async with connected(stack.urls[1], "lea") as other:
-
-            async def ended() -> bool:
-                turn = await other.call("GET", f"/api/v1/chat/turns/{heard.turn_id}")
-                return turn.body["state"] == "failed"
-
-            await eventually(ended, seconds=40, what="end of the turn")
+        async with client_of(stack, "lea", instance=1) as other:
+            answer = await whole(other, "", turn_id=heard.turn_id)
+            assert answer.is_error and text_of(answer).startswith("INTERRUPTED")

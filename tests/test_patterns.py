@@ -26,9 +26,10 @@ from chat.pipelines import trip_plan
 from chat.providers import responses_request, service_errors
 from chat.routes import fallback, operations, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import KEY, NAME, issuers, values
+from chat.settings import KEY, NAME, issuers, mcp_servers, values
 from chat.store.tables import table_audit, table_keys, table_limits, table_lists, table_service, table_writes
 from chat.tools import data, function_tool, genie
+from chat.tools.remote import mcp_definitions
 from tests.support.source import Module, modules
 
 KIB = 1024
@@ -117,6 +118,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/settings/issuers.py", "NAME"): Use(issuers.NAME.fullmatch, LINE),
     ("chat/settings/__init__.py", "KEY"): Use(KEY.findall, LINE, ("0a",)),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
+    ("chat/settings/mcp_servers.py", "DIGEST"): Use(mcp_servers.DIGEST.fullmatch, LINE),
+    ("chat/settings/mcp_servers.py", "HEADER"): Use(mcp_servers.HEADER.fullmatch, LINE),
+    ("chat/settings/mcp_servers.py", "NAME"): Use(mcp_servers.NAME.fullmatch, LINE),
     ("chat/settings/values.py", "ORIGIN"): Use(
         values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")
     ),
@@ -148,6 +152,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/tools/genie.py", r"^[A-Za-z0-9-]{1,64}$"): Use(checked(genie.SpaceId), BODY),
     ("chat/tools/overpass.py", r'["\\\n]'): Use(lambda text: re.sub(r'["\\\n]', "", text), BODY, ('"', "\\")),
+    ("chat/tools/remote/mcp_definitions.py", "STRANGE"): Use(
+        lambda text: mcp_definitions.STRANGE.sub("_", text), LINE
+    ),
     ("chat/user_ids.py", "EXTENDED"): Use(user_ids.EXTENDED.fullmatch, LINE, ("utf-8'", "'", "utf-8''a")),
     ("chat/user_ids.py", "SLASH"): Use(lambda text: user_ids.SLASH.sub("/", text), LINE, ("%2f", "%2")),
 }

@@ -191,6 +191,8 @@ class Door[Body: BaseModel]:
     key: tuple[str, ...] = ()
     """Names of the field of the body that says which request it is, where there is no Idempotency-Key. A repeat goes on
     behind its `Last-Event-ID`."""
+    signs_in_by: str = ""
+    """The path of what tells a stranger where to sign in (RFC 9728); "" says no more than that they must."""
 
 
 @dataclass(frozen=True, slots=True)

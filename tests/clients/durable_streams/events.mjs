@@ -28,11 +28,13 @@ async function* cut(body, events) {
 }
 
 const source = new EventSource(url, { fetch: breaking });
+const awake = setInterval(() => {}, 1000); // its own timer lets Node end
 await new Promise((done) => {
   source.addEventListener("message", ({ data }) => (data === "[DONE]" ? done() : found.frames.push(JSON.parse(data))));
   source.addEventListener("data", ({ data }) => found.frames.push(...JSON.parse(data)));
   source.addEventListener("control", ({ data }) => JSON.parse(data).streamClosed && done());
 });
+clearInterval(awake);
 source.close();
 console.log(JSON.stringify({ kind, ...found }));
 process.exit(0);

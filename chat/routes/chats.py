@@ -8,18 +8,19 @@ from chat.app import ChatApp
 from chat.calls import CallAnswer, CallOutput
 from chat.conversation import Session
 from chat.dialects.base import Asked
-from chat.errors import SessionNotFound, ValidationError
+from chat.errors import SessionNotFound
 from chat.messages import Message, split_message_id
 from chat.requests import TurnRequest
+from chat.routes.following import follow_on
 from chat.turns.client_calls import LOOKED_BACK, find_continued
 from chat.turns.feed import LiveTurn
 from chat.turns.tool_history import stored_calls
 
 
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
-    """What was read at a door, as a request in its session, after the answer that it goes on from."""
-    request = asked.request
-    _check_tools(app, request)
+    """What was read at a door, as a request in its session, after the answer that it goes on from. GoneOn, where more
+    was said after the one that it follows: see `find_branch`."""
+    request = await follow_on(app, asked) if asked.after else asked.request
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
     if asked.anew is not None and request.session_id:
@@ -68,22 +69,7 @@ async def find_running(app: ChatApp, user_id: str, name: str) -> LiveTurn | None
 
 async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer]) -> TurnRequest:
     """The turn as one that goes on from the answer whose calls wait for these, to the same question."""
-    if turn.pipeline:
-        raise ValidationError("pipeline", "A pipeline does not go on from calls")
-    found = await find_continued(
-        app.conversations, app.turns, app.tools, turn.user_id, turn.session_id, answers, key=turn.key
-    )
-    return replace(
-        turn, message_id=found.question_id, continued=found.answer, on_behalf_of=found.on_behalf_of
-    )
-
-
-def _check_tools(app: ChatApp, request: TurnRequest) -> None:
-    """ValidationError for a tool of the caller that is called as one of ours."""
-    ours = {each.name for each in app.tools.definitions} if request.tools else set[str]()
-    for each in request.tools:
-        if each.name in ours:
-            raise ValidationError(f"tools.{each.name}", "This name is one of our tools'")
+    return await find_continued(app.conversations, app.turns, app.tools, turn, answers)
 
 
 async def _anew(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

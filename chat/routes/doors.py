@@ -14,11 +14,15 @@ from chat.dialects.base import Asked, Asker, Dialect, Door
 from chat.dialects.framing import Cursor
 from chat.events import NumberedEvent
 from chat.routes.chats import find_place
+from chat.routes.following import find_branch
 from chat.routes.limit_headers import with_limits
+from chat.routes.models import known_models
 from chat.routes.once import key_of, promised_id
 from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, find_cursor, stream_turn
+from chat.routes.tool_schemas import check_names
+from chat.turns.create import GoneOn
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[Asked], Awaitable[LiveTurn]]
@@ -30,7 +34,10 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
 
     async def asking(asked: Asked) -> LiveTurn:
         placed = replace(asked, request=replace(asked.request, promised=promised))
-        return await ask(app, await find_place(app, placed))
+        try:
+            return await ask(app, await find_place(app, placed))
+        except GoneOn:
+            return await ask(app, await find_branch(app, placed))
 
     return await _entered(app, principal, request, dialect, asking)
 
@@ -60,14 +67,26 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-    limit = app.settings.max_message_bytes
-    asker = Asker(principal.user_id, key_of(request), limit, request.headers, request.url.path)
-    asked = door.read(body, asker)
+    asked = door.read(body, _asker(app, principal, request))
+    check_names(asked.request.tools, app.tools.definitions)
     began = app.clock.monotonic()
     live = await asking(asked)
     if asked.stream:
         return await _stream(app, principal, spoken, door, live, began=began, after=after)
-    return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
+    patience = until - app.clock.monotonic() if asked.waits else 0
+    return await _whole(app, door, live, principal, patience=patience)
+
+
+def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
+    return Asker(
+        principal.user_id,
+        key_of(request),
+        app.settings.max_message_bytes,
+        request.headers,
+        known_models(app.settings),
+        app.tools.definitions,
+        request.url.path,
+    )
 
 
 async def _stream(

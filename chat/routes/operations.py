@@ -81,7 +81,7 @@ class Operation:
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and not self.streams and self.door is None:
+        if row.dialect and self.door is None and DIALECTS[row.dialect].socket is not None:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
@@ -113,7 +113,7 @@ class Operation:
             yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
-        if self.streams and not self.asks:
+        if self.streams and not self.asks and not self.row.dialect:
             place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}
             yield {"name": "Last-Event-ID", "in": "header", "description": LAST, "schema": place}
 
@@ -130,8 +130,7 @@ class Operation:
         found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
-            if self.row.reply:
-                found["200"]["content"] |= self._reply(is_problem=False)["content"]
+            found["200"]["content"] |= self._whole()
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)
@@ -161,10 +160,17 @@ class Operation:
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
         return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
 
+    def _whole(self) -> Schema:
+        """The same in one, where the caller may have it so."""
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
+        has = own is not None and (self.door is None or self.door.whole is not None)
+        model = next(_models_of(own, "WHOLE"), None) if own and has else None
+        return {JSON: {"schema": ref(model)}} if model else {}
+
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.words] if self.row.words else None
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
         for dialect in (own,) if own else DIALECTS.values():
-            framing = (self.door and self.door.framing) or dialect.framing
+            framing = (own and own.door and own.door.framing) or dialect.framing
             if framing is not None:
                 yield dialect, framing
 
@@ -224,7 +230,7 @@ def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
 def models_of_dialects() -> Iterator[type[BaseModel]]:
     """The frames of all dialects."""
     for dialect in DIALECTS.values():
-        for name in ("OUT", "IN", "FAILED", "REFUSED"):
+        for name in ("OUT", "IN", "WHOLE", "FAILED", "REFUSED"):
             yield from _models_of(dialect, name)
 
 

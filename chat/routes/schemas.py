@@ -13,7 +13,8 @@ from pydantic import (
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.requests import TRIP, TripStage
-from chat.routes.tool_schemas import CallApprovals, ClientTool, ClientToolOutputs, ClientTools
+from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
+from chat.schemas.approvals import CallApprovals
 from chat.schemas.fields import (
     PROVIDER,
     Body,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from chat.calls import Approval, CallAnswer, CallOutput, ToolCall
+from chat.calls import ARGUMENTS_BYTES, REASON, Approval, CallAnswer, CallOutput, ToolCall
 from chat.conversation import Session
 from chat.errors import ValidationError
 from chat.events import JSONObject
@@ -15,8 +15,6 @@ from chat.turns.tool_history import sound_arguments
 
 OUTPUTS = "tool_outputs"
 APPROVALS = "approvals"
-ARGUMENTS_BYTES = 16 * 1024  # of the arguments that somebody gives in place of the model's
-REASON = 2000  # characters of the reason for a no
 GONE = (
     "Who asked for this call may not write here any more: deny it, or approve it with arguments of your own"
 )

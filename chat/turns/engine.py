@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider
+from chat.providers.base import ModelProvider, ModelRequest
+from chat.reply_options import ReplyOptions
 from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
@@ -62,12 +63,7 @@ class TurnEngine(TurnSource):
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
             reply = ReplyReader()
-            step = StepReader(
-                index=index,
-                provider=self._provider.name,
-                prompt_tokens=request.estimated_tokens,
-                scale=self._window.scale,
-            )
+            step = self._step(index, request)
             asked = replace(request, tools=()) if last else request
             stream = context.allowance.stream(self._provider, asked)
             async with aclosing(stream) as pieces:  # left before the tools are run
@@ -85,11 +81,12 @@ class TurnEngine(TurnSource):
                 client_tools=client_tools,
                 refusal=refusal,
                 caller=Caller(context.request.beneficiary),
+                answered=reply.answered,
             )
             async with aclosing(calls.events()) as found:
                 async for event in found:
                     yield event
-            ended = not reply.calls or bool(refusal) or not calls.complete
+            ended = not reply.asks or bool(refusal) or not calls.complete
             failure = _failure(reply, step.reason, refusal) if ended else None
             for event in step.finish(failed=failure is not None):
                 yield event
@@ -99,18 +96,33 @@ class TurnEngine(TurnSource):
                 raise failure
             if ended:
                 return
-            request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+            messages = (*request.messages, *calls.messages(reply.text))
+            request = replace(request, messages=messages, options=_unforced(request.options))
+
+    def _step(self, index: int, request: ModelRequest) -> StepReader:
+        return StepReader(
+            index=index,
+            provider=self._provider.name,
+            prompt_tokens=request.estimated_tokens,
+            scale=self._window.scale,
+        )
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
 
 
+def _unforced(options: ReplyOptions) -> ReplyOptions:
+    """Once it called what it had to call, the model may answer."""
+    forced = options.tool_choice is not None and options.tool_choice.mode == "required"
+    return replace(options, tool_choice=None) if forced else options
+
+
 def _failure(reply: ReplyReader, reason: str, refusal: str) -> ChatError | None:
     """Why the last reply of a turn is no answer; None when it is one, or leaves calls to the caller."""
-    if reply.text.strip() or (reply.calls and not refusal):
+    if reply.text.strip() or (reply.asks and not refusal):
         return None
     if reason == "content_filter":
         return ContentFiltered()
     if reason == "length":
         return NoAnswer("The model came to its limit of tokens before it answered.")
-    return ToolLimitReached() if reply.calls else NoAnswer()
+    return ToolLimitReached() if reply.asks else NoAnswer()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from chat.conversation import Turn
 from chat.errors import NotFound, StoreError
+from chat.events import NumberedEvent
 from chat.turns.feed import LiveTurn
 from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper
@@ -47,11 +48,15 @@ class TurnFinder:
             self.look_after(turn)
         return turn
 
-    async def text_so_far(self, user_id: str, turn_id: str) -> str:
-        """As `TurnRunner.text_so_far`."""
+    async def so_far(self, user_id: str, turn_id: str) -> tuple[Turn, list[NumberedEvent]]:
+        """As `TurnRunner.so_far`."""
         turn = await self.look(user_id, turn_id)
         run = self._roster.get(turn_id)
-        events = run.feed.events if run is not None else await self._turns.read_events(turn)
+        return turn, run.feed.events if run is not None else await self._turns.read_events(turn)
+
+    async def text_so_far(self, user_id: str, turn_id: str) -> str:
+        """As `TurnRunner.text_so_far`."""
+        _, events = await self.so_far(user_id, turn_id)
         return transcribe(events).text
 
     async def is_over(self, user_id: str, turn_id: str) -> bool:

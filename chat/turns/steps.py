@@ -10,6 +10,7 @@ from chat.providers.base import (
     ModelChosen,
     ModelDelta,
     ReasoningPiece,
+    ServiceOutputPiece,
     StopReason,
     TextPiece,
     ToolCallPiece,
@@ -49,6 +50,8 @@ class StepReader:
                 return (*opening, events.ReasoningDelta(self._part_id, text))
             case ToolCallPiece():
                 return self._call(piece)
+            case ServiceOutputPiece(call_id, name, output, is_error):
+                return (*self._end(), events.ToolOutput(call_id, name, output, is_error))
             case ModelChosen(model, provider):
                 return (
                     events.StepStarted(self._index, provider or self._provider, model, self._prompt_tokens),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chat.calls import Approval, CallAnswer, CallOutput, ToolCall, ToolDefinition
+from chat.calls import ARGUMENTS_BYTES, REASON, Approval, CallAnswer, CallOutput, ToolCall, ToolDefinition
 from chat.errors import Forbidden, ProviderUnavailable, SessionNotFound, StoreUnavailable, ValidationError
 from chat.events import ApprovalRequested, JSONObject, NumberedEvent, ToolOutput
 from chat.messages import Message
@@ -18,7 +18,6 @@ from chat.tools.function_tool import tool
 from chat.tools.registry import ToolRegistry
 from chat.turns.approved_calls import DENIED
 from chat.turns.client_calls import find_continued
-from chat.turns.decisions import ARGUMENTS_BYTES, REASON
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed, LiveTurn
 from chat.turns.runner import TurnRunner
@@ -79,16 +78,8 @@ class Chat:
         return live
 
     async def going_on(self, *said: CallAnswer, user: str = "ann", nonce: str = "") -> TurnRequest:
-        key = TurnRequest(user, nonce=nonce).key
-        found = await find_continued(self.store, self.store, self.tools, user, self.session_id, said, key=key)
-        return TurnRequest(
-            user,
-            message_id=found.question_id,
-            session_id=self.session_id,
-            continued=found.answer,
-            on_behalf_of=found.on_behalf_of,
-            nonce=nonce,
-        )
+        request = TurnRequest(user, session_id=self.session_id, nonce=nonce)
+        return await find_continued(self.store, self.store, self.tools, request, said)
 
     async def answer(self, *said: CallAnswer, user: str = "ann", nonce: str = "") -> LiveTurn:
         return await self._run(await self.going_on(*said, user=user, nonce=nonce))

@@ -50,6 +50,7 @@ QUESTION, ANSWER = f"{SESSION}-00000001", f"{SESSION}-00000002"
 STARTED = TurnStarted(ANSWER, SESSION, QUESTION, "2026-11-20T08:15:00Z")
 USED = UsageReported(12, 7)
 CLIENTS: dict[str, JSONObject] = {
+    "ag-ui": {"thread": "thread-1", "run": "run-1", "tanstack": True},
     "completions": {"usage": True, "own_tools": ["ask_user"]},
     "responses": {"own_tools": ["ask_user"], "asking_tools": ["refund"], "metadata": {"page": "home"}},
     "ag-ui": {"thread": "thread-1", "run": "run-1", "tanstack": True},

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from chat.dialects.ag_ui.ag_ui_thread_schemas import AgUiMessage
+from chat.dialects.ag_ui.ag_ui_thread_schemas import AgUiMessage, AgUiThread
 from chat.dialects.shape_schemas import Shown
 from chat.events import JSON, JSONObject
 
@@ -217,3 +217,4 @@ class AgUiFrame(RootModel[Annotated[_Frame, Field(discriminator="type")]]):
 
 
 OUT = AgUiFrame
+WHOLE = AgUiThread

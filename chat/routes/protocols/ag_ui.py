@@ -16,7 +16,6 @@ ROUTES: Routes = {
             "returning:come_back",
             "join a run by AG-UI, or read a thread",
             query="ReturnQuery",
-            reply="chat.dialects.ag_ui.ag_ui_thread_schemas:AgUiThread",
             streams=True,
             dialect="ag-ui",
             problems=(404, 410),

@@ -198,6 +198,7 @@ FRAMES = (
     "chat_error",
     "text.delta",
     "tool.call",
+    "tool.approval",
     "tool.output",
     "poi",
     "pong",

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel
 
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, ToolDefinition
 from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
@@ -34,7 +34,7 @@ from chat.events import (
 )
 from chat.messages import Message
 from chat.news import News, Welcome
-from chat.requests import Action, Say, TurnRequest
+from chat.requests import Action, Approve, Say, TurnRequest
 
 
 class Encoder(Protocol):
@@ -147,9 +147,10 @@ class Asker:
     headers: Mapping[str, str] = field(
         default_factory=dict[str, str]
     )  # of the request, by names in lower case
-    path: str = ""  # that was asked, for a door that several routes lead to
     models: Mapping[str, str] = field(default_factory=dict[str, str])
     """The model services that may be asked, by the names of their models."""
+    tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
+    path: str = ""  # that was asked, for a door that several routes lead to
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,11 @@ class Asked:
     """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
     session is made with the first request."""
     answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
+    after: str = ""
+    """The id of the turn whose answer this follows: what was said later does not count. Where something was, a new
+    session begins with what was said up to there."""
+    stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
+    waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
     anew: str | None = None
     """A message of the chat whose question is answered anew: by its id, else the last one that asked the same, else the
     last one. In a new chat the question is new."""
@@ -182,6 +188,40 @@ class Door[Body: BaseModel]:
         None  # of a turn, be it that it still runs
     )
     patience: float = 0.0  # seconds that a caller waits for a whole reply
+    key: tuple[str, ...] = ()
+    """Names of the field of the body that says which request it is, where there is no Idempotency-Key. A repeat goes on
+    behind its `Last-Event-ID`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message, and the calls of tools that it keeps: `{"id", "name", "arguments", "output", "is_error"}` each, with
+    None for an output that is not there, and `"approval": "requested"` for one that waits for somebody's word."""
+
+    message: Message
+    calls: Sequence[JSONObject] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A conversation as it stands, for a caller who comes back to it."""
+
+    user_id: str  # theirs
+    name: str  # as they call it
+    session_id: str
+    said: Sequence[Spoken] = ()  # without the answer of the turn that runs
+    running: Turn | None = None
+    older: str = ""  # the id of the oldest message here, where there are older ones
+    run: str = ""  # as they call their request
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFace:
+    """What is said to callers who come back to a conversation, or to a turn."""
+
+    join: Callable[[Turn, Sequence[Spoken]], Encoder]  # of a turn, after what was said before
+    idle: Callable[[Past], Iterable[JSONObject]]  # the stream of a conversation in which nothing runs
+    show: Callable[[Past], JSONObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +247,7 @@ class SocketFace:
     """What somebody who comes late is shown of a turn so far."""
     error: Callable[[ChatError], JSONObject] = plain_error  # what goes wrong outside a turn
     names: tuple[str, ...] = ()  # by which clients of a JSON subprotocol may call their frames
-    ack: Callable[[Say, str, str], JSONObject] | None = None
+    ack: Callable[[Say | Approve, str, str], JSONObject] | None = None
     """To whoever asked for it: the ids of the message and of the turn, "" where it waits or is only stored."""
     welcome: Callable[[Welcome], Iterable[JSONObject]] | None = None
     news: Callable[[str, News], Iterable[JSONObject]] | None = None
@@ -215,6 +255,21 @@ class SocketFace:
     lacks: Callable[[JSONObject], str] | None = None
     """The id of the message whose other keys a payload is to be given, since no event has them; "" for none."""
     filled: Callable[[JSONObject, Message], JSONObject] | None = None  # a payload with that message
+
+
+@dataclass(frozen=True, slots=True)
+class PastFace:
+    """What is said of turns that began before, by routes of the dialect's own."""
+
+    turn_id: Callable[[str], str]  # of an id of the dialect's
+    show: Callable[[Turn, Sequence[NumberedEvent]], JSONObject]  # a turn as far as it is
+    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]
+    """The events of one that has ended, as its message tells them, where they are gone."""
+    rest: Callable[[Turn, int], Encoder]  # leaves out the payloads up to this number
+    given: Callable[[Turn], int]  # how many messages before its question its request brought
+    brought: Callable[[Turn, Sequence[Message], Message], list[JSONObject]]
+    """What its request brought, by the messages up to its question and by its answer, oldest first."""
+    deleted: Callable[[Turn], JSONObject]  # says that it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +281,8 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    past: PastFace | None = None
+    returns: ReturnFace | None = None
     joined: JoinedEncoder | None = None
     """Of a turn with those that it goes on from, the oldest first, where its answer is one message with theirs: for who
     has not seen them."""

@@ -1,6 +1,6 @@
 """Turns as HTTP streams: the headers wait for the first thing said, the body follows the turn."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from chat.dialects.base import Dialect, Framing
 from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, Place, read_cursor, written
 from chat.errors import ChatError, CredentialEnded, ValidationError
-from chat.events import TurnEvent
+from chat.events import JSONObject, TurnEvent
 from chat.messages import Message
 from chat.requests import OnBusy, TurnRequest
 from chat.routes.limit_headers import with_limits
@@ -124,10 +124,16 @@ def stream_turn(
         "x-turn-id": live.turn.id,
     }
     body = _body(app, principal, live, dialect, framing, after or Cursor())
-    return with_limits(_FrameResponse(body, headers=headers), live.standing)
+    return with_limits(FrameResponse(body, headers=headers), live.standing)
 
 
-class _FrameResponse(StreamingResponse):
+def whole_stream(payloads: Iterable[JSONObject], framing: Framing) -> Response:
+    """A stream that has come to its end already: payloads of no turn, without places to come back to."""
+    body = b"".join(framing.frame(each, "") for each in payloads) + framing.done
+    return Response(body, headers={"content-type": framing.content_type, **HEADERS})
+
+
+class FrameResponse(StreamingResponse):
     """Sends its head through the middlewares, which want to know that a reply began, and its frames past them: six
     coroutines that pass a frame on unread cost more than its JSON."""
 

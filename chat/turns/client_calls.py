@@ -2,12 +2,13 @@
 answer it is that what they say belongs to, and whether all of it is there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chat.calls import CallAnswer
 from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ConversationStore
 from chat.store.turn_store import TurnStore
 from chat.tools.base import ToolBox
@@ -19,30 +20,22 @@ DECIDED = ("approved", "denied")
 STANDING = ("streaming", "complete")  # of an answer that did not break
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """What a turn goes on from."""
-
-    question_id: str
-    answer: MessageDraft  # with what was said to its calls
-    on_behalf_of: str  # as in `TurnRequest`
-
-
 async def find_continued(
     conversations: ConversationStore,
     turns: TurnStore,
     tools: ToolBox,
-    user_id: str,
-    session_id: str,
+    request: TurnRequest,
     answers: Sequence[CallAnswer],
-    *,
-    key: str = "",
-) -> Continuation:
-    """The answer whose calls wait for these outputs and approvals, with them.
+) -> TurnRequest:
+    """The request as one that goes on, to the same question, from the answer whose calls wait for these outputs and
+    approvals.
 
     SessionNotFound, Forbidden. ValidationError names what no call waits for, what came before, is missing or will not
     do. A repeated request, which is known by its key, finds the answer again.
     """
+    user_id, session_id = request.user_id, request.session_id
+    if request.pipeline:
+        raise ValidationError("pipeline", "A pipeline does not go on from calls")
     session = await conversations.get_session(user_id, session_id)
     if not session.allows(user_id, "editor"):
         raise Forbidden
@@ -51,13 +44,15 @@ async def find_continued(
     waiting = _waiting(messages, said[0])
     _check_said(said, {str(call["id"]): call for call in _pending(waiting)})
     turn = await turns.get_turn(user_id, waiting.id)
-    decider = Decider(session, user_id, turn.request.beneficiary, tools)
-    repeated = session.asked_by(key) is not None
+    decider = Decider(session, request, turn.request.beneficiary, tools)
+    repeated = session.asked_by(request.key) is not None
     answer = _answered(waiting, {each.call_id: each for each in said}, decider, repeated=repeated)
     if not repeated:
         answer = _with_earlier_outputs(answer, messages)
         check_unanswered(answer, messages)
-    return Continuation(turn.user_message_id, answer, decider.on_behalf_of)
+    return replace(
+        request, message_id=turn.user_message_id, continued=answer, on_behalf_of=decider.on_behalf_of
+    )
 
 
 def _pending(message: Message) -> list[JSONObject]:

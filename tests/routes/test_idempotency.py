@@ -35,6 +35,11 @@ BODIES: dict[str, Any] = {
     "/chat": {"message": "a day in Rome"},
     "/api/ai-chat": {"messages": [{"role": "user", "content": answering("Hello")}]},
     "/api/ai-chat/stream": {"messages": [{"role": "user", "content": answering("Hello")}]},
+    "/api/ag-ui": {
+        "threadId": "t",
+        "runId": "r",
+        "messages": [{"id": "1", "role": "user", "content": answering("Hello")}],
+    },
 }
 
 

@@ -263,10 +263,18 @@ ROUTES: Routes = {
         "HEAD": HEALTH("the same in its status alone"),
     },
     "/api/openapi.json": {
-        "GET": Route("openapi:show_document", "this table, for machines", who="anyone", wants_routes=True),
+        "GET": Route(
+            "openapi:show_document",
+            "this table, for machines",
+            content="application/json",
+            who="anyone",
+            wants_routes=True,
+        ),
     },
     "/api/docs": {
-        "GET": Route("docs_page:show_page", "the same as a page, for people", who="anyone"),
+        "GET": Route(
+            "docs_page:show_page", "the same as a page, for people", content="text/html", who="anyone"
+        ),
     },
     **PROTOCOLS,
 }

@@ -43,6 +43,9 @@ class Approval:
     reason: str = ""  # for the model, where they say no
 
 
+ARGUMENTS_BYTES = 16 * 1024  # of the arguments that somebody gives in place of the model's
+REASON = 2000  # characters of the reason for a no
+
 type CallAnswer = CallOutput | Approval
 
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from chat.calls import ToolDefinition
+from chat.calls import Approval, ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.messages import MessageDraft
 from chat.reply_options import ReplyOptions
@@ -34,6 +34,10 @@ class TurnRequest:
     transcript: tuple[MessageDraft, ...] = ()
     """All that the model is shown, question and what came after it included, where the caller keeps the conversation.
     The session that such a request makes has the question and its answer alone, and is not listed."""
+    follows: int = (
+        0  # the number of the answer that it follows, after which nothing may have been said; 0 is the last
+    )
+    origin: str = ""  # the session whose settings and model a new one takes
     parent_message_id: str = ""  # the message that the user's one replies to
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
     promised: str = ""  # the id of the session that it makes, where one was given away to its key
@@ -41,9 +45,9 @@ class TurnRequest:
     options: ReplyOptions = field(default_factory=ReplyOptions)
     provider: str = ""  # the model service of the session that it makes; "" is the usual one
     tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
-    continued: MessageDraft | None = (
-        None  # the answer so far, whose calls the caller ran: the turn goes on from it
-    )
+    continued: MessageDraft | None = None
+    """The answer so far, with what was said to its calls: the turn goes on from it."""
+    on_behalf_of: str = ""  # with whose access tools run; "" is the user's own
     pipeline: str = ""  # the source that makes the turn; "" is the plain one
     input: JSONObject = field(default_factory=empty_object)
     """What the pipeline begins with: what its caller has (`given`), and results that are taken over (`done`)."""
@@ -61,6 +65,11 @@ class TurnRequest:
         )
 
     @property
+    def beneficiary(self) -> str:
+        """With whose access the turn's tools run."""
+        return self.on_behalf_of or self.user_id
+
+    @property
     def question(self) -> MessageDraft:
         """The user's message."""
         return MessageDraft(
@@ -72,6 +81,7 @@ class TurnRequest:
         """What its turn keeps of it: text and history have their places elsewhere, the rest has done its work."""
         return TurnRequest(
             self.user_id,
+            on_behalf_of=self.on_behalf_of,
             pipeline=self.pipeline,
             input=self.input,
             dialect=self.dialect,
@@ -90,6 +100,14 @@ class Say:
     pipeline: str = ""
     input: JSONObject = field(default_factory=empty_object)
     session_id: str = ""  # in which its sender believes to be; "" does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """What a socket says to the calls that wait for an approval."""
+
+    approvals: tuple[Approval, ...]
+    request_id: str = ""  # by which its sender wants to hear which turn goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +140,4 @@ class Answered:
     frame: JSONObject | str
 
 
-type Action = Say | Cancel | Resume | Typing | Answered
+type Action = Say | Approve | Cancel | Resume | Typing | Answered

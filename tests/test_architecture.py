@@ -31,6 +31,7 @@ VALUES = (
     "chat.conversation",
     "chat.news",
     "chat.quotas",
+    "chat.blocking",
 )
 SIBLINGS = (
     "chat.providers",
@@ -49,7 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("chat.pipelines", "chat.rooms", "chat.process"),
     ("chat.turns",),
     SIBLINGS,
-    ("chat.schemas",),
+    ("chat.schemas", "chat.databricks"),
     VALUES,
 )
 # Which files may import a package of the platform; every one of them does.
@@ -66,7 +67,7 @@ OWNERS = {
         "chat/store/tables/table_writes.py",
     },
     "duckdb": {"chat/tools/data_worker.py"},
-    "databricks": {"chat/tools/genie.py"},
+    "databricks": {"chat/databricks.py", "chat/tools/genie.py"},
     "azure.identity": {
         "chat/providers/azure_inference.py",
         "chat/push/web_pubsub.py",
@@ -197,6 +198,7 @@ FRAMES = (
     "chat_error",
     "text.delta",
     "tool.call",
+    "tool.approval",
     "tool.output",
     "poi",
     "pong",

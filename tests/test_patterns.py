@@ -19,8 +19,9 @@ from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
 from chat.dialects.completions.completion_body import CompletionNamedFunction
+from chat.dialects.responses.response_body import FunctionTool
 from chat.pipelines import trip_plan
-from chat.providers import service_errors
+from chat.providers import responses_request, service_errors
 from chat.routes import fallback, operations, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import KEY, NAME, issuers, values
@@ -59,6 +60,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/credentials.py", "KEY"): Use(credentials.KEY.fullmatch, LINE, ("parley_", "parley_a_")),
     ("chat/credentials.py", "KEY_ID"): Use(credentials.KEY_ID.fullmatch, LINE),
     ("chat/pipelines/trip_plan.py", "TIME"): Use(trip_plan.TIME.fullmatch, BODY, ("12:3",)),
+    ("chat/providers/responses_request.py", "NO_NAME"): Use(
+        lambda text: responses_request.NO_NAME.sub("_", text), LINE, ("a", ".")
+    ),
     ("chat/providers/service_errors.py", "SECRET"): Use(
         lambda text: service_errors.SECRET.sub("***", text),
         LINE,  # it is cut to far less before
@@ -78,6 +82,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/dialects/completions/completion_body.py", "TOOL"): Use(
         checked(get_type_hints(CompletionNamedFunction, include_extras=True)["name"]), BODY
+    ),
+    ("chat/dialects/responses/response_body.py", "TOOL"): Use(
+        checked(get_type_hints(FunctionTool, include_extras=True)["name"]), BODY
     ),
     ("chat/routes/operations.py", "TITLE"): Use(
         lambda text: operations.TITLE.sub("", text), 2 * KIB, ("`GET` and `", "`A", "` and `")

@@ -16,6 +16,7 @@ from chat.settings import (
     storage_values,
 )
 from chat.settings.model_services import SERVICES, ServiceSettings
+from chat.settings.values import TOOLS
 
 LAPTOP = {"AZURE_FUNCTIONS_ENVIRONMENT": "Development"}
 LEAST = {"AZURE_AI_ENDPOINT": "https://x.services.ai.azure.com/openai/v1", "AzureWebJobsStorage": "a=b"}
@@ -78,6 +79,8 @@ def test_what_is_wrong_and_what_is_missing_come_together() -> None:
         ("CHAT_HTTP_AUTH_LEVEL", "NONE"),
         ("CHAT_TOOLS", "query_data,rm"),
         ("CHAT_TOOLS", "none,query_data"),
+        ("CHAT_APPROVE_TOOLS", "qury_data"),
+        ("CHAT_APPROVE_TOOLS", "*,query_data"),
         ("CHAT_TOOL_ROUNDS", "0"),
         ("CHAT_TOOL_TIMEOUT_S", "0"),
         ("CHAT_TOOL_OUTPUT_CHARS", "100001"),
@@ -113,6 +116,9 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
         ("CHAT_TABLE_PREFIX", " parley ", "parley"),
         ("CHAT_TOOLS", "query_data, current_time", ("query_data", "current_time")),
         ("CHAT_TOOLS", "none", ()),
+        ("CHAT_APPROVE_TOOLS", "", ()),
+        ("CHAT_APPROVE_TOOLS", "query_data, current_time", ("query_data", "current_time")),
+        ("CHAT_APPROVE_TOOLS", "*", TOOLS),
         ("CHAT_SOCKET_DIRECT", "True", True),
         (
             "CHAT_SOCKET_ORIGINS",

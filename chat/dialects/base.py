@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel
 
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, ToolDefinition
 from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
@@ -34,7 +34,7 @@ from chat.events import (
 )
 from chat.messages import Message
 from chat.news import News, Welcome
-from chat.requests import Action, Say, TurnRequest
+from chat.requests import Action, Approve, Say, TurnRequest
 
 
 class Encoder(Protocol):
@@ -148,6 +148,8 @@ class Asker:
     )  # of the request, by names in lower case
     models: Mapping[str, str] = field(default_factory=dict[str, str])
     """The model services that may be asked, by the names of their models."""
+    tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
+    path: str = ""  # that was asked, for a door that several routes lead to
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,11 @@ class Asked:
     """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
     session is made with the first request."""
     answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
+    after: str = ""
+    """The id of the turn whose answer this follows: what was said later does not count. Where something was, a new
+    session begins with what was said up to there."""
+    stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
+    waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ class SocketFace:
     """What somebody who comes late is shown of a turn so far."""
     error: Callable[[ChatError], JSONObject] = plain_error  # what goes wrong outside a turn
     names: tuple[str, ...] = ()  # by which clients of a JSON subprotocol may call their frames
-    ack: Callable[[Say, str, str], JSONObject] | None = None
+    ack: Callable[[Say | Approve, str, str], JSONObject] | None = None
     """To whoever asked for it: the ids of the message and of the turn, "" where it waits or is only stored."""
     welcome: Callable[[Welcome], Iterable[JSONObject]] | None = None
     news: Callable[[str, News], Iterable[JSONObject]] | None = None
@@ -197,6 +204,21 @@ class SocketFace:
     lacks: Callable[[JSONObject], str] | None = None
     """The id of the message whose other keys a payload is to be given, since no event has them; "" for none."""
     filled: Callable[[JSONObject, Message], JSONObject] | None = None  # a payload with that message
+
+
+@dataclass(frozen=True, slots=True)
+class PastFace:
+    """What is said of turns that began before, by routes of the dialect's own."""
+
+    turn_id: Callable[[str], str]  # of an id of the dialect's
+    show: Callable[[Turn, Sequence[NumberedEvent]], JSONObject]  # a turn as far as it is
+    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]
+    """The events of one that has ended, as its message tells them, where they are gone."""
+    rest: Callable[[Turn, int], Encoder]  # leaves out the payloads up to this number
+    given: Callable[[Turn], int]  # how many messages before its question its request brought
+    brought: Callable[[Turn, Sequence[Message], Message], list[JSONObject]]
+    """What its request brought, by the messages up to its question and by its answer, oldest first."""
+    deleted: Callable[[Turn], JSONObject]  # says that it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +230,7 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    past: PastFace | None = None
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `WHOLE`, `FAILED`, `REFUSED`."""

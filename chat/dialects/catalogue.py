@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 
+from chat.dialects.ai_chat import AI_CHAT
 from chat.dialects.base import Dialect
 from chat.dialects.chat import CHAT
 from chat.dialects.completions import COMPLETIONS
 from chat.dialects.delta import DELTA
 from chat.dialects.plan import PLAN
+from chat.dialects.responses import RESPONSES
 from chat.dialects.session import SESSION
 from chat.requests import TRIP
 
-DIALECTS: Mapping[str, Dialect] = {each.name: each for each in (DELTA, CHAT, PLAN, SESSION, COMPLETIONS)}
+DIALECTS: Mapping[str, Dialect] = {
+    each.name: each for each in (DELTA, CHAT, PLAN, SESSION, COMPLETIONS, RESPONSES, AI_CHAT)
+}
 USUAL: Mapping[str, str] = {"": DELTA.name, TRIP: PLAN.name}
 """By pipeline, the dialect of a stream whose caller names none."""

@@ -51,12 +51,18 @@ def format_sse(payload: JSONObject, event_id: str = "") -> bytes:
     return head + orjson.dumps(payload) + b"\n\n"
 
 
-def sse(*, done: str = "", with_ids: bool = True) -> Framing:
-    """Server-sent events that end with `data: {done}`, if that is given. Without ids a frame is that one line: some
-    clients look for `data: ` at its beginning."""
+def format_named_sse(payload: JSONObject, event_id: str = "") -> bytes:
+    """One frame, whose event is named by the type of its payload."""
+    return b"event: %s\n" % str(payload["type"]).encode() + format_sse(payload, event_id)
+
+
+def sse(*, done: str = "", with_ids: bool = True, named: bool = False) -> Framing:
+    """Server-sent events that end with `data: {done}`, if that is given. Without ids and names a frame is that one
+    line: some clients look for `data: ` at its beginning."""
+    written = format_named_sse if named else format_sse
     return Framing(
         content_type="text/event-stream",
-        frame=format_sse if with_ids else lambda payload, _: format_sse(payload),
+        frame=written if with_ids else lambda payload, _: written(payload),
         heartbeat=HEARTBEAT,
         done=b"data: %s\n\n" % done.encode() if done else b"",
     )

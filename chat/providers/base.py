@@ -86,12 +86,23 @@ class ReasoningPiece:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallPiece:
-    """A piece of the index-th call of this reply; `id` and `name` come with its first piece, "" after."""
+    """A piece of the index-th call of this reply; `id` and `name` come with its first piece, "" after. The call is ours
+    to run unless a `ServiceOutputPiece` follows."""
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOutputPiece:
+    """What came of a call that the service ran itself. Its `call_id` and `name` are those of the call's first piece."""
+
+    call_id: str
+    name: str
+    output: str
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,14 @@ class StopReason:
 
 
 type ModelDelta = (
-    ModelChosen | AttemptLost | TextPiece | ReasoningPiece | ToolCallPiece | UsageReport | StopReason
+    ModelChosen
+    | AttemptLost
+    | TextPiece
+    | ReasoningPiece
+    | ToolCallPiece
+    | ServiceOutputPiece
+    | UsageReport
+    | StopReason
 )
 
 
@@ -119,8 +137,8 @@ class ModelProvider(Protocol):
         ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelDelta]:
-        """The reply, piece by piece: `ModelChosen`, then text, reasoning and calls, `StopReason` exactly once,
-        `UsageReport` at most once and last.
+        """The reply, piece by piece: `ModelChosen`, then text, reasoning, calls and outputs of those that the
+        service ran itself, `StopReason` exactly once, `UsageReport` at most once and last.
 
         Raises ProviderError. Closing the generator closes the HTTP stream to the service at once. A stream that
         ends without a stop reason is `BadProviderReply`: a cut is never taken for an end.

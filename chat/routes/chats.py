@@ -10,13 +10,15 @@ from chat.dialects.base import Asked
 from chat.errors import SessionNotFound
 from chat.messages import split_message_id
 from chat.requests import TurnRequest
+from chat.routes.following import follow_on
 from chat.turns.client_calls import find_continued
 from chat.turns.feed import LiveTurn
 
 
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
-    """What was read at a door, as a request in its session, after the answer that it goes on from."""
-    request = asked.request
+    """What was read at a door, as a request in its session, after the answer that it goes on from. GoneOn, where more
+    was said after the one that it follows: see `find_branch`."""
+    request = await follow_on(app, asked) if asked.after else asked.request
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
     return await going_on(app, request, asked.answers) if asked.answers else request
@@ -47,11 +49,7 @@ async def find_running(app: ChatApp, user_id: str, name: str) -> LiveTurn | None
 
 async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer]) -> TurnRequest:
     """The turn as one that goes on from the answer whose calls wait for these, to the same question."""
-    answer_id, answer = await find_continued(
-        app.conversations, turn.user_id, turn.session_id, answers, key=turn.key
-    )
-    question = (await app.runner.look(turn.user_id, answer_id)).user_message_id
-    return replace(turn, message_id=question, continued=answer)
+    return await find_continued(app.conversations, app.turns, app.tools, turn, answers)
 
 
 async def _in_chat(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

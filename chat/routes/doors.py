@@ -13,6 +13,7 @@ from chat.auth.base import Principal
 from chat.dialects.base import Asked, Asker, Dialect, Door
 from chat.events import NumberedEvent
 from chat.routes.chats import find_place
+from chat.routes.following import find_branch
 from chat.routes.limit_headers import with_limits
 from chat.routes.models import known_models
 from chat.routes.once import promised_id
@@ -20,6 +21,7 @@ from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import nonce_of, read_body
 from chat.routes.streams import OPENING, ask, ask_again, check_still, stream_turn
 from chat.routes.tool_schemas import check_names
+from chat.turns.create import GoneOn
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[Asked], Awaitable[LiveTurn]]
@@ -31,7 +33,10 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
 
     async def asking(asked: Asked) -> LiveTurn:
         placed = replace(asked, request=replace(asked.request, promised=promised))
-        return await ask(app, await find_place(app, placed))
+        try:
+            return await ask(app, await find_place(app, placed))
+        except GoneOn:
+            return await ask(app, await find_branch(app, placed))
 
     return await _entered(app, principal, request, dialect, asking)
 
@@ -61,7 +66,8 @@ async def _entered(
     live = await asking(asked)
     if asked.stream:
         return await _stream(app, principal, spoken, door, live, began=began)
-    return await _whole(app, door, live, principal, patience=until - app.clock.monotonic())
+    patience = until - app.clock.monotonic() if asked.waits else 0
+    return await _whole(app, door, live, principal, patience=patience)
 
 
 def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
@@ -71,6 +77,8 @@ def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
         app.settings.max_message_bytes,
         request.headers,
         known_models(app.settings),
+        app.tools.definitions,
+        request.url.path,
     )
 
 

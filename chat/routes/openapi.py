@@ -8,6 +8,7 @@ import orjson
 from fastapi import Request, Response
 
 from chat.app import VERSION, ChatApp
+from chat.routes.header_schemas import HEADERS
 from chat.routes.json_schemas import Schema, schemas_of
 from chat.routes.operations import Operation, models_of, models_of_dialects
 from chat.routes.problem_responses import Problem, problem_responses
@@ -27,6 +28,7 @@ SECURITY: Mapping[str, Schema] = {
         "name": "x-functions-key",
         "description": "Of the Functions host: where it wants one, it comes beside one of the others.",
     },
+    "link": {"type": "apiKey", "in": "query", "name": "key", "description": "Of a link to one turn."},
     "devUser": {
         "type": "apiKey",
         "in": "header",
@@ -35,12 +37,6 @@ SECURITY: Mapping[str, Schema] = {
     },
 }
 """Ways to say who asks. Which of them are on is a setting (`CHAT_AUTH`)."""
-
-HEADERS: Mapping[str, Schema] = {
-    "x-session-id": {"description": "The session it belongs to.", "schema": {"type": "string"}},
-    "x-turn-id": {"description": "By which it is followed and stopped.", "schema": {"type": "string"}},
-    "retry-after": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}},
-}
 
 type Row = tuple[str, str, Route]  # path, method, row
 

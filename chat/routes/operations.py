@@ -12,20 +12,28 @@ from pydantic import BaseModel
 from chat.dialects.base import Dialect, Door, Framing
 from chat.dialects.catalogue import DIALECTS
 from chat.routes.admission import scope_of
+from chat.routes.header_schemas import headers_of
 from chat.routes.json_schemas import Schema, ref, schemas_of, without_null
 from chat.routes.problem_responses import Problem, name_of, response_of, sample_of, statuses_of
 from chat.routes.route_table import Route, load
 from chat.schemas.fields import MAX_ID
 
 JSON, REPLIES = "application/json", "reply_schemas"
-TAGS = {"doors": "dialects", "plans": "turns", "socket_routes": "sockets", "docs_page": "openapi"}
+TAGS = {
+    "turn_streams": "turns",
+    "doors": "dialects",
+    "plans": "turns",
+    "socket_routes": "sockets",
+    "docs_page": "openapi",
+}
 """Of handlers, by their modules, where these have other names."""
+WITHOUT_BODY = {204: "There is nothing (yet).", 304: "It is what one has."}
 CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
 TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
 """How the docstring of a handler begins."""
 
-IDS = {name: {"$ref": f"#/components/headers/{name}"} for name in ("x-session-id", "x-turn-id")}
 KEY = "Names the request: a repeat of it gets what there is, instead of a second one."
+OTHER = "For admins: whose it is, to see what that user sees. Each time a line of the audit log tells of it."
 LAST = "The `id:` of the last frame that came; browsers send it by themselves. `after` counts more."
 STREAM = (
     "Server-sent events, each of which the schema describes: an object of the dialect, or the end. A comment says that"
@@ -75,15 +83,20 @@ class Operation:
             "summary": row.summary,
             "description": self._description(),
             "tags": [self.tag],
-            "security": [] if row.who == "anyone" else [{name: []} for name in CREDENTIALS],
+            "security": [{name: []} for name in self._credentials()],
             **({"parameters": parameters} if parameters else {}),
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and self.door is None:
+        if row.dialect and self.door is None and DIALECTS[row.dialect].socket is not None:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
+
+    def _credentials(self) -> Sequence[str]:
+        if self.row.who == "anyone":
+            return ()
+        return (*CREDENTIALS, "link") if self.row.by_link else CREDENTIALS
 
     def _description(self) -> str:
         said = TITLE.sub("", inspect.getdoc(load(self.row.handler)) or "")
@@ -94,6 +107,8 @@ class Operation:
             may += (
                 f", and {'an' if self.row.role != 'viewer' else 'a'} {self.row.role} of the session at least"
             )
+        if self.row.by_link:
+            may += ", or whoever has a link to the turn"
         if self.row.who != "anyone":
             may += f"; a limited credential is good for `{scope_of(self.row, self.method)}`"
         return f"{said[:1].upper()}{said[1:]}\n\n{may}.".strip()
@@ -108,9 +123,11 @@ class Operation:
                 about = {"description": schema.pop("description")} if "description" in schema else {}
                 yield {"name": name, "in": "query", **about, "schema": without_null(schema)}
         text = {"type": "string", "maxLength": MAX_ID}
+        if self.row.for_others:
+            yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
-        if self.streams and not self.asks:
+        if self.streams and not self.asks and not self.row.dialect:
             place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}
             yield {"name": "Last-Event-ID", "in": "header", "description": LAST, "schema": place}
 
@@ -130,36 +147,47 @@ class Operation:
             found["200"]["content"] |= self._whole()
         elif self.row.reply:
             for status in self.row.statuses:
-                found[str(status)] = self._reply(is_problem=status in statuses)
+                found[str(status)] = self._reply(status, is_problem=status in statuses)
+        elif self.row.content:
+            schema = {"type": "object" if self.row.content == JSON else "string"}
+            found["200"] = {
+                "description": self.row.summary,
+                "content": {self.row.content: {"schema": schema}},
+            }
         else:
             found["2XX"] = {"description": self.row.summary}
         if self.method == "HEAD":
             return {status: {"description": self.row.summary} for status in sorted(found)}
         return dict(sorted(found.items()))
 
-    def _reply(self, *, is_problem: bool) -> Schema:
+    def _reply(self, status: int, *, is_problem: bool) -> Schema:
+        if status in WITHOUT_BODY:
+            return {"description": WITHOUT_BODY[status]}
         schema = ref(load(self.row.reply, REPLIES))
         if is_problem:
             schema = {"anyOf": [schema, ref(Problem)]}
-        return {"description": self.row.summary, "content": {JSON: {"schema": schema}}}
+        content = {JSON: {"schema": schema}, **{kind: {"schema": {}} for kind in self.row.kinds}}
+        headers = {"headers": headers_of("turn", "limit")} if self.asks else {}
+        return {"description": self.row.summary, **headers, "content": content}
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""
         framings = [*self._framings()]
         kinds = dict.fromkeys(framing.content_type for _, framing in framings)
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
-        return {"description": STREAM, "headers": IDS, "content": content}
+        return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
 
     def _whole(self) -> Schema:
         """The same in one, where the caller may have it so."""
-        own = DIALECTS[self.row.dialect] if self.door is not None and self.door.whole is not None else None
-        model = next(_models_of(own, "WHOLE"), None) if own else None
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
+        has = own is not None and (self.door is None or self.door.whole is not None)
+        model = next(_models_of(own, "WHOLE"), None) if own and has else None
         return {JSON: {"schema": ref(model)}} if model else {}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.door is not None else None
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
         for dialect in (own,) if own else DIALECTS.values():
-            framing = (self.door and self.door.framing) or dialect.framing
+            framing = (own and own.door and own.door.framing) or dialect.framing
             if framing is not None:
                 yield dialect, framing
 

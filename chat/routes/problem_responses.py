@@ -1,10 +1,11 @@
 """Problems in the OpenAPI document: one schema, a response for each status, and which of them a route may give."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from chat import errors
 from chat.dialects.shape_schemas import Problem as Problem
 from chat.errors import ChatError
+from chat.routes.header_schemas import HeaderKind, headers_of
 from chat.routes.json_schemas import Schema, ref
 from chat.routes.route_table import Route
 
@@ -19,7 +20,7 @@ MEANINGS: Mapping[int, str] = {
     410: "It was removed.",
     413: "More than is taken.",
     414: "The address is too long.",
-    415: "The body is compressed.",
+    415: "The body is compressed, or has files.",
     422: "A field is wrong: `details.field` names it.",
     429: "More than one may have: come back later.",
     431: "The headers are too large.",
@@ -32,6 +33,14 @@ ANYONE = {414, 431, 500, 503}
 CALLER = {401, 403, 422, 429}
 BODY = {400, 408, 413, 415, 422}
 REPEATED = {409, 410, 422}
+HEADED: Mapping[int, Sequence[HeaderKind]] = {
+    429: ("later", "turn", "limit"),
+    500: ("turn",),
+    502: ("turn",),
+    503: ("later", "turn"),
+    504: ("turn",),
+}
+"""What a refusal of a status may tell beside its body: a turn that failed before it said anything has ids."""
 TURN = {404, 409, 429, 500, 502, 503, 504}
 """How a turn may fail before it says anything, or be refused."""
 
@@ -68,9 +77,8 @@ def problem_responses() -> dict[str, Schema]:
 def response_of(status: int, content: Schema) -> Schema:
     """A refusal with this status, as JSON or however it is told."""
     response: Schema = {"description": MEANINGS.get(status, "A problem."), "content": content}
-    if status in (429, 503):
-        response["headers"] = {"retry-after": {"$ref": "#/components/headers/retry-after"}}
-    return response
+    headers = headers_of(*HEADED.get(status, ()))
+    return response | ({"headers": headers} if headers else {})
 
 
 def sample_of(status: int) -> ChatError:

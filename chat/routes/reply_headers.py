@@ -25,7 +25,8 @@ PREFLIGHT = 600  # seconds for which a browser remembers what a page may send
 
 READABLE = ", ".join(
     (
-        *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy"),
+        *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy", "etag"),
+        *(f"stream-{what}" for what in ("next-offset", "cursor", "up-to-date", "closed", "expires-at")),
         *(
             f"x-ratelimit-{what}-{unit}"
             for unit in ("requests", "tokens")
@@ -39,6 +40,7 @@ knows nothing of headers."""
 SENDABLE = ", ".join(
     (
         *("authorization", "content-type", "idempotency-key", "last-event-id", "x-functions-key"),
+        "if-none-match",
         *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
     )
 )

@@ -14,6 +14,7 @@ from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.requests import TRIP, TripStage
 from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
+from chat.schemas.approvals import CallApprovals
 from chat.schemas.fields import (
     PROVIDER,
     Body,
@@ -98,12 +99,14 @@ class SessionBody(Body):
 
 
 class TurnBody(Body):
-    """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with outputs."""
+    """`POST /api/v1/chat/sessions/{id}/turns`: answers new content, or a stored message, or goes on with what is said
+    to calls that wait."""
 
     model_config = examples(
         {"content": "What is our total revenue?"},
         {"message_id": "01M7XNHA5XT5A9JSFT52QBJFGY-00000003", "on_busy": "queue"},
         {"tool_outputs": [{"call_id": "call_1", "output": "red"}]},
+        {"approvals": [{"call_id": "call_2", "approved": False, "reason": "Too expensive"}]},
     )
 
     content: Content | None = None
@@ -115,14 +118,16 @@ class TurnBody(Body):
     settings: SettingsObject = Field(default_factory=dict)
     tools: ClientTools = Field(default_factory=list[ClientTool])
     tool_outputs: ClientToolOutputs | None = None
+    approvals: CallApprovals | None = None
 
     def check_question(self) -> None:
-        """ValidationError unless it asks in exactly one way: of two, the second is one too many."""
-        ways = ("content", "message_id", "tool_outputs")
+        """ValidationError unless it asks in exactly one way: of two, the second is one too many. Outputs and approvals
+        go together."""
+        ways = ("content", "message_id", "tool_outputs", "approvals")
         given = [name for name in ways if getattr(self, name) is not None]
-        if len(given) != 1:
+        if not given or (len(given) > 1 and given != ["tool_outputs", "approvals"]):
             wrong = given[1] if given else "content"
-            raise ValidationError(wrong, "Give one of content, message_id and tool_outputs")
+            raise ValidationError(wrong, "Give one of content, message_id, and tool_outputs or approvals")
 
     def input_of(self, pipeline: str) -> JSONObject:
         """What the pipeline begins with. ValidationError for a state that is not its own."""

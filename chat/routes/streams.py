@@ -123,10 +123,10 @@ def stream_turn(
         "x-turn-id": live.turn.id,
     }
     body = _body(app, principal, live, dialect, framing, after or Cursor())
-    return with_limits(_FrameResponse(body, headers=headers), live.standing)
+    return with_limits(FrameResponse(body, headers=headers), live.standing)
 
 
-class _FrameResponse(StreamingResponse):
+class FrameResponse(StreamingResponse):
     """Sends its head through the middlewares, which want to know that a reply began, and its frames past them: six
     coroutines that pass a frame on unread cost more than its JSON."""
 

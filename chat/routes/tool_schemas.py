@@ -1,20 +1,20 @@
-"""Tools that the caller runs: how a request names them, and how their outputs come back."""
+"""Tools that the caller runs, and calls that somebody approves: how a request names them, and what it says to them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chat.calls import CallOutput, ToolDefinition
+from chat.calls import CallAnswer, CallOutput, ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
+from chat.schemas.approvals import MAX_ANSWERS, CallApproval, read_approvals
 from chat.schemas.fields import TOOL, Body, Flag, check_json_size, check_size
-from chat.turns.client_calls import FIELD
+from chat.turns.decisions import OUTPUTS
 
 MAX_TOOLS = 64  # that one request may name
 SCHEMA_BYTES = 16 * 1024  # of the parameters of one tool, as JSON
 OUTPUT_BYTES = 64 * 1024  # of the output of one call
-MAX_OUTPUTS = 128  # more than one answer can wait for
 
 
 def _small(value: object) -> object:
@@ -54,7 +54,7 @@ class ClientToolOutput(Body):
 
 
 type ClientTools = Annotated[list[ClientTool], Field(max_length=MAX_TOOLS)]
-type ClientToolOutputs = Annotated[list[ClientToolOutput], Field(min_length=1, max_length=MAX_OUTPUTS)]
+type ClientToolOutputs = Annotated[list[ClientToolOutput], Field(min_length=1, max_length=MAX_ANSWERS)]
 
 
 def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
@@ -77,8 +77,13 @@ def check_names(tools: Sequence[ToolDefinition], ours: Sequence[ToolDefinition])
             raise ValidationError(f"tools.{number}", f"{each.name} is the name of one of our tools")
 
 
-def read_outputs(outputs: Sequence[ClientToolOutput]) -> list[CallOutput]:
-    """TooLarge for one that is larger than the model should be shown."""
-    for number, each in enumerate(outputs):
-        check_size(f"{FIELD}.{number}.output", each.output, limit=OUTPUT_BYTES)
-    return [CallOutput(each.call_id, each.output, each.is_error) for each in outputs]
+def read_answers(
+    outputs: Sequence[ClientToolOutput] | None, approvals: Sequence[CallApproval] | None
+) -> list[CallAnswer]:
+    """What is said to calls. TooLarge for an output that is larger than the model should be shown."""
+    for number, each in enumerate(outputs or ()):
+        check_size(f"{OUTPUTS}.{number}.output", each.output, limit=OUTPUT_BYTES)
+    return [
+        *(CallOutput(each.call_id, each.output, each.is_error) for each in outputs or ()),
+        *read_approvals(approvals or ()),
+    ]

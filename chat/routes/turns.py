@@ -12,7 +12,7 @@ from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import FollowQuery, RegenerateBody, StreamQuery, TurnBody, TurnQuery
 from chat.routes.streams import find_cursor, find_dialect, start_and_stream, stream_turn
-from chat.routes.tool_schemas import read_outputs, read_tools
+from chat.routes.tool_schemas import read_answers, read_tools
 from chat.schemas.fields import check_size
 
 
@@ -34,8 +34,8 @@ async def start_turn(app: ChatApp, principal: Principal, request: Request, body:
         settings=body.settings,
         tools=read_tools(body.tools, app.tools.definitions),
     )
-    if body.tool_outputs is not None:
-        turn = await going_on(app, turn, read_outputs(body.tool_outputs))
+    if answers := read_answers(body.tool_outputs, body.approvals):
+        turn = await going_on(app, turn, answers)
     return await start_and_stream(app, principal, turn, body.on_busy)
 
 

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from chat.settings.setting_row import setting
-from chat.settings.values import TOOLS, read_count, read_output_size, read_positive, read_tools
+from chat.settings.values import (
+    TOOLS,
+    read_approved_tools,
+    read_count,
+    read_output_size,
+    read_positive,
+    read_tools,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +19,12 @@ class ToolSettings:
 
     tools: tuple[str, ...] = setting(
         "CHAT_TOOLS", ",".join(TOOLS), "The tools that the model is offered, or none.", read_tools
+    )
+    approve_tools: tuple[str, ...] = setting(
+        "CHAT_APPROVE_TOOLS",
+        "",
+        "Those of them whose calls wait until somebody who may write in the session approves; `*` for all.",
+        read_approved_tools,
     )
     tool_rounds: int = setting(
         "CHAT_TOOL_ROUNDS",
@@ -40,9 +53,19 @@ class ToolSettings:
         "The folder whose CSV and Parquet files are the tables of `query_data`; by default the sample data.",
     )
     databricks_client_id: str = setting(
-        "DATABRICKS_CLIENT_ID", "", "A service principal that asks Genie in place of DATABRICKS_TOKEN, with"
+        "DATABRICKS_CLIENT_ID",
+        "",
+        "A service principal that asks Databricks in place of DATABRICKS_TOKEN, with",
     )
     databricks_client_secret: str = setting("DATABRICKS_CLIENT_SECRET", "", "its secret.", secret=True)
+    databricks_profile: str = setting(
+        "DATABRICKS_CONFIG_PROFILE", "", "Or a profile of databricks-sdk's own file, `~/.databrickscfg`."
+    )
+    databricks_auth_type: str = setting(
+        "DATABRICKS_AUTH_TYPE",
+        "",
+        "The way in which databricks-sdk signs in, as it names it, where there are several.",
+    )
     overpass_url: str = setting(
         "CHAT_OVERPASS_URL",
         "",

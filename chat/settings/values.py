@@ -7,6 +7,8 @@ from chat.settings.issuers import check_url
 from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
+PROTOCOLS = ("chat", "responses", "agent")
+SUMMARIES = ("", "auto", "concise", "detailed")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^/\s:*?#@\[\]]+)(:(\d{1,5}|\*))?")
 WAYS = ("easyauth", "jwt", "apikey", "header", "dev")
 ALGORITHMS = (
@@ -62,10 +64,30 @@ def read_providers(text: str) -> tuple[str, ...]:
     return names
 
 
+def read_protocol(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise ValueError(f"must be one of {', '.join(PROTOCOLS)}")
+    return text
+
+
+def read_summary(text: str) -> str:
+    if text not in SUMMARIES:
+        raise ValueError("must be auto, concise or detailed")
+    return text
+
+
 def read_tools(text: str) -> tuple[str, ...]:
     names = () if text == "none" else read_names(text)
     if not set(names) <= set(TOOLS):
         raise ValueError(f"must be none, or some of {', '.join(TOOLS)}")
+    return names
+
+
+def read_approved_tools(text: str) -> tuple[str, ...]:
+    """Of a name that is misspelt nobody would learn: its tool would run unasked."""
+    names = TOOLS if text.strip() == "*" else read_names(text)
+    if not set(names) <= set(TOOLS):
+        raise ValueError(f"must be *, or some of {', '.join(TOOLS)}")
     return names
 
 

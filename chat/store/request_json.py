@@ -11,11 +11,9 @@ from chat.requests import TurnRequest
 
 
 def request_to_json(request: TurnRequest) -> JSONObject:
-    """`{"pipeline", "input", "client", "settings", "options", "tools"}`, each only where there is something."""
-    tools: list[JSON] = [
-        {"name": each.name, "description": each.description, "parameters": each.parameters}
-        for each in request.tools
-    ]
+    """`{"pipeline", "input", "client", "settings", "options", "tools", "on_behalf_of"}`, each only where there is
+    something."""
+    tools: list[JSON] = [_tool(each) for each in request.tools]
     every: JSONObject = {
         "pipeline": request.pipeline,
         "input": request.input,
@@ -23,6 +21,7 @@ def request_to_json(request: TurnRequest) -> JSONObject:
         "settings": request.settings,
         "options": options_to_json(request.options),
         "tools": tools,
+        "on_behalf_of": request.on_behalf_of,
     }
     return {name: value for name, value in every.items() if value}
 
@@ -36,10 +35,22 @@ def request_from_json(asked: Mapping[str, JSON], request: TurnRequest) -> TurnRe
         client=_object(asked.get("client")),
         settings=_object(asked.get("settings")),
         options=options_from_json(_object(asked.get("options"))),
-        tools=tuple(
-            ToolDefinition(str(each["name"]), str(each["description"]), _object(each["parameters"]))
-            for each in cast("list[JSONObject]", asked.get("tools") or [])
-        ),
+        tools=tuple(map(_definition, cast("list[JSONObject]", asked.get("tools") or []))),
+        on_behalf_of=str(asked.get("on_behalf_of") or ""),
+    )
+
+
+def _tool(tool: ToolDefinition) -> JSONObject:
+    told: JSONObject = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {**told, "needs_approval": True} if tool.needs_approval else told
+
+
+def _definition(told: JSONObject) -> ToolDefinition:
+    return ToolDefinition(
+        str(told["name"]),
+        str(told["description"]),
+        _object(told["parameters"]),
+        needs_approval=told.get("needs_approval") is True,
     )
 
 

@@ -39,6 +39,10 @@ class ToolBox(Protocol):
         """What the model may call, always in the same order."""
         ...
 
+    def check(self, call: ToolCall) -> None:
+        """ToolError when the call could only fail: there is no such tool, or its arguments are wrong. A box that cannot
+        tell says nothing."""
+
     async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         """Do what the model asks for for the caller. Ends within the time limit with an output within the size limit;
         an unknown tool, bad arguments, a failure and a time-out are results too. To cancel it stops the tool."""

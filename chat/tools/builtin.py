@@ -1,13 +1,15 @@
 """The tools that come with Parley, as the settings want them."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chat.clock import Clock
+from chat.databricks import databricks_access
 from chat.settings import Settings
 from chat.tools.current_time import current_time_tool
 from chat.tools.data import SAMPLE, DataTools
 from chat.tools.function_tool import Tool
-from chat.tools.genie import Genie, GenieAccess
+from chat.tools.genie import Genie
 from chat.tools.overpass import Overpass
 from chat.tools.place_file import PlaceFile
 from chat.tools.places import PlaceFinder, find_places_tool
@@ -17,23 +19,23 @@ from chat.tools.registry import ToolRegistry
 def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None = None) -> ToolRegistry:
     """Those of CHAT_TOOLS for which there is something to ask. Must run inside the event loop that will serve it."""
     data = DataTools(data_folder(settings.data_dir))
-    genie = Genie(
-        GenieAccess(
-            settings.services["DATABRICKS"].endpoint,
-            settings.services["DATABRICKS"].key,
-            settings.databricks_client_id,
-            settings.databricks_client_secret,
-        )
-    )
+    genie = Genie(databricks_access(settings))
     tools: list[Tool] = [current_time_tool(clock), *data.tools, *genie.tools]
     if places is not None:
         tools.append(find_places_tool(places))
     return ToolRegistry(
-        (each for each in tools if each.definition.name in settings.tools),
+        _offered(tools, settings),
         time_limit=settings.tool_timeout,
         max_output=settings.tool_output_chars,
         on_close=data.aclose,
     )
+
+
+def _offered(tools: Iterable[Tool], settings: Settings) -> Iterator[Tool]:
+    for each in tools:
+        name = each.definition.name
+        if name in settings.tools:
+            yield each.guarded if name in settings.approve_tools else each
 
 
 def data_folder(name: str) -> Path:

@@ -12,7 +12,7 @@ async def add(a: int, b: Annotated[int, Field(ge=0)] = 0) -> int:
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import Annotated, Any, NotRequired, Required, TypedDict, get_type_hints
 
@@ -37,6 +37,11 @@ class Tool:
     arguments: TypeAdapter[dict[str, Any]]
     caller: str = ""  # the parameter that is given the Caller, if there is one
 
+    @property
+    def guarded(self) -> "Tool":
+        """The same tool, but its calls wait for an approval."""
+        return replace(self, definition=replace(self.definition, needs_approval=True))
+
     async def run(
         self, arguments: str, caller: Caller = NOBODY, threads: BlockingCalls | None = None
     ) -> object:
@@ -57,12 +62,14 @@ class Tool:
             raise ToolError(f"The arguments of {self.definition.name} are wrong: {wrong}") from None
 
 
-def tool(function: Callable[..., object], *, description: str = "") -> Tool:
-    """A function as a tool of the same name; `description` takes the place of its docstring's. TypeError when a
-    parameter has no type or cannot be given by name."""
+def tool(function: Callable[..., object], *, description: str = "", needs_approval: bool = False) -> Tool:
+    """A function as a tool of the same name; `description` takes the place of its docstring's. With `needs_approval` a
+    call of it waits until somebody says yes. TypeError when a parameter has no type or cannot be given by name."""
     said, texts = _read_docstring(function)
     arguments = TypeAdapter(_arguments_of(function, texts))
-    definition = ToolDefinition(function.__name__, description or said, _schema_of(arguments))
+    definition = ToolDefinition(
+        function.__name__, description or said, _schema_of(arguments), needs_approval=needs_approval
+    )
     return Tool(definition, function, arguments, _caller_of(function))
 
 

@@ -36,6 +36,9 @@ class ToolRegistry(ToolBox):
     def definitions(self) -> tuple[ToolDefinition, ...]:
         return tuple(each.definition for each in self._tools.values())
 
+    def check(self, call: ToolCall) -> None:
+        self._find(call.name).read(call.arguments)
+
     async def run(self, call: ToolCall, caller: Caller = NOBODY) -> ToolResult:
         try:
             found = self._find(call.name)

@@ -1,89 +1,144 @@
-"""Going on after the caller ran its own tools: which answer the outputs belong to, and whether they are all there."""
+"""Going on after a turn left calls to people: tools of the caller's own, and calls that somebody has to approve. Which
+answer it is that what they say belongs to, and whether all of it is there."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from chat.calls import CallAnswer, CallOutput
+from chat.calls import CallAnswer
 from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ConversationStore
-from chat.turns.tool_history import stored_calls
+from chat.store.turn_store import TurnStore
+from chat.tools.base import ToolBox
+from chat.turns.decisions import APPROVALS, OUTPUTS, Decider, Said, said_in
+from chat.turns.tool_history import stored_calls, waits_for_approval
 
 LOOKED_BACK = 50  # messages among which the answer must be
-
-FIELD = "tool_outputs"
+DECIDED = ("approved", "denied")
+STANDING = ("streaming", "complete")  # of an answer that did not break
 
 
 async def find_continued(
     conversations: ConversationStore,
-    user_id: str,
-    session_id: str,
+    turns: TurnStore,
+    tools: ToolBox,
+    request: TurnRequest,
     answers: Sequence[CallAnswer],
-    *,
-    key: str = "",
-) -> tuple[str, MessageDraft]:
-    """The id of the answer that waits for these outputs, and the answer with them.
+) -> TurnRequest:
+    """The request as one that goes on, to the same question, from the answer whose calls wait for these outputs and
+    approvals.
 
-    SessionNotFound, Forbidden. ValidationError names the output that no answer waits for, that came before or is
-    missing. A repeated request, which is known by its key, finds the answer again.
+    SessionNotFound, Forbidden. ValidationError names what no call waits for, what came before, is missing or will not
+    do. A repeated request, which is known by its key, finds the answer again.
     """
+    user_id, session_id = request.user_id, request.session_id
+    if request.pipeline:
+        raise ValidationError("pipeline", "A pipeline does not go on from calls")
     session = await conversations.get_session(user_id, session_id)
     if not session.allows(user_id, "editor"):
         raise Forbidden
-    outputs = _outputs(answers)
+    said = list(said_in(answers))
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
-    waiting = _waiting(messages, outputs[0].call_id)
-    pending = {str(call["id"]) for call in stored_calls(waiting.metadata) if call["output"] is None}
-    _check_outputs(outputs, pending)
-    repeated = session.asked_by(key) is not None
+    waiting = _waiting(messages, said[0])
+    _check_said(said, {str(call["id"]): call for call in _pending(waiting)})
+    turn = await turns.get_turn(user_id, waiting.id)
+    decider = Decider(session, user_id, turn.request.beneficiary, tools)
+    repeated = session.asked_by(request.key) is not None
+    answer = _answered(waiting, {each.call_id: each for each in said}, decider, repeated=repeated)
     if not repeated:
-        check_unanswered(waiting.id, messages)
-    return waiting.id, _answered(waiting, {each.call_id: each for each in outputs})
+        answer = _with_earlier_outputs(answer, messages)
+        check_unanswered(answer, messages)
+    return replace(
+        request, message_id=turn.user_message_id, continued=answer, on_behalf_of=decider.on_behalf_of
+    )
 
 
-def _outputs(answers: Sequence[CallAnswer]) -> list[CallOutput]:
-    outputs = [each for each in answers if isinstance(each, CallOutput)]
-    if len(outputs) < len(answers):
-        raise ValidationError(FIELD, "No call waits for an approval")
-    return outputs
+def _pending(message: Message) -> list[JSONObject]:
+    """The calls that wait. Only a turn that ended well leaves any."""
+    if message.role != "assistant" or message.status != "complete":
+        return []
+    return [call for call in stored_calls(message.metadata) if call["output"] is None]
 
 
-def _waiting(messages: Sequence[Message], call_id: str) -> Message:
-    """Only a turn that ended well leaves calls to the caller."""
+def _waiting(messages: Sequence[Message], said: Said) -> Message:
     for message in reversed(messages):
-        if message.role == "assistant" and message.status == "complete":
-            calls = stored_calls(message.metadata)
-            if any(call["id"] == call_id and call["output"] is None for call in calls):
-                return message
-    raise ValidationError(f"{FIELD}.0.call_id", "No call of this id waits for an output")
+        if any(call["id"] == said.call_id for call in _pending(message)):
+            return message
+    raise _unknown(said)
 
 
-def _check_outputs(outputs: Iterable[CallOutput], pending: set[str]) -> None:
-    given: set[str] = set()
-    for number, each in enumerate(outputs):
-        if each.call_id not in pending:
-            raise ValidationError(f"{FIELD}.{number}.call_id", "No call of this id waits for an output")
-        if each.call_id in given:
-            raise ValidationError(f"{FIELD}.{number}.call_id", "There are two outputs of this call")
-        given.add(each.call_id)
-    if missing := sorted(pending - given):
-        raise ValidationError(FIELD, f"The output of {', '.join(missing)} is missing")
+def _unknown(said: Said) -> ValidationError:
+    what = "approval" if said.approval else "output"
+    return ValidationError(f"{said.field}.call_id", f"No call of this id waits for an {what}")
 
 
-def check_unanswered(answer_id: str, messages: Iterable[Message]) -> None:
-    """ValidationError when a turn went on from that answer. One that broke does not count: the same outputs may be sent
-    again."""
-    for each in messages:
-        if each.metadata.get("continues") == answer_id and each.status in ("streaming", "complete"):
-            raise ValidationError(f"{FIELD}.0.call_id", "This call has been answered already")
+def _check_said(said: Iterable[Said], pending: Mapping[str, JSONObject]) -> None:
+    missing = dict(pending)
+    for each in said:
+        call = pending.get(each.call_id)
+        if call is None or waits_for_approval(call) != each.approval:
+            raise _unknown(each)
+        if missing.pop(each.call_id, None) is None:
+            what = "approvals" if each.approval else "outputs"
+            raise ValidationError(f"{each.field}.call_id", f"There are two {what} of this call")
+    for call_id, call in sorted(missing.items()):
+        field, what = (APPROVALS, "approval") if waits_for_approval(call) else (OUTPUTS, "output")
+        raise ValidationError(field, f"The {what} of {call_id} is missing")
 
 
-def _answered(waiting: Message, outputs: Mapping[str, CallOutput]) -> MessageDraft:
-    calls: list[JSON] = [_with_output(call, outputs) for call in stored_calls(waiting.metadata)]
+def _answered(
+    waiting: Message, said: Mapping[str, Said], decider: Decider, *, repeated: bool
+) -> MessageDraft:
+    calls: list[JSON] = [
+        decider.decided(call, said[str(call["id"])], repeated=repeated) if call["output"] is None else call
+        for call in stored_calls(waiting.metadata)
+    ]
     metadata: JSONObject = {"continues": waiting.id, "tool_calls": calls}
     return MessageDraft("assistant", waiting.content, metadata=metadata, status="streaming")
 
 
-def _with_output(call: JSONObject, outputs: Mapping[str, CallOutput]) -> JSONObject:
-    given = outputs.get(str(call["id"])) if call["output"] is None else None
-    return {**call, "output": given.output, "is_error": given.is_error} if given else call
+def _with_earlier_outputs(answer: MessageDraft, messages: Sequence[Message]) -> MessageDraft:
+    """What ran for a turn that broke is not run again, though it is approved again: what came of it stands."""
+    broken = [each for each in _continuing(answer, messages) if each.status not in STANDING]
+    calls: list[JSON] = [
+        next(filter(_ran, (_before(call, each) for each in broken)), call) if _to_run(call) else call
+        for call in stored_calls(answer.metadata)
+    ]
+    return replace(answer, metadata={**answer.metadata, "tool_calls": calls})
+
+
+def check_unanswered(answer: MessageDraft, messages: Iterable[Message]) -> None:
+    """ValidationError when a turn went on from that answer. One that broke does not count, as long as it ran no call of
+    which nobody knows what came."""
+    calls = stored_calls(answer.metadata)
+    decided = [call for call in calls if call["output"] is None]
+    field = f"{APPROVALS if any('approval' in call for call in calls) else OUTPUTS}.0.call_id"
+    for each in _continuing(answer, messages):
+        if each.status in STANDING:
+            raise ValidationError(field, "This call has been answered already")
+        if any(_before(call, each).get("approval") != "denied" for call in decided):
+            raise ValidationError(field, "This call was approved before, and may have run")
+
+
+def _continuing(answer: MessageDraft, messages: Iterable[Message]) -> Iterable[Message]:
+    return (each for each in messages if each.metadata.get("continues") == answer.metadata["continues"])
+
+
+def _to_run(call: JSONObject) -> bool:
+    return call["output"] is None and call.get("approval") == "approved"
+
+
+def _ran(call: JSONObject) -> bool:
+    return call.get("approval") == "approved" and call["output"] is not None
+
+
+def _before(call: JSONObject, continuing: Message) -> JSONObject:
+    """What an earlier turn that went on from the same answer had of the call; {} when it is known no more."""
+    same = [
+        each
+        for each in stored_calls(continuing.metadata)
+        if each["id"] == call["id"] and each.get("approval") in DECIDED
+    ]
+    return same[-1] if same else {}

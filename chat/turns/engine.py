@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider
+from chat.providers.base import ModelProvider, ModelRequest
 from chat.reply_options import ReplyOptions
 from chat.tools.base import Caller, NoTools, ToolBox
+from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
@@ -31,7 +32,8 @@ class ToolLimits:
 
 class TurnEngine(TurnSource):
     """Model call, tools, model call, ... until the model calls no more. Each model call is a step, which its tools'
-    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller.
+    outputs belong to. A call of the caller's own tools ends the turn, and is left to the caller; so does one that needs
+    an approval, until there is one.
 
     A turn is answered when its last reply has text. Reasoning alone is no answer, nor are calls that nobody ran:
     NoAnswer, ToolLimitReached, ContentFiltered."""
@@ -50,18 +52,18 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        decided = DecidedCalls(context.request.continued, self._tools)
+        async with aclosing(decided.outputs()) as outputs:
+            async for output in outputs:
+                yield output
+        context = decided.seen_by(context)
         request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
         client_tools = {tool.name for tool in context.request.tools}
         began = asyncio.get_running_loop().time()
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
             reply = ReplyReader()
-            step = StepReader(
-                index=index,
-                provider=self._provider.name,
-                prompt_tokens=request.estimated_tokens,
-                scale=self._window.scale,
-            )
+            step = self._step(index, request)
             asked = replace(request, tools=()) if last else request
             stream = context.allowance.stream(self._provider, asked)
             async with aclosing(stream) as pieces:  # left before the tools are run
@@ -78,12 +80,13 @@ class TurnEngine(TurnSource):
                 self._tools,
                 client_tools=client_tools,
                 refusal=refusal,
-                caller=Caller(context.request.user_id),
+                caller=Caller(context.request.beneficiary),
+                answered=reply.answered,
             )
-            async with aclosing(calls.outputs()) as outputs:
-                async for output in outputs:
-                    yield output
-            ended = not reply.calls or bool(refusal) or not calls.complete
+            async with aclosing(calls.events()) as found:
+                async for event in found:
+                    yield event
+            ended = not reply.asks or bool(refusal) or not calls.complete
             failure = _failure(reply, step.reason, refusal) if ended else None
             for event in step.finish(failed=failure is not None):
                 yield event
@@ -95,6 +98,14 @@ class TurnEngine(TurnSource):
                 return
             messages = (*request.messages, *calls.messages(reply.text))
             request = replace(request, messages=messages, options=_unforced(request.options))
+
+    def _step(self, index: int, request: ModelRequest) -> StepReader:
+        return StepReader(
+            index=index,
+            provider=self._provider.name,
+            prompt_tokens=request.estimated_tokens,
+            scale=self._window.scale,
+        )
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
@@ -108,10 +119,10 @@ def _unforced(options: ReplyOptions) -> ReplyOptions:
 
 def _failure(reply: ReplyReader, reason: str, refusal: str) -> ChatError | None:
     """Why the last reply of a turn is no answer; None when it is one, or leaves calls to the caller."""
-    if reply.text.strip() or (reply.calls and not refusal):
+    if reply.text.strip() or (reply.asks and not refusal):
         return None
     if reason == "content_filter":
         return ContentFiltered()
     if reason == "length":
         return NoAnswer("The model came to its limit of tokens before it answered.")
-    return ToolLimitReached() if reply.calls else NoAnswer()
+    return ToolLimitReached() if reply.asks else NoAnswer()

@@ -17,13 +17,16 @@ from chat.events import (
     StageItem,
     TextDelta,
     ToolCallStarted,
+    ToolOutput,
     TurnEvent,
     TurnFailed,
 )
 from chat.quotas import Standing
 from chat.turns.event_pages import EventPages
 
-SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset({TextDelta, ToolCallStarted, StageItem, StageFinished})
+SAYS_SOMETHING: frozenset[type[TurnEvent]] = frozenset(
+    {TextDelta, ToolCallStarted, ToolOutput, StageItem, StageFinished}
+)
 """Events that every caller was waiting for. Until one came, a failure can still be an HTTP status."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chat.store.turn_store import StartedTurn
 from chat.turns.allowance import FREE, Allowance
+from chat.turns.approved_calls import begins_with_calls
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.log import TurnLog
 
@@ -14,7 +15,8 @@ CLOSING = 1.0  # seconds a source may take to close
 
 
 class Production:
-    """Asks the source at once, but says nothing before the turn is stored and `deliver_to` names its log.
+    """Asks the source at once, but says nothing before the turn is stored and `deliver_to` names its log. A turn that
+    begins with calls that were approved is stored before anything is done for it: they may run once.
 
     The task has a context of its own: the variables of the invocation that asked do not belong to the turn.
     """
@@ -34,6 +36,8 @@ class Production:
             self.task.exception()
 
     async def _produce(self, source: TurnSource, context: TurnContext) -> None:
+        if begins_with_calls(context.request):
+            await self._log
         async with aclosing(source.events(context)) as events:
             first = await anext(events, None)
             log = await self._log

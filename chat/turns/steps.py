@@ -10,6 +10,7 @@ from chat.providers.base import (
     ModelChosen,
     ModelDelta,
     ReasoningPiece,
+    ServiceOutputPiece,
     StopReason,
     TextPiece,
     ToolCallPiece,
@@ -34,6 +35,7 @@ class StepReader:
         self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
         self._call_index = -1
         self._ended_calls: set[int] = set()
+        self._call_ids: set[str] = set()
         self._usage: UsageReport | None = None
         self._reason = "stop"
 
@@ -48,6 +50,8 @@ class StepReader:
                 return (*opening, events.ReasoningDelta(self._part_id, text))
             case ToolCallPiece():
                 return self._call(piece)
+            case ServiceOutputPiece(call_id, name, output, is_error):
+                return (*self._end(), events.ToolOutput(call_id, name, output, is_error))
             case ModelChosen(model, provider):
                 return (
                     events.StepStarted(self._index, provider or self._provider, model, self._prompt_tokens),
@@ -95,11 +99,19 @@ class StepReader:
         if self._open is not ToolCallPiece or piece.index != self._call_index:
             said += self._end()
             self._open, self._call_index = ToolCallPiece, piece.index
-            self._part_id = piece.id or f"call_{self._index}_{piece.index}"  # some services give none
+            self._part_id = self._call_id(piece)
             said.append(events.ToolCallStarted(self._part_id, piece.name))
         if piece.arguments:
             said.append(events.ToolCallDelta(self._part_id, piece.arguments))
         return said
+
+    def _call_id(self, piece: ToolCallPiece) -> str:
+        """One that no other call of the reply has: some services give none, and by it a call is answered."""
+        name = piece.id or f"call_{self._index}_{piece.index}"
+        while name in self._call_ids:
+            name += "_"
+        self._call_ids.add(name)
+        return name
 
     def _end(self) -> list[TurnEvent]:
         kind, self._open = self._open, None

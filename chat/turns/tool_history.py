@@ -2,6 +2,9 @@
 
 A message keeps them in `metadata.tool_calls`, each with its output; `output: null` is a call that nobody ran, or one
 that the caller is to run. They are bounded, since they go with every read of the message.
+
+A call that needs an approval has `approval`: `requested`, and where a turn went on from it `approved` or `denied`,
+`decided_by`, and with whose access it runs as `run_for`, or what the model is told of the no as `reason`.
 """
 
 import json
@@ -12,6 +15,7 @@ import orjson
 from chat.calls import CallReader, ToolCall
 from chat.events import (
     JSON,
+    ApprovalRequested,
     JSONObject,
     NumberedEvent,
     TextDelta,
@@ -29,11 +33,14 @@ RESERVED = frozenset({"continues", "tool_calls"})
 CUT = " [cut]"
 LEFT_OUT = "[left out]"
 NO_OUTPUT = "[no output: the call was not run]"
+UNKNOWN_OUTPUT = "[no output: the call was approved, and it is not known whether it ran]"
+DECISION = ("approval", "decided_by", "run_for", "reason")
+"""What a call has besides, where it needs an approval."""
 
 
-def calls_made(events: Iterable[NumberedEvent]) -> list[JSONObject]:
-    """The calls in a turn's events, in their order, whole."""
-    calls: list[JSONObject] = []
+def calls_made(events: Iterable[NumberedEvent], before: Iterable[JSONObject] = ()) -> list[JSONObject]:
+    """The calls in a turn's events, in their order, whole, after those that its answer began with."""
+    calls = list(before)
     reader = CallReader()
     for _, event in events:
         match event:
@@ -41,6 +48,8 @@ def calls_made(events: Iterable[NumberedEvent]) -> list[JSONObject]:
                 pass
             case ToolOutput(call_id, _, output, is_error):
                 _open_call(calls, call_id).update(output=output, is_error=is_error)
+            case ApprovalRequested(call_id):
+                _open_call(calls, call_id).update(approval="requested")
             case _:
                 if (call := reader.take(event)) is not None:
                     made: JSONObject = {"id": call.id, "name": call.name, "arguments": call.arguments}
@@ -56,12 +65,12 @@ def _open_call(calls: Sequence[JSONObject], call_id: str) -> JSONObject:
 
 def kept(calls: Sequence[JSONObject]) -> list[JSON]:
     """The newest calls as a message keeps them: each in its place, and the newest whole but for long texts, as far as
-    there is room."""
-    found = [_stripped(call) for call in calls[-KEPT_CALLS:]]
+    there is room. One that waits for an approval stays whole, since it is run as it is kept."""
+    found = [call if waits_for_approval(call) else _stripped(call) for call in calls[-KEPT_CALLS:]]
     while (room := KEPT_BYTES - _size(found)) < 0:
         found = found[1:]
     for place in range(-1, -len(found) - 1, -1):
-        whole = _cut(calls[place])
+        whole = found[place] if waits_for_approval(calls[place]) else _cut(calls[place])
         more = _size(whole) - _size(found[place])
         if more > room:
             break
@@ -81,13 +90,18 @@ def _cut(call: JSONObject) -> JSONObject:
 
 
 def _stripped(call: JSONObject) -> JSONObject:
-    return {**call, "arguments": "{}", "output": None if call["output"] is None else LEFT_OUT}
+    rest = {name: value for name, value in call.items() if name != "reason"}
+    return {**rest, "arguments": "{}", "output": None if call["output"] is None else LEFT_OUT}
+
+
+def waits_for_approval(call: JSONObject) -> bool:
+    return call["output"] is None and call.get("approval") == "requested"
 
 
 def with_calls(metadata: JSONObject, events: Iterable[NumberedEvent]) -> JSONObject:
     """The metadata of an answer with the calls of its turn, after those that it began with."""
-    calls = calls_made(events)
-    return {**metadata, "tool_calls": kept([*stored_calls(metadata), *calls])} if calls else metadata
+    calls = calls_made(events, stored_calls(metadata))
+    return {**metadata, "tool_calls": kept(calls)} if calls else metadata
 
 
 def continued_metadata(answer: MessageDraft) -> JSONObject:
@@ -105,12 +119,14 @@ def _call(value: JSON) -> JSONObject | None:
     if not isinstance(value, dict) or not (value.get("id") and value.get("name")):
         return None
     output = value.get("output")
+    decision: JSONObject = {name: str(value[name]) for name in DECISION if value.get(name)}
     return {
         "id": str(value["id"]),
         "name": str(value["name"]),
         "arguments": str(value.get("arguments", "")),
         "output": None if output is None else str(output),
         "is_error": value.get("is_error") is True,
+        **decision,
     }
 
 
@@ -137,12 +153,17 @@ def model_messages(message: Message | MessageDraft) -> tuple[ModelMessage, ...]:
         return text
     asked = tuple(_asked(calls))
     outputs = tuple(
-        ModelMessage("tool", NO_OUTPUT if call["output"] is None else str(call["output"]), (), one.id)
-        for call, one in zip(calls, asked, strict=True)
+        ModelMessage("tool", _output(call), (), one.id) for call, one in zip(calls, asked, strict=True)
     )
     if message.status == "streaming" or any(call["output"] is None for call in calls):
         return ModelMessage("assistant", message.content, asked), *outputs
     return ModelMessage("assistant", "", asked), *outputs, *text
+
+
+def _output(call: JSONObject) -> str:
+    if call["output"] is not None:
+        return str(call["output"])
+    return UNKNOWN_OUTPUT if call.get("approval") == "approved" else NO_OUTPUT
 
 
 def _asked(calls: Iterable[JSONObject]) -> Iterator[ToolCall]:

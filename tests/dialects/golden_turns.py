@@ -49,7 +49,10 @@ SESSION = "01KAG3W1B8ZX4R7N2M5P6Q8S9T"
 QUESTION, ANSWER = f"{SESSION}-00000001", f"{SESSION}-00000002"
 STARTED = TurnStarted(ANSWER, SESSION, QUESTION, "2026-11-20T08:15:00Z")
 USED = UsageReported(12, 7)
-CLIENTS: dict[str, JSONObject] = {"completions": {"usage": True, "own_tools": ["ask_user"]}}
+CLIENTS: dict[str, JSONObject] = {
+    "completions": {"usage": True, "own_tools": ["ask_user"]},
+    "responses": {"own_tools": ["ask_user"], "asking_tools": ["refund"], "metadata": {"page": "home"}},
+}
 """What the starter's wire needs, by dialect, where it asks for more than usual."""
 
 

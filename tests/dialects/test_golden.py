@@ -27,7 +27,7 @@ def test_all_kinds_of_events_are_in_some_turn() -> None:
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    golden(),
+    [*golden()],
     ids=lambda each: each.parent.name + "-" + each.stem if isinstance(each, Path) else "",
 )
 def test_a_protocol_says_what_it_said(path: Path, body: bytes) -> None:

@@ -21,6 +21,7 @@ from chat.dialects.shapes import show_message
 from chat.errors import Forbidden, TurnInProgress
 from chat.events import (
     TERMINAL_NUMBER,
+    ApprovalRequested,
     NumberedEvent,
     Progress,
     StageFinished,
@@ -130,6 +131,18 @@ def test_a_room_sees_tools(arguments: str, args: Any) -> None:
         args,
     )
     assert (output["action"], output["output"], output["is_error"]) == ("output", "noon", False)
+
+
+def test_a_room_sees_that_a_call_waits_and_that_somebody_said_no() -> None:
+    denied = ToolOutput("c", "clock", "Not run", is_error=True, denied=True)
+    asked, output = encoded(SESSION, numbered(STARTED, ApprovalRequested("c", "clock"), denied))[1:]
+    assert (asked["type"], asked["action"], asked["name"], asked["id"]) == (
+        "tool_update",
+        "approval",
+        "clock",
+        "c",
+    )
+    assert (output["action"], output["is_error"], output["denied"]) == ("output", True, True)
 
 
 def test_a_room_sees_stages_and_what_they_add_to_the_text() -> None:

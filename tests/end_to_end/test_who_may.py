@@ -89,7 +89,8 @@ class House:
             assert (await owner.call("PUT", path, json={"role": role})).status == 200
             path = f"{API}/invitations/{session_id}/accept"
             assert (await self.client(name).call("POST", path)).status == 200
-        return {"session_id": session_id, "turn_id": turn_id, "message_id": turn_id}
+        named = dict.fromkeys(("turn_id", "message_id", "response_id"), turn_id)
+        return {"session_id": session_id, **named}
 
     async def call(self, name: str, method: str, path: str, ids: Mapping[str, str], query: str = "") -> Reply:
         """A request as the document has it for an example, about what is there."""
@@ -217,6 +218,7 @@ WRITES: Mapping[str, list[dict[str, Any]]] = {
     "session": [
         {"type": "send_message", "content": "#chunks=1 Hi"},
         {"type": "send_message", "content": "Hi", "reply": False},
+        {"type": "approve_tool", "approvals": [{"call_id": "c", "approved": True}]},
         {"type": "typing_start"},
         {"type": "cancel"},
     ],

@@ -1,5 +1,6 @@
 """The chat completions protocol: bodies written."""
 
+from dataclasses import replace
 from typing import Any
 
 from chat.calls import ToolCall, ToolDefinition
@@ -47,6 +48,11 @@ def test_tools_are_sent_as_functions():
     assert body(tools=(ToolDefinition("now", "The time", schema),))["tools"] == [
         {"type": "function", "function": {"name": "now", "description": "The time", "parameters": schema}}
     ]
+
+
+def test_a_service_is_not_told_that_a_tool_needs_an_approval():
+    now = ToolDefinition("now", "The time", {"type": "object"})
+    assert body(tools=(replace(now, needs_approval=True),)) == body(tools=(now,))
 
 
 def test_calls_and_their_outputs_are_sent_back():

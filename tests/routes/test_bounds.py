@@ -9,10 +9,12 @@ import orjson
 import pydantic
 import pytest
 
-from chat.dialects import delta, frames, plan, session_frames
+from chat.dialects import delta, frames, plan, session_frames, shape_schemas
+from chat.dialects.ai_chat import ai_chat_schemas
 from chat.dialects.base import spoken
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.completions import completion_body
+from chat.dialects.responses import response_body
 from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas
@@ -20,9 +22,21 @@ from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, delta, plan, completion_body, frames, session_frames, connect_body)
+SHOWN = (shape_schemas.Shown, pydantic.RootModel)  # what is said, not taken
+MODULES = (
+    schemas,
+    tool_schemas,
+    delta,
+    plan,
+    completion_body,
+    response_body,
+    ai_chat_schemas,
+    frames,
+    session_frames,
+    connect_body,
+)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
-SIZED = {"content", "message", "output", "text", "refusal", "arguments"}
+SIZED = {"content", "message", "output", "text", "refusal", "arguments", "instructions", "input"}
 BOUNDS = {
     "string": ("maxLength", "pattern", "enum", "const"),
     "integer": ("maximum",),
@@ -38,6 +52,7 @@ def models(module: ModuleType) -> Iterator[type[pydantic.BaseModel]]:
             isinstance(each, type)
             and issubclass(each, pydantic.BaseModel)
             and each.__module__ == module.__name__
+            and not issubclass(each, SHOWN)
         ):
             yield each
 

@@ -70,16 +70,18 @@ class WaitingContract:
     async def test_large_requests_wait_and_go_with_their_turn(self, store: Stores) -> None:
         started = await new_turn(store)
         session_id = started.session.id
-        tools = tuple(ToolDefinition(f"t{n}", "d", {"x": "é" * 7500}) for n in range(64))
+        tools = tuple(ToolDefinition(f"t{n}", "d", {"x": "é" * 7500}, n == 1) for n in range(64))
         wanted = ReplyOptions(
             ("x",), 1, ToolChoice("required", "t1"), response_schema=ResponseSchema("n", {})
         )
         for number in range(WAITING):
-            await wait_in(store, session_id, "x", tools=tools, settings={"number": number}, options=wanted)
+            asked = {"tools": tools, "settings": {"number": number}, "options": wanted}
+            await wait_in(store, session_id, "x", **asked, on_behalf_of="bob")
         session = await store.conversations.get_session("ann", session_id)
         waiting = await store.conversations.load_waiting(session)
         assert [each.request.settings for each in waiting] == [{"number": n} for n in range(WAITING)]
         assert all(each.request.tools == tools and each.parts > 1 for each in waiting)
+        assert {each.request.on_behalf_of for each in waiting} == {"bob"}
         assert all(each.request.options == wanted for each in waiting)
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)

@@ -201,7 +201,7 @@ def test_messages_that_waited_before_requests_had_rows_keep_what_they_asked_for(
 
 @given(st.lists(st.dictionaries(texts, json_values, max_size=2), max_size=3), st.booleans(), texts)
 def test_any_turn_survives(attempts: list[JSONObject], ended: bool, text: str) -> None:
-    request = TurnRequest("ann", input={"a": text}, client={"b": text})
+    request = TurnRequest("ann", input={"a": text}, client={"b": text}, on_behalf_of=text)
     turn = Turn("s-00000002", "s", request, "s-00000001", "running", "i", NOW, nonce=text)
     if ended:
         error, usage = TurnError("X", text, retryable=True), Usage(2**40, 3, estimated=True)

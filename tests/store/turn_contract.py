@@ -36,6 +36,7 @@ class TurnStoreContract:
     async def test_a_start_stores_the_message_the_placeholder_and_the_turn(self, store: Stores) -> None:
         session = await new_session(store, "before", llm_model="m")
         asked: dict[str, Any] = {"input": {"done": {}}, "client": {"usage": True}, "dialect": "plan"}
+        asked["on_behalf_of"] = "bob"
         started = await store.turns.start_turn(turn_draft(session, "Why?", pipeline="p", **asked))
         messages = await store.conversations.list_messages("ann", session.id, limit=9)
         assert messages[1:] == [started.user_message, started.assistant_message]

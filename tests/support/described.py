@@ -63,8 +63,13 @@ def make_ready() -> None:
 
 def check_frame(dialect: str, payload: Any) -> None:
     """AssertionError for a frame that this dialect is not said to have. One that describes none may say anything."""
-    if f"{dialect.title()}Frame" in document()["components"]["schemas"]:
-        _check(validator_of(f"/components/schemas/{dialect.title()}Frame"), payload)
+    if frame_of(dialect) in document()["components"]["schemas"]:
+        _check(validator_of(f"/components/schemas/{frame_of(dialect)}"), payload)
+
+
+def frame_of(dialect: str) -> str:
+    """The schema of what a dialect says."""
+    return dialect.title().replace("-", "") + "Frame"
 
 
 def check_reply(method: str, path: str, status: int, content_type: str, body: Any) -> None:

@@ -39,6 +39,17 @@ async def test_tools_are_offered_when_there_is_something_to_ask(
 
 
 @pytest.mark.parametrize(
+    ("approve", "guarded"),
+    [("", []), ("query_data", ["query_data"]), ("*", ["current_time", "query_data", "describe_data"])],
+)
+async def test_the_settings_say_which_tools_need_an_approval(approve: str, guarded: list[str]) -> None:
+    loaded = settings_for("http://127.0.0.1:9/openai/v1", CHAT_APPROVE_TOOLS=approve)
+    box = build_tools(loaded, SystemClock())
+    assert [each.name for each in box.definitions if each.needs_approval] == guarded
+    await box.aclose()
+
+
+@pytest.mark.parametrize(
     ("name", "folder"), [("", SAMPLE), ("data", SAMPLE), ("/srv/tables", Path("/srv/tables"))]
 )
 def test_the_folder_of_the_data_is_found(name: str, folder: Path) -> None:

@@ -115,6 +115,31 @@ def test_two_tools_of_one_name_are_a_mistake() -> None:
         box(echo, tool(echo.function))
 
 
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        (call("echo", '{"text":"x"}'), ""),
+        (call("refuse", ""), ""),
+        (call("echo"), "text: Field required"),
+        (call("echo", '{"te'), "Invalid JSON"),
+        (call("dance"), "There is no tool"),
+    ],
+)
+def test_a_call_that_could_only_fail_is_told_from_others_without_running_it(
+    asked: ToolCall, wrong: str
+) -> None:
+    if not wrong:
+        box().check(asked)
+        return
+    with pytest.raises(ToolError, match=wrong):
+        box().check(asked)
+
+
+def test_a_tool_may_need_an_approval() -> None:
+    definitions = box(tool(echo.function, needs_approval=True), refuse.guarded, sleep).definitions
+    assert [each.needs_approval for each in definitions] == [True, True, False]
+
+
 async def test_a_cancelled_call_is_cancelled() -> None:
     running = asyncio.create_task(box().run(call("sleep", '{"seconds": 9}')))
     await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ from chat.messages import Message
 from chat.providers.base import ModelMessage, ToolCallPiece
 from chat.providers.scripted import Line, ScriptedProvider
 from chat.requests import TurnRequest
+from chat.tools.base import NoTools
 from chat.turns.client_calls import find_continued
 from chat.turns.feed import LiveTurn
 from tests.support.members import let_into
@@ -44,25 +45,13 @@ class Chat:
         self.session_id = live.turn.session_id
         return live
 
-    async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> tuple[str, Any]:
-        key = TurnRequest(user, nonce=nonce).key
+    async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> TurnRequest:
+        request = TurnRequest(user, session_id=self.session_id, tools=(ASK,), nonce=nonce)
         given = [CallOutput(*each) for each in outputs]
-        return await find_continued(self.store, user, self.session_id, given, key=key)
+        return await find_continued(self.store, self.store, NoTools(), request, given)
 
     async def give(self, *outputs: tuple[str, str], nonce: str = "") -> LiveTurn:
-        return await self._run(await self.going_on(*outputs, nonce=nonce))
-
-    async def going_on(self, *outputs: tuple[str, str], nonce: str = "") -> TurnRequest:
-        answer_id, answer = await self.find(*outputs, nonce=nonce)
-        question = (await self.runner.look("ann", answer_id)).user_message_id
-        return TurnRequest(
-            "ann",
-            message_id=question,
-            session_id=self.session_id,
-            tools=(ASK,),
-            continued=answer,
-            nonce=nonce,
-        )
+        return await self._run(await self.find(*outputs, nonce=nonce))
 
     async def _run(self, request: TurnRequest) -> LiveTurn:
         live = await self.runner.start(request)
@@ -186,7 +175,7 @@ async def test_an_output_is_taken_once() -> None:
 async def test_outputs_that_are_brought_twice_at_once_are_taken_once() -> None:
     chat = Chat(asking("c1"), ["Blue."], ["Red."])
     await chat.say("Which?")
-    requests = [await chat.going_on(("c1", color)) for color in ("blue", "red")]
+    requests = [await chat.find(("c1", color)) for color in ("blue", "red")]
     await chat._run(requests[0])  # pyright: ignore[reportPrivateUsage]
     await asyncio.sleep(0.1)
     with pytest.raises(ValidationError, match="answered already"):

@@ -220,6 +220,8 @@ def turn_to_row(turn: Turn, seq: int) -> Entity:
     }
     # "wire" is what the column was called before it was two.
     row |= json_chunked("wire", turn.request.input) | json_chunked("attempts", list(turn.attempts))
+    if turn.request.on_behalf_of:
+        row["on_behalf_of"] = turn.request.on_behalf_of
     if turn.request.client:
         row |= json_chunked("client", turn.request.client)
     if turn.ended_at is not None:
@@ -248,6 +250,7 @@ def turn_from_row(row: Stored, etag: str) -> Turn:
         session_id=row["PartitionKey"],
         request=TurnRequest(
             row["user_id"],
+            on_behalf_of=row.get("on_behalf_of", ""),
             pipeline=row["pipeline"],
             input=json_object(row, "wire"),
             dialect=row["dialect"],

@@ -138,6 +138,7 @@ class Turn:
     state: TurnState
     instance_id: str  # the instance whose lease the turn lives by
     started_at: datetime
+    listed: bool = True  # whether its session is
     ended_at: datetime | None = None
     ended_by: str = ""  # names whoever wrote the end of a turn that nobody made any more
     last_event: int = 0

@@ -31,7 +31,7 @@ def known_models(settings: Settings) -> dict[str, str]:
     found: dict[str, str] = {}
     for provider in settings.providers:
         service = settings.services.get(provider)
-        name = service.model if service else settings.azure_model
+        name = (service.model if service else settings.azure_model) or provider.lower()
         found[f"{provider.lower()}/{name}" if name in found else name] = provider
     return found
 

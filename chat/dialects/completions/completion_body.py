@@ -4,7 +4,7 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, FailFast, Field
 
 from chat.events import JSONObject
 from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
@@ -149,7 +149,7 @@ class CompletionsBody(Body):
         },
     )
 
-    messages: Annotated[list[CompletionMessage], Field(min_length=1)]
+    messages: Annotated[list[CompletionMessage], FailFast(), Field(min_length=1)]
     model: Annotated[str, Field(max_length=255)] = ""
     stream: Flag = False
     stream_options: CompletionStreamOptions = Field(default_factory=CompletionStreamOptions)

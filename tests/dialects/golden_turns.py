@@ -53,7 +53,6 @@ CLIENTS: dict[str, JSONObject] = {
     "ag-ui": {"thread": "thread-1", "run": "run-1", "tanstack": True},
     "completions": {"usage": True, "own_tools": ["ask_user"]},
     "responses": {"own_tools": ["ask_user"], "asking_tools": ["refund"], "metadata": {"page": "home"}},
-    "ag-ui": {"thread": "thread-1", "run": "run-1", "tanstack": True},
     "ai-sdk": {"tools": ["ask_user"]},
 }
 """What the starter's wire needs, by dialect, where it asks for more than usual."""

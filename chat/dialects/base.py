@@ -5,7 +5,7 @@ clock, no random number and no setting, so "go on after payload N" is "encode ag
 any time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,20 +17,9 @@ from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
     JSON,
-    AttemptFailed,
     JSONObject,
     NumberedEvent,
-    ProviderSwitched,
-    ReasoningDelta,
-    ReasoningFinished,
-    ReasoningStarted,
-    StepFinished,
-    StepStarted,
-    TextDelta,
-    TextFinished,
-    TextStarted,
     TurnFailed,
-    UsageReported,
 )
 from chat.messages import Message
 from chat.news import News, Welcome
@@ -43,46 +32,6 @@ class Encoder(Protocol):
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         """The payloads of one event; often none."""
         ...
-
-
-PIECE = 64 * 1024
-"""Characters of one frame: the service takes 1 MB, and JSON may write a character as six bytes."""
-
-
-SILENT = (
-    StepStarted,
-    StepFinished,
-    TextStarted,
-    TextFinished,
-    ReasoningStarted,
-    ReasoningDelta,
-    ReasoningFinished,
-    AttemptFailed,
-    ProviderSwitched,
-    UsageReported,
-)
-"""Events that no dialect of a socket shows: text before and after them is one text."""
-
-
-def merged(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
-    """The events that sockets are shown, with text that follows text as one delta, as long as it fits into a frame. It
-    has the number of its last part, so whoever has it goes on behind that."""
-    held: list[str] = []
-    size = last = 0
-    for numbered in events:
-        if isinstance(numbered.event, SILENT):
-            continue
-        text = numbered.event.text if isinstance(numbered.event, TextDelta) else None
-        if held and (text is None or size + len(text) > PIECE):
-            yield NumberedEvent(last, TextDelta("", "".join(held)))
-            held, size = [], 0
-        if text is None:
-            yield numbered
-        else:
-            held.append(text)
-            size, last = size + len(text), numbered.number
-    if held:
-        yield NumberedEvent(last, TextDelta("", "".join(held)))
 
 
 def read_arguments(text: str) -> JSON:

@@ -20,6 +20,7 @@ from chat.dialects.responses import response_body
 from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas, ui_stream_schemas
+from chat.schemas import mcp_bodies
 from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
@@ -27,7 +28,7 @@ from tests.support.clients import ChatClient
 SHOWN = (shape_schemas.Shown, pydantic.RootModel)  # what is said, not taken
 MODULES = (
     *(schemas, tool_schemas, ui_stream_schemas, delta, plan, completion_body, response_body, body_schemas),
-    *(ag_ui_input, ai_chat_schemas, frames, session_frames, connect_body),
+    *(ag_ui_input, ai_chat_schemas, frames, session_frames, connect_body, mcp_bodies),
 )
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
 SIZED = {"content", "message", "output", "text", "refusal", "arguments", "instructions", "input", "url"}

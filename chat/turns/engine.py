@@ -11,8 +11,9 @@ from chat.providers.base import ModelProvider
 from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
-from chat.turns.steps import StepReader
+from chat.turns.steps import CallIds, StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
+from chat.turns.tool_history import call_ids
 from chat.turns.window import ContextWindow
 
 # Why a reply ends whose calls are whole; some services say the one for the other.
@@ -57,6 +58,9 @@ class TurnEngine(TurnSource):
                 yield output
         context = decided.seen_by(context)
         request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
+        ids = CallIds(
+            call_ids(context.messages), (each.name for each in self._tools.definitions if each.needs_approval)
+        )
         client_tools = {tool.name for tool in context.request.tools}
         began = asyncio.get_running_loop().time()
         for index in range(self._limits.rounds + 1):
@@ -67,6 +71,7 @@ class TurnEngine(TurnSource):
                 provider=self._provider.name,
                 prompt_tokens=request.estimated_tokens,
                 scale=self._window.scale,
+                ids=ids,
             )
             asked = replace(request, tools=()) if last else request
             stream = context.allowance.stream(self._provider, asked)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider
+from chat.providers.base import ModelProvider, ModelRequest
 from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
@@ -52,27 +52,19 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        began = asyncio.get_running_loop().time()
         decided = DecidedCalls(context.request.continued, self._tools)
         async with aclosing(decided.outputs()) as outputs:
             async for output in outputs:
                 yield output
         context = decided.seen_by(context)
         request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
-        ids = CallIds(
-            call_ids(context.messages), (each.name for each in self._tools.definitions if each.needs_approval)
-        )
+        ids = self._ids(context)
         client_tools = {tool.name for tool in context.request.tools}
-        began = asyncio.get_running_loop().time()
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
             reply = ReplyReader()
-            step = StepReader(
-                index=index,
-                provider=self._provider.name,
-                prompt_tokens=request.estimated_tokens,
-                scale=self._window.scale,
-                ids=ids,
-            )
+            step = self._step(index, request, ids)
             asked = replace(request, tools=()) if last else request
             stream = context.allowance.stream(self._provider, asked)
             async with aclosing(stream) as pieces:  # left before the tools are run
@@ -105,6 +97,19 @@ class TurnEngine(TurnSource):
             if ended:
                 return
             request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+
+    def _step(self, index: int, request: ModelRequest, ids: CallIds) -> StepReader:
+        return StepReader(
+            index=index,
+            provider=self._provider.name,
+            prompt_tokens=request.estimated_tokens,
+            scale=self._window.scale,
+            ids=ids,
+        )
+
+    def _ids(self, context: TurnContext) -> CallIds:
+        guarded = (each.name for each in self._tools.definitions if each.needs_approval)
+        return CallIds(call_ids(context.messages), guarded)
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds

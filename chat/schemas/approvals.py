@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from chat.calls import ARGUMENTS_BYTES, REASON, Approval
 from chat.events import JSONObject
-from chat.schemas.fields import Body, Flag, check_json_size
+from chat.schemas.fields import Body, Flag, Id, check_json_size
 
 MAX_ANSWERS = 128  # more than one answer can wait for
 
@@ -18,12 +18,14 @@ def _small(value: object) -> object:
 
 
 class CallApproval(Body):
-    """Yes or no to a call that waits for it. `arguments` take the place of the model's; `reason` is what it is told."""
+    """Yes or no to a call that waits for it. `arguments` take the place of the model's; `reason` is what it is told.
+    `turn_id` is needed only where several turns have a call of this id."""
 
     call_id: Annotated[str, Field(min_length=1, max_length=500)]
     approved: Flag
     arguments: Annotated[JSONObject | None, BeforeValidator(_small)] = None
     reason: Annotated[str, Field(max_length=REASON)] = ""
+    turn_id: Id = ""
 
 
 type CallApprovals = Annotated[list[CallApproval], Field(min_length=1, max_length=MAX_ANSWERS)]
@@ -35,4 +37,4 @@ def read_approvals(said: Sequence[CallApproval]) -> tuple[Approval, ...]:
 
 def _approval(said: CallApproval) -> Approval:
     arguments = "" if said.arguments is None else orjson.dumps(said.arguments).decode()
-    return Approval(said.call_id, said.approved, arguments, said.reason)
+    return Approval(said.call_id, said.approved, arguments, said.reason, said.turn_id)

@@ -42,7 +42,7 @@ async def find_continued(
     said = list(said_in(answers))
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, said[0])
-    _check_said(said, {str(call["id"]): call for call in _pending(waiting)})
+    _check_said(said, waiting)
     turn = await turns.get_turn(user_id, waiting.id)
     decider = Decider(session, request, turn.request.beneficiary, tools)
     repeated = session.asked_by(request.key) is not None
@@ -63,10 +63,24 @@ def _pending(message: Message) -> list[JSONObject]:
 
 
 def _waiting(messages: Sequence[Message], said: Said) -> Message:
-    for message in reversed(messages):
-        if any(call["id"] == said.call_id for call in _pending(message)):
-            return message
-    raise _unknown(said)
+    """The answer with that call. Some services use an id again: nobody shall approve another call than the one that
+    they saw, so where several turns asked about one id they have to say which they mean."""
+    found = [
+        message
+        for message in messages
+        if any(call["id"] == said.call_id for call in _pending(message)) and _is_meant(said, message)
+    ]
+    if not found:
+        raise _unknown(said)
+    if said.approval and len(found) > 1:
+        raise ValidationError(
+            f"{said.field}.turn_id", "Several turns have a call of this id: name the one that is meant"
+        )
+    return found[-1]
+
+
+def _is_meant(said: Said, message: Message) -> bool:
+    return said.turn_id in ("", message.id)
 
 
 def _unknown(said: Said) -> ValidationError:
@@ -74,10 +88,11 @@ def _unknown(said: Said) -> ValidationError:
     return ValidationError(f"{said.field}.call_id", f"No call of this id waits for an {what}")
 
 
-def _check_said(said: Iterable[Said], pending: Mapping[str, JSONObject]) -> None:
+def _check_said(said: Iterable[Said], waiting: Message) -> None:
+    pending = {str(call["id"]): call for call in _pending(waiting)}
     missing = dict(pending)
     for each in said:
-        call = pending.get(each.call_id)
+        call = pending.get(each.call_id) if _is_meant(each, waiting) else None
         if call is None or waits_for_approval(call) != each.approval:
             raise _unknown(each)
         if missing.pop(each.call_id, None) is None:

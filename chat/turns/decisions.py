@@ -33,6 +33,11 @@ class Said:
         return self.answer.call_id
 
     @property
+    def turn_id(self) -> str:
+        """Of the turn that left the call, where it is said."""
+        return self.answer.turn_id if isinstance(self.answer, Approval) else ""
+
+    @property
     def approval(self) -> bool:
         return isinstance(self.answer, Approval)
 
@@ -104,6 +109,11 @@ class Decider:
 
 def _same(given: str, made: str) -> bool:
     try:
-        return orjson.loads(given) == orjson.loads(made.strip() or "{}")
+        return _canonical(given) == _canonical(made.strip() or "{}")
     except ValueError:
         return False
+
+
+def _canonical(text: str) -> bytes:
+    """Python takes true for 1; a tool may not."""
+    return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)

@@ -13,8 +13,9 @@ from chat.reply_options import ReplyOptions
 from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
-from chat.turns.steps import StepReader
+from chat.turns.steps import CallIds, StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
+from chat.turns.tool_history import call_ids
 from chat.turns.window import ContextWindow
 
 # Why a reply ends whose calls are whole; some services say the one for the other.
@@ -117,6 +118,19 @@ class TurnEngine(TurnSource):
         """Ours and the caller's, which go before those of ours that came later and have a name of theirs."""
         ours = (each for each in self._tools.definitions if each.name not in client_tools)
         return *ours, *context.request.tools
+
+    def _step(self, index: int, request: ModelRequest, ids: CallIds) -> StepReader:
+        return StepReader(
+            index=index,
+            provider=self._provider.name,
+            prompt_tokens=request.estimated_tokens,
+            scale=self._window.scale,
+            ids=ids,
+        )
+
+    def _ids(self, context: TurnContext) -> CallIds:
+        guarded = (each.name for each in self._tools.definitions if each.needs_approval)
+        return CallIds(call_ids(context.messages), guarded)
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds

@@ -240,12 +240,12 @@ async def test_approved_calls_run_side_by_side() -> None:
 
 
 @virtual
-async def test_the_next_reply_may_ask_for_another_approval_by_the_same_id() -> None:
+async def test_the_next_reply_may_ask_for_another_approval_and_its_id_is_another() -> None:
     chat = Chat(booking("c1"), booking("c1"), ["Done."])
     await chat.say("Book Rome")
     await chat.answer(yes())
     assert [each["output"] for each in calls_of(await chat.newest())] == ["Rome is booked", None]
-    await chat.answer(yes())
+    await chat.answer(yes("c1_"))
     assert len(chat.desk.ran) == 2
     assert [each["output"] for each in calls_of(await chat.newest())] == ["Rome is booked"] * 2
 
@@ -292,6 +292,30 @@ async def test_two_calls_of_one_id_in_one_reply_are_two() -> None:
     assert chat.desk.ran == [("Rome", "ann")]
 
 
+@virtual
+async def test_a_later_turn_has_other_ids_too() -> None:
+    chat = Chat(booking("c1"), booking("c1"), ["Done."])
+    await chat.say("Book Rome")
+    await chat.say("Book Rome again")
+    assert calls_of(await chat.newest())[0]["id"] == "c1_"
+
+
+@virtual
+async def test_where_two_turns_have_calls_of_one_id_the_turn_must_be_named() -> None:
+    chat = Chat(booking("c1"), calling(("c1", "book", '{"city":"Oslo"}')), ["Done."])
+    first = await chat.say("Book Rome")
+    again = TurnRequest("ann", message_id=first.turn.user_message_id, session_id=chat.session_id)
+    second = await chat.runner.start(again)
+    await read(second.feed)
+    with pytest.raises(ValidationError, match="Several turns") as refused:
+        await chat.answer(yes())
+    assert refused.value.field == "approvals.0.turn_id"
+    with pytest.raises(ValidationError, match="No call"):
+        await chat.answer(Approval("c1", True, turn_id="t"))
+    await chat.answer(Approval("c1", True, turn_id=second.turn.id))
+    assert chat.desk.ran == [("Oslo", "ann")]
+
+
 # who may, and with whose access
 
 
@@ -318,6 +342,10 @@ SAID_BY_BOB: dict[str, tuple[list[CallAnswer], list[tuple[str, str]]]] = {
     "arguments": ([yes(arguments='{"city":"Oslo"}'), no("c2")], [("Oslo", "bob"), ("look Rome", "bob")]),
     "a reason": ([yes(), no("c2", "Look at Rome")], [("Rome", "ann"), ("look Rome", "bob")]),
     "a bare no": ([yes(), no("c2")], [("Rome", "ann"), ("look Rome", "ann")]),
+    "arguments that are the same to Python": (
+        [yes(arguments='{"city":"Rome","seconds":0}'), no("c2")],
+        [("Rome", "bob"), ("look Rome", "bob")],
+    ),
     "the same arguments": (
         [yes(arguments='{ "city": "Rome" }'), no("c2")],
         [("Rome", "ann"), ("look Rome", "ann")],

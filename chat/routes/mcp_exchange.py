@@ -36,7 +36,7 @@ STAMP = "io.modelcontextprotocol/serverInfo"
 async def exchange(app: ChatApp, principal: Principal, request: Request, body: McpMessage) -> Response:
     """`POST /api/mcp`: one message of JSON-RPC. A call of `ask` with a token for progress is answered by a stream."""
     check_page(request, app.settings.cors_origins | app.settings.cookie_origins)
-    modern = False
+    modern = True  # whoever contradicts themselves is told so as the newer era does
     try:
         modern = is_modern(body, request.headers.getlist)
         if not body.is_request:
@@ -77,8 +77,8 @@ async def _answer(app: ChatApp, principal: Principal, message: McpMessage, *, mo
             return {}
         case "tools/list":
             return show_tools()
-        case "tools/call" if params.get("name") in TOOLS:
-            return await call_tool(app, principal, str(params["name"]), params.get("arguments"))
+        case "tools/call" if isinstance(name := params.get("name"), str) and name in TOOLS:
+            return await call_tool(app, principal, name, params.get("arguments"))
         case "tools/call":
             raise RpcError(INVALID_PARAMS, f"There is no such tool; there is: {', '.join(TOOLS)}")
         case method if method in RESOURCES:

@@ -93,9 +93,7 @@ class Asker:
     user_id: str
     nonce: str  # their Idempotency-Key, or ""
     message_bytes: int  # that a message may have
-    headers: Mapping[str, str] = field(
-        default_factory=dict[str, str]
-    )  # of the request, by names in lower case
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])  # by names in lower case
     models: Mapping[str, str] = field(default_factory=dict[str, str])
     """The model services that may be asked, by the names of their models."""
     tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
@@ -138,16 +136,14 @@ class Door[Body: BaseModel]:
     )
     patience: float = 0.0  # seconds that a caller waits for a whole reply
     key: tuple[str, ...] = ()
-    """Names of the field of the body that says which request it is, where there is no Idempotency-Key. A repeat goes on
-    behind its `Last-Event-ID`."""
+    """Names of the field of the body that says which request it is, where there is no Idempotency-Key."""
     signs_in_by: str = ""
     """The path of what tells a stranger where to sign in (RFC 9728); "" says no more than that they must."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A message, and the calls of tools that it keeps: `{"id", "name", "arguments", "output", "is_error"}` each, with
-    None for an output that is not there, and `"approval": "requested"` for one that waits for somebody's word."""
+    """A message, and the calls of tools that it keeps, as `turns/tool_history.py` has them."""
 
     message: Message
     calls: Sequence[JSONObject] = ()

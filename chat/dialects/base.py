@@ -78,9 +78,8 @@ class Framing:
     """How payloads are written into the body of a stream."""
 
     content_type: str
-    frame: Callable[
-        [JSONObject, str], bytes
-    ]  # of a payload and its id: the number of its event, or "N.k"; "" has none
+    frame: Callable[[JSONObject, str], bytes]
+    """Of a payload and its id: the number of its event, or "N.k"; "" has none."""
     heartbeat: bytes  # what shows that the connection lives, and says nothing
     done: bytes = b""  # what stands at the end of every stream
     headers: Callable[[Turn], Mapping[str, str]] = lambda _: {}  # what else its clients look for
@@ -131,9 +130,7 @@ class Door[Body: BaseModel]:
     failed: Callable[[Turn, TurnFailed], Reply] | None = None  # a turn that failed before it said anything
     refusal: Callable[[ChatError], Reply] | None = None
     """What is refused without a turn, here and on every route that names the dialect; its model is `REFUSED`."""
-    whole: Callable[[Turn, Sequence[NumberedEvent]], Reply] | None = (
-        None  # of a turn, be it that it still runs
-    )
+    whole: Callable[[Turn, Sequence[NumberedEvent]], Reply] | None = None  # of a turn, even if it runs
     patience: float = 0.0  # seconds that a caller waits for a whole reply
     key: tuple[str, ...] = ()
     """Names of the field of the body that says which request it is, where there is no Idempotency-Key."""
@@ -210,12 +207,11 @@ class PastFace:
 
     turn_id: Callable[[str], str]  # of an id of the dialect's
     show: Callable[[Turn, Sequence[NumberedEvent]], JSONObject]  # a turn as far as it is
-    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]
-    """The events of one that has ended, as its message tells them, where they are gone."""
+    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]  # events that are gone, by the message
     rest: Callable[[Turn, int], Encoder]  # leaves out the payloads up to this number
     given: Callable[[Turn], int]  # how many messages before its question its request brought
     brought: Callable[[Turn, Sequence[Message], Message], list[JSONObject]]
-    """What its request brought, by the messages up to its question and by its answer, oldest first."""
+    """What its request brought, oldest first, by the messages up to its question and by its answer."""
     deleted: Callable[[Turn], JSONObject]  # says that it is
 
 

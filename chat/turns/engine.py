@@ -54,6 +54,7 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        began = asyncio.get_running_loop().time()
         decided = await self._decided(context)
         async with aclosing(decided.outputs()) as outputs:
             async for output in outputs:
@@ -61,11 +62,11 @@ class TurnEngine(TurnSource):
         context = decided.seen_by(context)
         client_tools = {tool.name for tool in context.request.tools}
         request = self._window.request(context, self._offered(context, client_tools))
-        began = asyncio.get_running_loop().time()
+        ids = self._ids(context)
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
             reply = ReplyReader()
-            step = self._step(index, request)
+            step = self._step(index, request, ids)
             asked = replace(request, tools=()) if last else request
             stream = context.allowance.stream(self._provider, asked)
             async with aclosing(stream) as pieces:  # left before the tools are run
@@ -100,14 +101,6 @@ class TurnEngine(TurnSource):
                 return
             messages = (*request.messages, *calls.messages(reply.text))
             request = replace(request, messages=messages, options=_unforced(request.options))
-
-    def _step(self, index: int, request: ModelRequest) -> StepReader:
-        return StepReader(
-            index=index,
-            provider=self._provider.name,
-            prompt_tokens=request.estimated_tokens,
-            scale=self._window.scale,
-        )
 
     async def _decided(self, context: TurnContext) -> DecidedCalls:
         """The calls that wait for this turn, once their tools are there."""

@@ -50,7 +50,7 @@ class StepReader:
         provider: str,
         prompt_tokens: int = 0,
         scale: TokenScale | None = None,
-        ids: "CallIds | None" = None,
+        ids: CallIds | None = None,
     ) -> None:
         self._index = index
         self._provider = provider
@@ -64,6 +64,7 @@ class StepReader:
         self._ended_calls: set[int] = set()
         self._ids = ids or CallIds()
         self._ids.begin_reply()
+        self._given: dict[str, str] = {}  # the ids of calls, by those that the service gave them
         self._usage: UsageReport | None = None
         self._reason = "stop"
 
@@ -79,7 +80,8 @@ class StepReader:
             case ToolCallPiece():
                 return self._call(piece)
             case ServiceOutputPiece(call_id, name, output, is_error):
-                return (*self._end(), events.ToolOutput(call_id, name, output, is_error))
+                ours = self._given.get(call_id, call_id)
+                return (*self._end(), events.ToolOutput(ours, name, output, is_error))
             case ModelChosen(model, provider):
                 return (
                     events.StepStarted(self._index, provider or self._provider, model, self._prompt_tokens),
@@ -129,6 +131,7 @@ class StepReader:
             self._open, self._call_index = ToolCallPiece, piece.index
             # Some services give none.
             self._part_id = self._ids.of(piece.id or f"call_{self._index}_{piece.index}", piece.name)
+            self._given[piece.id] = self._part_id
             said.append(events.ToolCallStarted(self._part_id, piece.name))
         if piece.arguments:
             said.append(events.ToolCallDelta(self._part_id, piece.arguments))

@@ -179,7 +179,7 @@ def test_only_dialects_ask_which_dialect_it_is() -> None:
 def test_nothing_but_the_catalogue_knows_a_dialect() -> None:
     """A socket of one's own is documented to speak `chat`, so its module may know that one; the map of routes names
     dialects, which it need not import."""
-    names = ("base", "catalogue", "framing", "shapes", "shape_schemas")
+    names = ("base", "catalogue", "framing", "merging", "shapes", "shape_schemas")
     port = {f"chat.dialects.{name}" for name in names}
     known = {(each.name, whom) for each in _beside_dialects() for whom in _inner(each)}
     strange = {(who, whom) for who, whom in known if _unit(whom) == "chat.dialects" and whom not in port}

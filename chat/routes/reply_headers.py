@@ -54,7 +54,7 @@ SENDABLE = ", ".join(
         *OPENAI,
     )
 )
-"""The headers that our routes read, or clients send all the same, and that pages of other origins may therefore send."""
+"""The headers that our routes read, or clients send, and that pages of other origins may therefore send."""
 
 
 def finished(reply: Response, request: Request, settings: Settings | None) -> Response:

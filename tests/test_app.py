@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from chat.auth.apikey import ApiKeyAuthenticator
 from chat.auth.base import Principal
 from chat.auth.dev import DevAuthenticator
 from chat.errors import ChatError, PushError, Unauthenticated
+from chat.events import JSONObject
 from chat.process import Closing
 from chat.push.base import EVERYBODY
 from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone
 from chat.routes.route_table import Route
 from chat.store.presence_store import Presence
+from chat.tools.base import NoTools
 from tests.support.apps import make_app
 from tests.support.fake_push import FakePush
 from tests.support.processes import ROOT
@@ -162,6 +165,20 @@ async def test_which_ways_are_on_is_for_admins_alone() -> None:
     shown = [body(await health(app, request(**each)))["dependencies"]["auth"] for each in callers]
     healthy = {"status": "healthy"}
     assert shown == [healthy, healthy, healthy | {"ways": ["dev"]}, healthy]
+
+
+class ShopTools(NoTools):
+    @property
+    def states(self) -> Mapping[str, JSONObject]:
+        return {"shop": {"status": "unreachable", "tools": 0, "withheld": []}}
+
+
+async def test_how_servers_of_tools_are_is_for_admins_alone() -> None:
+    app = make_app().app
+    app.tools = ShopTools()
+    callers: list[dict[str, str]] = [{"x_dev_user": "ann"}, {"x_dev_roles": "admin"}]
+    shown = [body(await health(app, request(**each)))["dependencies"].get("tools") for each in callers]
+    assert shown == [None, ShopTools().states]
 
 
 async def test_without_a_socket_service_the_streams_alone_are_open() -> None:

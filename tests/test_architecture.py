@@ -68,6 +68,9 @@ OWNERS = {
     },
     "duckdb": {"chat/tools/data_worker.py"},
     "databricks": {"chat/databricks.py", "chat/tools/genie.py"},
+    "mcp": {"chat/tools/remote/mcp_connection.py"},
+    "mcp_types": {"chat/tools/remote/mcp_connection.py", "chat/tools/remote/mcp_outputs.py"},
+    "httpx2": {"chat/tools/remote/mcp_connection.py", "chat/tools/remote/mcp_http.py"},
     "azure.identity": {
         "chat/providers/azure_inference.py",
         "chat/push/web_pubsub.py",

@@ -18,15 +18,18 @@ import pytest
 from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
+from chat.dialects.ag_ui.ag_ui_input import PageTool
+from chat.dialects.ai_sdk.body_schemas import ToolName
 from chat.dialects.completions.completion_body import CompletionNamedFunction
 from chat.dialects.responses.response_body import FunctionTool
 from chat.pipelines import trip_plan
 from chat.providers import responses_request, service_errors
 from chat.routes import fallback, operations, schemas
 from chat.routes.tool_schemas import ClientFunction
-from chat.settings import KEY, NAME, issuers, values
+from chat.settings import KEY, NAME, issuers, mcp_servers, values
 from chat.store.tables import table_audit, table_keys, table_limits, table_lists, table_service, table_writes
 from chat.tools import data, function_tool, genie
+from chat.tools.remote import mcp_definitions
 from tests.support.source import Module, modules
 
 KIB = 1024
@@ -71,6 +74,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/providers/service_errors.py", "[45][0-9][0-9]"): Use(
         lambda text: service_errors.error_in_stream({"code": text}), BODY, ("5", "4")
     ),
+    ("chat/dialects/ag_ui/ag_ui_input.py", "TOOL"): Use(
+        checked(get_type_hints(PageTool, include_extras=True)["name"]), BODY
+    ),
     ("chat/dialects/shape_schemas.py", "^[A-Z][A-Z0-9_]*$"): Use(
         re.compile("^[A-Z][A-Z0-9_]*$").search, LINE, ("A",)
     ),
@@ -99,6 +105,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")
     ),
     ("chat/routes/schemas.py", "PROVIDER"): Use(checked(schemas.Provider), BODY, ("A",)),
+    ("chat/dialects/ai_sdk/body_schemas.py", "TOOL"): Use(checked(ToolName), BODY),
     ("chat/routes/tool_schemas.py", "TOOL"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),
@@ -111,6 +118,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/settings/issuers.py", "NAME"): Use(issuers.NAME.fullmatch, LINE),
     ("chat/settings/__init__.py", "KEY"): Use(KEY.findall, LINE, ("0a",)),
     ("chat/settings/__init__.py", "NAME"): Use(NAME.fullmatch, LINE),
+    ("chat/settings/mcp_servers.py", "DIGEST"): Use(mcp_servers.DIGEST.fullmatch, LINE),
+    ("chat/settings/mcp_servers.py", "HEADER"): Use(mcp_servers.HEADER.fullmatch, LINE),
+    ("chat/settings/mcp_servers.py", "NAME"): Use(mcp_servers.NAME.fullmatch, LINE),
     ("chat/settings/values.py", "ORIGIN"): Use(
         values.ORIGIN.fullmatch, LINE, ("a://", "a+.-", "http://[", "http://a:")
     ),
@@ -142,6 +152,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ),
     ("chat/tools/genie.py", r"^[A-Za-z0-9-]{1,64}$"): Use(checked(genie.SpaceId), BODY),
     ("chat/tools/overpass.py", r'["\\\n]'): Use(lambda text: re.sub(r'["\\\n]', "", text), BODY, ('"', "\\")),
+    ("chat/tools/remote/mcp_definitions.py", "STRANGE"): Use(
+        lambda text: mcp_definitions.STRANGE.sub("_", text), LINE
+    ),
     ("chat/user_ids.py", "EXTENDED"): Use(user_ids.EXTENDED.fullmatch, LINE, ("utf-8'", "'", "utf-8''a")),
     ("chat/user_ids.py", "SLASH"): Use(lambda text: user_ids.SLASH.sub("/", text), LINE, ("%2f", "%2")),
 }

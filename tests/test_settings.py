@@ -169,6 +169,7 @@ def test_no_secret_stands_in_an_error(storage: str) -> None:
 def test_keys_tokens_and_secrets_are_the_secrets_of_the_table() -> None:
     secrets = {
         "AZURE_AI_KEY",
+        "CHAT_MCP_SERVERS",
         "DATABRICKS_CLIENT_SECRET",
         "WebPubSubConnectionString",
         *(rows["key"].name for rows in SERVICES.values()),

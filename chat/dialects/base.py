@@ -5,7 +5,7 @@ clock, no random number and no setting, so "go on after payload N" is "encode ag
 any time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,20 +17,9 @@ from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
     JSON,
-    AttemptFailed,
     JSONObject,
     NumberedEvent,
-    ProviderSwitched,
-    ReasoningDelta,
-    ReasoningFinished,
-    ReasoningStarted,
-    StepFinished,
-    StepStarted,
-    TextDelta,
-    TextFinished,
-    TextStarted,
     TurnFailed,
-    UsageReported,
 )
 from chat.messages import Message
 from chat.news import News, Welcome
@@ -43,46 +32,6 @@ class Encoder(Protocol):
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         """The payloads of one event; often none."""
         ...
-
-
-PIECE = 64 * 1024
-"""Characters of one frame: the service takes 1 MB, and JSON may write a character as six bytes."""
-
-
-SILENT = (
-    StepStarted,
-    StepFinished,
-    TextStarted,
-    TextFinished,
-    ReasoningStarted,
-    ReasoningDelta,
-    ReasoningFinished,
-    AttemptFailed,
-    ProviderSwitched,
-    UsageReported,
-)
-"""Events that no dialect of a socket shows: text before and after them is one text."""
-
-
-def merged(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
-    """The events that sockets are shown, with text that follows text as one delta, as long as it fits into a frame. It
-    has the number of its last part, so whoever has it goes on behind that."""
-    held: list[str] = []
-    size = last = 0
-    for numbered in events:
-        if isinstance(numbered.event, SILENT):
-            continue
-        text = numbered.event.text if isinstance(numbered.event, TextDelta) else None
-        if held and (text is None or size + len(text) > PIECE):
-            yield NumberedEvent(last, TextDelta("", "".join(held)))
-            held, size = [], 0
-        if text is None:
-            yield numbered
-        else:
-            held.append(text)
-            size, last = size + len(text), numbered.number
-    if held:
-        yield NumberedEvent(last, TextDelta("", "".join(held)))
 
 
 def read_arguments(text: str) -> JSON:
@@ -134,6 +83,7 @@ class Framing:
     ]  # of a payload and its id: the number of its event, or "N.k"; "" has none
     heartbeat: bytes  # what shows that the connection lives, and says nothing
     done: bytes = b""  # what stands at the end of every stream
+    headers: Callable[[Turn], Mapping[str, str]] = lambda _: {}  # what else its clients look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +117,9 @@ class Asked:
     session begins with what was said up to there."""
     stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
     waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
+    anew: str | None = None
+    """A message of the chat whose question is answered anew: by its id, else the last one that asked the same, else the
+    last one. In a new chat the question is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +137,55 @@ class Door[Body: BaseModel]:
         None  # of a turn, be it that it still runs
     )
     patience: float = 0.0  # seconds that a caller waits for a whole reply
+    key: tuple[str, ...] = ()
+    """Names of the field of the body that says which request it is, where there is no Idempotency-Key. A repeat goes on
+    behind its `Last-Event-ID`."""
+    signs_in_by: str = ""
+    """The path of what tells a stranger where to sign in (RFC 9728); "" says no more than that they must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message, and the calls of tools that it keeps: `{"id", "name", "arguments", "output", "is_error"}` each, with
+    None for an output that is not there, and `"approval": "requested"` for one that waits for somebody's word."""
+
+    message: Message
+    calls: Sequence[JSONObject] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A conversation as it stands, for a caller who comes back to it."""
+
+    user_id: str  # theirs
+    name: str  # as they call it
+    session_id: str
+    said: Sequence[Spoken] = ()  # without the answer of the turn that runs
+    running: Turn | None = None
+    older: str = ""  # the id of the oldest message here, where there are older ones
+    run: str = ""  # as they call their request
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFace:
+    """What is said to callers who come back to a conversation, or to a turn."""
+
+    join: Callable[[Turn, Sequence[Spoken]], Encoder]  # of a turn, after what was said before
+    idle: Callable[[Past], Iterable[JSONObject]]  # the stream of a conversation in which nothing runs
+    show: Callable[[Past], JSONObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A turn that another one went on from."""
+
+    turn: Turn
+    events: Sequence[NumberedEvent]
+    calls: Sequence[JSONObject]  # with which that one began: `{"id", "output", "is_error"}` each
+
+
+class JoinedEncoder(Protocol):
+    def __call__(self, turn: Turn, *, earlier: Sequence[Earlier]) -> Encoder: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,10 @@ class Dialect:
     door: Door[Any] | None = None
     socket: SocketFace | None = None
     past: PastFace | None = None
+    returns: ReturnFace | None = None
+    joined: JoinedEncoder | None = None
+    """Of a turn with those that it goes on from, the oldest first, where its answer is one message with theirs: for who
+    has not seen them."""
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
     door: `WHOLE`, `FAILED`, `REFUSED`."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from chat.calls import CallReader
 from chat.conversation import Turn
-from chat.dialects.base import PIECE, Dialect, SocketFace, merged, read_arguments
+from chat.dialects.base import Dialect, SocketFace, read_arguments
+from chat.dialects.merging import PIECE, merged
 from chat.dialects.session_frames import (
     SAID,
     read_session,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from chat.dialects.base import PIECE
 from chat.dialects.frames import read_cancel, read_object, read_resume
+from chat.dialects.merging import PIECE
 from chat.dialects.shapes import show_members, show_message, show_session
 from chat.errors import ValidationError
 from chat.events import JSONObject

@@ -1,9 +1,9 @@
 """Every error that Parley raises on purpose, and what each looks like from outside.
 
 ChatError (500)
-  RequestError (400)        InvalidBody 400, ValidationError 422, KeyReused 422, TooLarge 413, EncodedBody 415,
-                            WithFiles 415,
-                            MethodNotAllowed 405, SlowBody 408, AddressTooLong 414, HeadersTooLarge 431
+  RequestError (400)        InvalidBody 400 (NotAnObject), ValidationError 422, KeyReused 422, TooLarge 413,
+                            EncodedBody 415, WithFiles 415, MethodNotAllowed 405, SlowBody 408, AddressTooLong 414,
+                            HeadersTooLarge 431
   AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, KeyNotFound, NoPlaces;
                             EventsGone 410
@@ -43,6 +43,7 @@ from chat.errors.callers import LimitReached as LimitReached
 from chat.errors.callers import MessageNotFound as MessageNotFound
 from chat.errors.callers import MethodNotAllowed as MethodNotAllowed
 from chat.errors.callers import NoPlaces as NoPlaces
+from chat.errors.callers import NotAnObject as NotAnObject
 from chat.errors.callers import NotFound as NotFound
 from chat.errors.callers import QueueFull as QueueFull
 from chat.errors.callers import RateLimited as RateLimited

@@ -19,6 +19,10 @@ class InvalidBody(RequestError):
     code = "INVALID_JSON"
 
 
+class NotAnObject(InvalidBody):
+    """The body must be a JSON object."""
+
+
 class ValidationError(RequestError):
     """A field of the request is wrong."""
 

@@ -105,7 +105,7 @@ class OpenAICompatibleProvider:
         return await self._session.post(
             signed.host + url if url.startswith("/") else url,
             data=data,
-            headers=self._headers | ({"authorization": signed.authorization} if signed.authorization else {}),
+            headers={**self._headers, **signed.headers},
             allow_redirects=False,  # the key is for this host
             timeout=TIMEOUT,
         )

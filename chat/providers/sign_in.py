@@ -1,7 +1,7 @@
 """Who asks a model service: by a key of the settings, or as databricks-sdk signs in."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,9 +16,9 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a request is sent with. `host` is where to, when the settings do not say it."""
+    """The headers that a request is sent with. `host` is where to, when the settings do not say it."""
 
-    authorization: str
+    headers: Mapping[str, str]
     host: str = ""
 
 
@@ -32,7 +32,7 @@ class KeySignIn:
     """A key, or none."""
 
     def __init__(self, key: str) -> None:
-        self._signed = Signed(f"Bearer {key}" if key else "")
+        self._signed = Signed({"authorization": f"Bearer {key}"} if key else {})
 
     async def sign(self) -> Signed:
         return self._signed
@@ -65,7 +65,7 @@ class DatabricksSignIn:
     def _authenticate(self) -> Signed:
         if self._config is None:
             self._config = self._make(self._access)
-        return Signed(self._config.authenticate()["Authorization"], str(self._config.host).rstrip("/"))
+        return Signed(dict(self._config.authenticate()), str(self._config.host).rstrip("/"))
 
 
 def databricks_sign_in(access: DatabricksAccess) -> SignIn:

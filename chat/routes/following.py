@@ -14,7 +14,7 @@ from chat.messages import Message, MessageDraft, split_message_id
 from chat.requests import TurnRequest
 from chat.turns.branches import up_to_answer
 from chat.turns.create import GoneOn
-from chat.turns.tool_history import stored_calls
+from chat.turns.tool_history import stored_calls, waits_for_approval
 
 
 async def follow_on(app: ChatApp, asked: Asked) -> TurnRequest:
@@ -81,8 +81,10 @@ def _answered(said: MessageDraft, answers: Sequence[CallAnswer]) -> MessageDraft
     given = {each.call_id: each for each in answers if isinstance(each, CallOutput)}
     calls = stored_calls(said.metadata)
     waiting = {str(each["id"]) for each in calls if each["output"] is None}
+    if any(waits_for_approval(each) for each in calls):
+        raise ValidationError("input", "A call that waits for an approval is answered where it was made")
     if len(given) < len(answers):
-        raise ValidationError("input", "Here no call waits for an approval any more")
+        raise ValidationError("input", "No call waits for an approval there")
     if strange := sorted(given.keys() - waiting):
         raise ValidationError("input", f"No call {strange[0]} waits for what came of it")
     if missing := sorted(waiting - given.keys()):

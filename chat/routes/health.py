@@ -16,9 +16,12 @@ PATIENCE = 3.0  # seconds for each thing that is asked
 
 async def health(app: ChatApp, request: Request) -> Response:
     """`GET /api/v1/chat/health`: 503 only when no chat is possible."""
-    store, connections, auth = await asyncio.gather(
-        _check_store(app), _connections(app), _auth(app, request.headers)
+    store, connections, is_admin = await asyncio.gather(
+        _check_store(app), _connections(app), _is_admin(app, request.headers)
     )
+    auth = _auth(app, ways=is_admin)
+    servers: JSONObject = {**app.tools.states} if is_admin else {}
+    tools: JSONObject = {"tools": servers} if servers else {}
     healthy = store["status"] == "healthy"
     models: JSONObject = {name: {"breaker": state} for name, state in app.model_states().items()}
     resting = any(state != "closed" for state in app.model_states().values())
@@ -33,25 +36,29 @@ async def health(app: ChatApp, request: Request) -> Response:
             "timestamp": iso(app.clock.now()),
             "active_connections": connections,
             "running_turns": app.runner.running,
-            "dependencies": {"store": store, "models": models, "auth": auth},
+            "dependencies": {"store": store, "models": models, "auth": auth, **tools},
             "version": VERSION,
         },
         status=200 if healthy else 503,
     )
 
 
-async def _auth(app: ChatApp, headers: Mapping[str, str]) -> JSONObject:
-    """Whether anybody can sign in; to an admin also by which ways."""
+def _auth(app: ChatApp, *, ways: bool) -> JSONObject:
+    """Whether anybody can sign in, and by which ways."""
     if not app.authenticators:
         return {"status": "unhealthy", "reason": "CHAT_AUTH lets nobody sign in here: every request gets 401"}
-    try:
-        async with asyncio.timeout(PATIENCE):
-            principal = await app.authenticate(headers)
-    except (ChatError, TimeoutError):  # who asks for health may be anybody
-        principal = None
-    if principal is None or not principal.is_admin:
+    if not ways:
         return {"status": "healthy"}
     return {"status": "healthy", "ways": [way.name for way in app.authenticators]}
+
+
+async def _is_admin(app: ChatApp, headers: Mapping[str, str]) -> bool:
+    """Who asks for health may be anybody."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return (await app.authenticate(headers)).is_admin
+    except (ChatError, TimeoutError):
+        return False
 
 
 async def _check_store(app: ChatApp) -> JSONObject:

@@ -62,8 +62,10 @@ async def list_messages(app: ChatApp, principal: Principal, request: Request) ->
     session = await app.conversations.get_session(principal.user_id, request.path_params["session_id"])
     after, before = _bounds(query, session)
     newest = query.before is not None or query.order == "desc"
-    found = await _page(app, principal, session, query.page_size, after=after, before=before, newest=newest)
-    found = [await _growing(app, principal, message) for message in found]
+    found = await messages_between(
+        app, principal, session, query.page_size, after=after, before=before, newest=newest
+    )
+    found = [await growing(app, principal, message) for message in found]
     has_more = bool(found) and (found[0].seq > 1 if newest else found[-1].seq < session.last_seq)
     edge = found[0] if newest and found else found[-1] if found else None
     shown = found[::-1] if query.order == "desc" else found
@@ -81,7 +83,7 @@ async def list_messages(app: ChatApp, principal: Principal, request: Request) ->
     )
 
 
-async def _page(
+async def messages_between(
     app: ChatApp,
     principal: Principal,
     session: Session,
@@ -116,16 +118,17 @@ async def _page(
 def _bounds(query: MessagesQuery, session: Session) -> tuple[int, int | datetime | None]:
     """`(after, before)` as message numbers, which have no gaps, so that a page is a range of them; or before a time."""
     if query.before is not None:
-        return 0, read_time(query.before) or _seq(query.before, session, "before")
+        return 0, read_time(query.before) or seq_of(query.before, session, "before")
     skipped = (query.page - 1) * query.page_size
     if query.order == "desc":
-        newest = _seq(query.cursor, session, "cursor") if query.cursor else session.last_seq + 1
+        newest = seq_of(query.cursor, session, "cursor") if query.cursor else session.last_seq + 1
         return 0, max(newest - skipped, 1)
-    oldest = _seq(query.cursor, session, "cursor") if query.cursor else 0
+    oldest = seq_of(query.cursor, session, "cursor") if query.cursor else 0
     return oldest + skipped, None
 
 
-def _seq(identifier: str, session: Session, field: str) -> int:
+def seq_of(identifier: str, session: Session, field: str) -> int:
+    """The number of the message with this id. ValidationError."""
     found = split_message_id(identifier)
     if found is None or found[0] != session.id:
         or_time = ", and not a time (ISO 8601)" if field == "before" else ""
@@ -133,7 +136,7 @@ def _seq(identifier: str, session: Session, field: str) -> int:
     return found[1]
 
 
-async def _growing(app: ChatApp, principal: Principal, message: Message) -> Message:
+async def growing(app: ChatApp, principal: Principal, message: Message) -> Message:
     """A message that is being written, as far as it got."""
     if message.status != "streaming":
         return message

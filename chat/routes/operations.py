@@ -20,6 +20,7 @@ from chat.schemas.fields import MAX_ID
 
 JSON, REPLIES = "application/json", "reply_schemas"
 TAGS = {
+    "past_responses": "responses",
     "turn_streams": "turns",
     "doors": "dialects",
     "plans": "turns",
@@ -88,7 +89,8 @@ class Operation:
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and self.door is None and DIALECTS[row.dialect].socket is not None:
+        speaks = row.dialect and not self.streams and self.door is None
+        if speaks and DIALECTS[row.dialect].socket is not None:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
@@ -145,6 +147,10 @@ class Operation:
         if self.streams:
             found["200"] = self._stream()
             found["200"]["content"] |= self._whole()
+            if self.row.reply:
+                found["200"]["content"] |= self._reply(200, is_problem=False)["content"]
+            if 204 in self.row.statuses:
+                found["204"] = {"description": "There is none."}
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(status, is_problem=status in statuses)
@@ -185,7 +191,7 @@ class Operation:
         return {JSON: {"schema": ref(model)}} if model else {}
 
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.row.dialect else None
+        own = DIALECTS[self.row.words] if self.row.words else None
         for dialect in (own,) if own else DIALECTS.values():
             framing = (own and own.door and own.door.framing) or dialect.framing
             if framing is not None:

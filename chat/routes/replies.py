@@ -18,6 +18,7 @@ from chat.events import JSON, TurnFailed
 from chat.routes.admission import admit
 from chat.routes.limit_headers import with_limits
 from chat.routes.once import Handler, once
+from chat.routes.origins import own_address
 from chat.routes.reply_headers import finished
 from chat.routes.requests import check_head, check_path, read_body
 from chat.routes.route_table import Route
@@ -68,6 +69,8 @@ async def answer_anyone(request: Request, handler: OpenHandler, words: str = "")
     except Exception as error:
         record_error("request_failed", error, path=request.url.path)
         reply = refused(ChatError(), words)
+    if reply.status_code == 401 and settings is not None:
+        _tell_where(reply, request, settings, words)
     return finished(reply, request, settings)
 
 
@@ -84,6 +87,14 @@ def refused(error: ChatError, words: str = "") -> Response:
     for name, value in _refusal_headers(error).items():
         reply.headers.setdefault(name, value)
     return with_limits(reply, getattr(error, "standing", None))
+
+
+def _tell_where(reply: Response, request: Request, settings: Settings, words: str) -> None:
+    """Where a stranger can sign in, on the routes of a dialect whose clients ask for that."""
+    door = DIALECTS[words].door if words else None
+    if door and door.signs_in_by and "jwt" in settings.auth and settings.jwt_issuers:
+        where = f"{own_address(request)}{door.signs_in_by}"
+        reply.headers["www-authenticate"] = f'Bearer resource_metadata="{where}"'
 
 
 def shown_reply(reply: Reply) -> Response:

@@ -27,6 +27,7 @@ READABLE = ", ".join(
     (
         *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy", "etag"),
         *(f"stream-{what}" for what in ("next-offset", "cursor", "up-to-date", "closed", "expires-at")),
+        *("x-workflow-run-id", "x-workflow-stream-tail-index"),
         *(
             f"x-ratelimit-{what}-{unit}"
             for unit in ("requests", "tokens")
@@ -48,7 +49,7 @@ OPENAI = tuple(
 
 SENDABLE = ", ".join(
     (
-        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-functions-key"),
+        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-run-id", "x-functions-key"),
         *("if-none-match", "x-session-id"),
         *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
         *OPENAI,

@@ -205,10 +205,19 @@ class AuthHealth(Shown):
     ways: list[str] = Field(default_factory=list[str])
 
 
+class ToolServerHealth(Shown):
+    """A server of tools; `withheld` are those that are not what they were."""
+
+    status: Literal["healthy", "failing", "unreachable", "unlisted"]
+    tools: int
+    withheld: list[str]
+
+
 class Dependencies(Shown):
     store: StoreHealth
     models: dict[str, ModelHealth]
     auth: AuthHealth
+    tools: dict[str, ToolServerHealth] = Field(default_factory=dict[str, ToolServerHealth])
 
 
 class Health(Shown):

@@ -10,7 +10,7 @@ from chat.errors import (
     AddressTooLong,
     EncodedBody,
     HeadersTooLarge,
-    InvalidBody,
+    NotAnObject,
     SlowBody,
     TooLarge,
     ValidationError,
@@ -93,7 +93,7 @@ async def read_object(request: Request, *, limit: int, empty: bytes = b"null") -
 def _object(body: bytes) -> dict[str, Any]:
     value = read_json(body, refusal="The body is not JSON")
     if not isinstance(value, dict):
-        raise InvalidBody("The body must be a JSON object")
+        raise NotAnObject
     return value
 
 

@@ -87,6 +87,12 @@ class TurnSettings:
         "Seconds of silence after which a stream sends a comment line; 0 sends none.",
         read_duration,
     )
+    mcp_patience: float = setting(
+        "CHAT_MCP_PATIENCE_S",
+        "55",
+        "Seconds for which a client of `/api/mcp` waits for an answer; then it is told how to ask again.",
+        read_positive,
+    )
     max_body_bytes: int = setting(
         "CHAT_MAX_BODY_BYTES", str(1024 * 1024), "The largest request body, in bytes.", read_count
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from chat.settings.mcp_servers import McpServer, read_mcp_servers
 from chat.settings.setting_row import setting
 from chat.settings.values import (
     TOOLS,
@@ -51,6 +52,13 @@ class ToolSettings:
         "CHAT_DATA_DIR",
         "",
         "The folder whose CSV and Parquet files are the tables of `query_data`; by default the sample data.",
+    )
+    mcp_servers: tuple[McpServer, ...] = setting(
+        "CHAT_MCP_SERVERS",
+        "",
+        "Servers of the Model Context Protocol whose tools the model is offered, as a JSON list: [tools](tools.md).",
+        read_mcp_servers,
+        secret=True,
     )
     databricks_client_id: str = setting(
         "DATABRICKS_CLIENT_ID",

@@ -3,10 +3,12 @@
 Whatever goes wrong in a call is an answer to the model, never an error of the turn.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from chat.calls import ToolCall, ToolDefinition
+from chat.events import JSONObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class ToolBox(Protocol):
     def definitions(self) -> tuple[ToolDefinition, ...]:
         """What the model may call, always in the same order."""
         ...
+
+    @property
+    def states(self) -> Mapping[str, JSONObject]:
+        """How the servers are whose tools these are, for operators."""
+        return {}
+
+    async def ready(self) -> None:
+        """Wait for tools that are still being looked for, for a moment at most."""
 
     def check(self, call: ToolCall) -> None:
         """ToolError when the call could only fail: there is no such tool, or its arguments are wrong. A box that cannot

@@ -14,6 +14,7 @@ from chat.tools.overpass import Overpass
 from chat.tools.place_file import PlaceFile
 from chat.tools.places import PlaceFinder, find_places_tool
 from chat.tools.registry import ToolRegistry
+from chat.tools.remote.mcp_box import RemoteTools
 
 
 def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None = None) -> ToolRegistry:
@@ -27,6 +28,7 @@ def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None 
         _offered(tools, settings),
         time_limit=settings.tool_timeout,
         max_output=settings.tool_output_chars,
+        remote=RemoteTools(settings.mcp_servers, clock, limit=settings.tool_timeout),
         on_close=data.aclose,
     )
 

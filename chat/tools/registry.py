@@ -1,15 +1,46 @@
 """The tools of the app in one box: finds the one that is called, and keeps its time and size within limits."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
 
 from pydantic_core import to_json
 
 from chat.calls import ToolCall, ToolDefinition
+from chat.events import JSONObject
 from chat.telemetry import record_error
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolError, ToolResult
 from chat.tools.function_tool import Tool
 from chat.tools.threads import BlockingCalls
+
+
+class AnyTool(Protocol):
+    """What the box needs of a tool, wherever it runs."""
+
+    @property
+    def definition(self) -> ToolDefinition: ...
+
+    def read(self, arguments: str) -> object:
+        """Arguments as the model wrote them. ToolError for wrong ones."""
+        ...
+
+    async def run(self, arguments: str, caller: Caller, threads: BlockingCalls | None) -> object:
+        """Its value for arguments as the model wrote them. ToolError."""
+        ...
+
+
+class MoreTools(Protocol):
+    """Tools that come and go."""
+
+    @property
+    def tools(self) -> Mapping[str, AnyTool]: ...
+
+    @property
+    def states(self) -> Mapping[str, JSONObject]: ...
+
+    async def ready(self) -> None: ...
+
+    async def aclose(self) -> None: ...
 
 
 class ToolRegistry(ToolBox):
@@ -21,6 +52,7 @@ class ToolRegistry(ToolBox):
         *,
         time_limit: float,
         max_output: int,
+        remote: MoreTools | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._tools: dict[str, Tool] = {}
@@ -29,12 +61,21 @@ class ToolRegistry(ToolBox):
                 raise ValueError(f"Two tools have the name {each.definition.name}")
         self._time_limit = time_limit
         self._max_output = max_output
+        self._remote = remote
         self._on_close = on_close
         self._threads = BlockingCalls()
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
-        return tuple(each.definition for each in self._tools.values())
+        return tuple(each.definition for each in self._all().values())
+
+    @property
+    def states(self) -> Mapping[str, JSONObject]:
+        return self._remote.states if self._remote else {}
+
+    async def ready(self) -> None:
+        if self._remote is not None:
+            await self._remote.ready()
 
     def check(self, call: ToolCall) -> None:
         self._find(call.name).read(call.arguments)
@@ -54,13 +95,20 @@ class ToolRegistry(ToolBox):
             return ToolResult(f"{call.name} failed.", is_error=True)
 
     async def aclose(self) -> None:
+        if self._remote is not None:
+            await self._remote.aclose()
         if self._on_close is not None:
             await self._on_close()
 
-    def _find(self, name: str) -> Tool:
-        found = self._tools.get(name)
+    def _all(self) -> Mapping[str, AnyTool]:
+        """Ours first; what comes from elsewhere takes the name of none of them."""
+        return self._tools if self._remote is None else {**self._tools, **self._remote.tools, **self._tools}
+
+    def _find(self, name: str) -> AnyTool:
+        tools = self._all()
+        found = tools.get(name)
         if found is None:
-            there_is = ", ".join(self._tools) or "none"
+            there_is = ", ".join(tools) or "none"
             raise ToolError(f"There is no tool of the name {name[:100]!r}. The tools are: {there_is}.")
         return found
 

@@ -44,7 +44,7 @@ async def find_continued(
     waiting = _waiting(messages, said[0])
     _check_said(said, {str(call["id"]): call for call in _pending(waiting)})
     turn = await turns.get_turn(user_id, waiting.id)
-    decider = Decider(session, user_id, turn.request.beneficiary, tools)
+    decider = Decider(session, request, turn.request.beneficiary, tools)
     repeated = session.asked_by(request.key) is not None
     answer = _answered(waiting, {each.call_id: each for each in said}, decider, repeated=repeated)
     if not repeated:

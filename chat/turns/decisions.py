@@ -10,6 +10,7 @@ from chat.calls import ARGUMENTS_BYTES, REASON, Approval, CallAnswer, CallOutput
 from chat.conversation import Session
 from chat.errors import ValidationError
 from chat.events import JSONObject
+from chat.requests import TurnRequest
 from chat.tools.base import ToolBox, ToolError
 from chat.turns.tool_history import sound_arguments
 
@@ -51,10 +52,11 @@ class Decider:
     Arguments run with the access of whoever made them up: the model's are those of the asker.
     """
 
-    def __init__(self, session: Session, user_id: str, asker: str, tools: ToolBox) -> None:
-        self._user_id, self._asker, self._tools = user_id, asker, tools
+    def __init__(self, session: Session, request: TurnRequest, asker: str, tools: ToolBox) -> None:
+        self._user_id, self._asker, self._tools = request.user_id, asker, tools
         self._asker_may = session.allows(asker, "editor")
-        self._adds = False  # whether the model hears words of theirs
+        # Whether the model hears words of theirs: a prompt and descriptions of tools are some.
+        self._adds = bool(request.settings or request.tools)
 
     @property
     def on_behalf_of(self) -> str:

@@ -1,10 +1,11 @@
 """The plain turn: the model is shown the conversation and answers, by way of tools where it asks for them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from chat.calls import ToolDefinition
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
 from chat.providers.base import ModelProvider, ModelRequest
@@ -52,13 +53,13 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
-        decided = DecidedCalls(context.request.continued, self._tools)
+        decided = await self._decided(context)
         async with aclosing(decided.outputs()) as outputs:
             async for output in outputs:
                 yield output
         context = decided.seen_by(context)
-        request = self._window.request(context, (*self._tools.definitions, *context.request.tools))
         client_tools = {tool.name for tool in context.request.tools}
+        request = self._window.request(context, self._offered(context, client_tools))
         began = asyncio.get_running_loop().time()
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
@@ -106,6 +107,16 @@ class TurnEngine(TurnSource):
             prompt_tokens=request.estimated_tokens,
             scale=self._window.scale,
         )
+
+    async def _decided(self, context: TurnContext) -> DecidedCalls:
+        """The calls that wait for this turn, once their tools are there."""
+        await self._tools.ready()
+        return DecidedCalls(context.request.continued, self._tools)
+
+    def _offered(self, context: TurnContext, client_tools: Collection[str]) -> tuple[ToolDefinition, ...]:
+        """Ours and the caller's, which go before those of ours that came later and have a name of theirs."""
+        ours = (each for each in self._tools.definitions if each.name not in client_tools)
+        return *ours, *context.request.tools
 
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds

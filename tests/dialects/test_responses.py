@@ -1,9 +1,11 @@
 """Dialect `responses`, event by event: what OpenAI's own models and its own state of a stream make of it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +16,15 @@ from pydantic import TypeAdapter
 
 from chat import events
 from chat.conversation import Turn
+from chat.dialects.base import Asker
 from chat.dialects.responses import RESPONSES
 from chat.dialects.responses.response_events import ENDS, ResponsesEncoder
 from chat.dialects.responses.resumed_response import ResumedEncoder
 from chat.dialects.responses.whole_response import show_response
-from chat.errors import StoreUnavailable
+from chat.errors import ChatError, StoreUnavailable
 from chat.events import TERMINAL_NUMBER, TERMINAL_TYPES, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest
+from chat.schemas.fields import validate
 from chat.turns.grammar import ALLOWED, Grammar, broken_off
 from tests.support.event_samples import SAMPLES, STARTED, STEP
 
@@ -351,3 +355,93 @@ def test_frames_name_their_event() -> None:
     data = b'data: {"type":"response.created","sequence_number":0}\n\n'
     assert door.framing.frame(payload, "1") == b"event: response.created\n" + data
     assert RESPONSES.framing.frame(payload, "1") == b"event: response.created\nid: 1\n" + data
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**12) | st.floats(allow_nan=False) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = ["f", "now", "x y", ""]
+KINDS = [
+    *("message", "function_call", "function_call_output", "mcp_call", "mcp_approval_response"),
+    *("reasoning", "item_reference", "web_search_call"),
+]
+PARTS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["input_text", "output_text", "refusal", "input_image"]) | JSON_VALUES,
+            "text": st.text(max_size=9) | JSON_VALUES,
+            "refusal": st.text(max_size=9),
+        },
+    ),
+    max_size=3,
+)
+ITEMS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(KINDS) | JSON_VALUES,
+            "role": st.sampled_from(["user", "assistant", "system", "developer"]) | JSON_VALUES,
+            "content": st.text(max_size=9) | PARTS | JSON_VALUES,
+            "call_id": st.sampled_from(["c1", "c2"]) | JSON_VALUES,
+            "id": st.sampled_from(["c1", "i"]),
+            "name": st.sampled_from(NAMES) | JSON_VALUES,
+            "arguments": st.text(max_size=9) | JSON_VALUES,
+            "output": st.text(max_size=9) | PARTS | JSON_VALUES,
+            "approval_request_id": st.sampled_from(["mcpr_c1", "mcpr_", "c1"]),
+            "approve": st.booleans() | JSON_VALUES,
+            "error": JSON_VALUES,
+            "unknown": JSON_VALUES,
+        },
+    ),
+    max_size=5,
+)
+BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.text(max_size=9) | JSON_VALUES,
+        "input": st.text(max_size=9) | ITEMS | JSON_VALUES,
+        "stream": st.booleans() | JSON_VALUES,
+        "background": st.booleans() | JSON_VALUES,
+        "store": st.booleans() | JSON_VALUES,
+        "previous_response_id": st.just("resp_t-00000002") | JSON_VALUES,
+        "conversation": st.just("t") | st.just({"id": "t"}) | JSON_VALUES,
+        "instructions": st.text(max_size=9) | JSON_VALUES,
+        "tools": st.lists(st.fixed_dictionaries({"type": st.just("function"), "name": st.sampled_from(NAMES)},
+            optional={"parameters": JSON_VALUES, "strict": JSON_VALUES}), max_size=3) | JSON_VALUES,
+        "tool_choice": st.sampled_from(["auto", "none", "required"]) | JSON_VALUES,
+        "text": st.fixed_dictionaries({"format": st.fixed_dictionaries(
+            {"type": st.sampled_from(["text", "json_object", "json_schema"])},
+            optional={"schema": JSON_VALUES, "name": st.sampled_from(NAMES)})}) | JSON_VALUES,
+        "temperature": st.floats(-1, 3) | JSON_VALUES,
+        "max_output_tokens": JSON_VALUES,
+        "metadata": st.dictionaries(st.text(max_size=5), st.text(max_size=5)) | JSON_VALUES,
+        "reasoning": JSON_VALUES,
+        "top_logprobs": JSON_VALUES,
+        "prompt": JSON_VALUES,
+        "whatElse": JSON_VALUES,
+    },
+)  # fmt: skip
+
+
+@given(BODIES)
+def test_whatever_is_asked_is_read_or_refused_as_openai_does(body: dict[str, Any]) -> None:
+    door = RESPONSES.door
+    assert door and door.refusal
+    try:
+        asked = door.read(validate(door.body, body), Asker("ann", "", 1000))
+    except ChatError as error:
+        reply = door.refusal(error)
+        assert 400 <= reply.status < 500
+        assert set(orjson.loads(reply.body)["error"]) == {"message", "type", "param", "code"}
+        return
+    request = asked.request
+    assert request.content.strip() or asked.answers
+    turn = replace(a_turn(), request=request.kept)
+    assert turn.hidden == asked.stateless == (body.get("store") is False)
+    Response.model_validate(show_response(turn, numbered([STARTED])))
+    payloads = encoded([STEP, *TEXT, *FINISHED], turn)
+    read_by_openai(payloads)
+    assert orjson.dumps(payloads)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, merged
+from chat.dialects.base import Dialect
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.chat import CHAT
 from chat.dialects.framing import read_cursor
+from chat.dialects.merging import merged
 from chat.dialects.plan import PLAN
 from chat.dialects.session import SESSION
 from chat.dialects.session_frames import show_news

@@ -204,6 +204,26 @@ async def test_a_turn_is_stopped_while_its_approved_tool_runs(client: ChatClient
     assert "not known whether it ran" in shown[3]["content"]
 
 
+@pytest.mark.slow
+async def test_what_a_process_that_was_killed_had_begun_is_not_done_again(
+    asking: Stack, client: ChatClient
+) -> None:
+    doomed = asking.add_host()
+    session_id, call_id = await waiting(client, f'#tool=query_data{{"sql":"{SLOW}"}}')
+    there = client.at(await asyncio.to_thread(doomed.wait_ready))
+    posted = asyncio.create_task(approve(there, session_id, yes(call_id)))
+    turn_id = await client.running_turn(session_id)
+    doomed.process.kill()
+    await asyncio.wait([posted])
+    assert posted.exception() is not None
+    ended = await client.until_ended(turn_id, seconds=25)
+    assert ended["error"]["code"] == "INTERRUPTED"
+    reply = await refused(client, session_id, approvals=[yes(call_id)])
+    assert (reply.status, reply.body["details"]["field"]) == (422, "approvals.0.call_id")
+    shown = json.loads((await client.hear("#echo", session_id)).text)["messages"]
+    assert "not known whether it ran" in shown[3]["content"]
+
+
 async def test_a_room_is_asked_and_whoever_may_write_answers(client: ChatClient, other: ChatClient) -> None:
     session_id = await client.new_session()
     for user, role in (("bob", "editor"), ("vera", "viewer")):

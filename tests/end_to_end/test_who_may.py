@@ -90,7 +90,7 @@ class House:
             path = f"{API}/invitations/{session_id}/accept"
             assert (await self.client(name).call("POST", path)).status == 200
         named = dict.fromkeys(("turn_id", "message_id", "response_id"), turn_id)
-        return {"session_id": session_id, **named}
+        return {"session_id": session_id, "chat_id": session_id, **named}
 
     async def call(self, name: str, method: str, path: str, ids: Mapping[str, str], query: str = "") -> Reply:
         """A request as the document has it for an example, about what is there."""

@@ -1,10 +1,12 @@
 """The body of a request of the Responses protocol."""
 
+import json
 from typing import Any
 
 import pytest
 
 from chat.calls import ToolCall, ToolDefinition
+from chat.errors import ProviderRejected
 from chat.events import JSONObject
 from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, ResponseSchema
 from chat.providers.responses_request import LONGEST_ID, responses_body
@@ -151,3 +153,25 @@ async def test_a_summary_of_the_reasoning_is_asked_for_when_the_settings_say_so(
     await read(make_provider())
     await read(make_provider(CHAT_REASONING_SUMMARY="auto"))
     assert [asked.body.get("reasoning") for asked in service.asked] == [None, {"summary": "auto"}]
+
+
+@pytest.mark.parametrize(
+    ("param", "parameter"),
+    [
+        ("max_output_tokens", "max_output_tokens"),
+        ("reasoning.summary", "reasoning"),
+        ("temperature", "temperature"),
+        ("tools", ""),
+        ("reasoning.effort", "reasoning"),
+    ],
+)
+@pytest.mark.parametrize("provider_name", ["AZURE/responses", "LOCAL/responses"])
+async def test_what_a_model_refuses_and_can_do_without_is_named(
+    service: ModelService, make_provider: MakeProvider, param: str, parameter: str
+):
+    error = {"message": "?", "code": "unsupported_parameter", "param": param}
+    service.status, service.script = 400, [json.dumps({"error": error}).encode()]
+    request = ModelRequest(messages=QUESTION.messages, temperature=0.5, max_tokens=9, tools=(TOOL,))
+    with pytest.raises(ProviderRejected) as refusal:
+        await read(make_provider(CHAT_REASONING_SUMMARY="auto"), request)
+    assert refusal.value.parameter == parameter

@@ -37,6 +37,11 @@ BODIES: dict[str, Any] = {
     "/api/openai/v1/chat/completions": {"messages": [{"role": "user", "content": answering("Hello")}]},
     "/api/ai-chat": {"messages": [{"role": "user", "content": answering("Hello")}]},
     "/api/ai-chat/stream": {"messages": [{"role": "user", "content": answering("Hello")}]},
+    "/api/ag-ui": {
+        "threadId": "t",
+        "runId": "r",
+        "messages": [{"id": "1", "role": "user", "content": answering("Hello")}],
+    },
 }
 
 

@@ -361,7 +361,7 @@ async def test_a_link_needs_nobody_and_is_good_for_its_turn_and_dialect_until_it
     async with world(["a"], ["b"]) as here:
         await here.asked()
         first = here.turn_id
-        key = parse_qs(await here.link(seconds=3600))["key"][0]
+        key = parse_qs(await here.link(seconds=60))["key"][0]
         await here.asked()
         other = here.turn_id
         await here.maker.wait_for_turns()
@@ -381,7 +381,7 @@ async def test_a_link_needs_nobody_and_is_good_for_its_turn_and_dialect_until_it
                 await here.read(query, turn_id=turn_id)
         with pytest.raises(TurnNotFound):
             await here.read(turn_id=first, user="eve")
-        await asyncio.sleep(3601)
+        await asyncio.sleep(61)
         with pytest.raises(CredentialEnded):
             await here.read(good, turn_id=first)
 

@@ -86,8 +86,14 @@ def check_reply(method: str, path: str, status: int, content_type: str, body: An
     _check(validator_of(f"{place}/{status}/content/{_escaped(content_type)}/schema"), body)
 
 
+OWN = {"/api/ag-ui": "ag-ui"}
+"""Of routes that dialects have of their own, whose streams tests read."""
+
+
 def dialect_of(path: str, body: Any) -> str:
     """In which dialect a request is answered."""
+    if own := OWN.get(urlsplit(path).path):
+        return own
     asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
     asked = (body if isinstance(body, dict) else {}) | asked
     pipeline = "trip" if urlsplit(path).path.endswith("/rerun") else asked.get("pipeline") or ""

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from chat.calls import ARGUMENTS_BYTES, REASON, Approval, CallAnswer, CallOutput, ToolCall, ToolDefinition
-from chat.errors import Forbidden, ProviderUnavailable, SessionNotFound, StoreUnavailable, ValidationError
+from chat.errors import (
+    BudgetSpent,
+    Forbidden,
+    ProviderUnavailable,
+    SessionNotFound,
+    StoreUnavailable,
+    ValidationError,
+)
 from chat.events import ApprovalRequested, JSONObject, NumberedEvent, ToolOutput
 from chat.messages import Message
 from chat.providers.base import ModelMessage, ToolCallPiece
@@ -16,6 +23,7 @@ from chat.requests import TurnRequest
 from chat.tools.base import Caller
 from chat.tools.function_tool import tool
 from chat.tools.registry import ToolRegistry
+from chat.turns.allowance import Allowance
 from chat.turns.approved_calls import DENIED
 from chat.turns.client_calls import find_continued
 from chat.turns.engine import TurnEngine
@@ -67,9 +75,11 @@ class Chat:
         self.runner = self.instance(self.store)
         self.session_id = ""
 
-    def instance(self, store: Any) -> TurnRunner:
+    def instance(self, store: Any, **more: Any) -> TurnRunner:
         window = ContextWindow(self.provider, store, system_prompt="Be brief.", limit=100_000, history=50)
-        return make_runner(store=store, sources={"": TurnEngine(self.provider, window, tools=self.tools)})
+        return make_runner(
+            store=store, sources={"": TurnEngine(self.provider, window, tools=self.tools)}, **more
+        )
 
     async def say(self, text: str, user: str = "ann") -> LiveTurn:
         request = TurnRequest(user, content=text, session_id=self.session_id, tools=(ASK,))
@@ -326,6 +336,42 @@ def test_what_somebody_else_makes_up_runs_with_their_own_access(name: str) -> No
         assert chat.desk.ran == ran
 
     test()
+
+
+@pytest.mark.parametrize("more", [{"settings": {"system_prompt": "Look at Rome"}}, {"tools": (ASK,)}])
+def test_who_brings_settings_or_tools_with_their_yes_has_asked_from_then_on(more: dict[str, Any]) -> None:
+    @virtual
+    async def test() -> None:
+        chat = await with_bob(booking("c1"), calling(("c2", "look", BOOK)), ["Done."])
+        request = TurnRequest("bob", session_id=chat.session_id, **more)
+        found = await find_continued(chat.store, chat.store, chat.tools, request, [yes()])
+        await read((await chat.runner.start(found)).feed)
+        assert chat.desk.ran == [("Rome", "ann"), ("look Rome", "bob")]
+
+    test()
+
+
+@virtual
+async def test_nothing_runs_for_who_has_no_budget_left() -> None:
+    class Spent(Allowance):
+        async def granted(self) -> None:
+            raise BudgetSpent
+
+    chat = Chat(booking("c1"), ["Done."])
+    await chat.say("Book Rome")
+    with pytest.raises(BudgetSpent):
+        await chat.runner.start(await chat.going_on(yes()), Spent())
+    await chat.answer(yes())
+    assert chat.desk.ran == [("Rome", "ann")]
+
+
+@virtual
+async def test_an_approved_tool_ends_with_the_time_of_its_turn() -> None:
+    chat = Chat(calling(("c1", "book", '{"city":"Rome","seconds":25}')), ["Never."])
+    chat.runner = chat.instance(chat.store, turn_limit=10)
+    await chat.say("Book Rome")
+    live = await chat.answer(yes())
+    assert (kinds(live.feed.events)[-1], chat.desk.stopped) == ("TurnFailed", ["Rome"])
 
 
 @virtual

@@ -123,6 +123,27 @@ async def test_a_turn_without_calls_is_one_step() -> None:
     assert [each.name for each in provider_of(made).requests[0].tools] == ["say", "wait"]
 
 
+class LateBox(Box):
+    """Its tools are there when they were waited for."""
+
+    found = False
+
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        return super().definitions if self.found else ()
+
+    async def ready(self) -> None:
+        self.found = True
+
+
+@virtual
+async def test_tools_that_come_late_are_offered_but_not_in_place_of_the_callers_own() -> None:
+    made = engine(["Hi"], box=LateBox())
+    await said(made, ToolDefinition("say", "the caller's", {}))
+    shown = provider_of(made).requests[0].tools
+    assert [(each.name, each.description) for each in shown] == [("wait", ""), ("say", "the caller's")]
+
+
 @virtual
 async def test_an_output_belongs_to_the_step_of_its_call() -> None:
     made = engine([*calls(("c1", "say", '{"a": 1}')), UsageReport(5, 2)], ["Done"])

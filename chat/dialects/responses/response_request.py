@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from chat.calls import Approval, ToolDefinition
+from chat.calls import Approval, CallOutput, ToolDefinition
 from chat.conversation import HIDDEN
 from chat.dialects.base import Asked, Asker
 from chat.dialects.responses.response_body import FunctionTool, ResponsesBody
@@ -160,7 +160,7 @@ def _client(body: ResponsesBody, said: Input, ours: Sequence[ToolDefinition]) ->
         "given": len(said.before("")),
         "asks": said.asks,
         "tail": said.calls_after,
-        "answered": [each.call_id for each in said.answers],
+        "answered": [each.call_id for each in said.answers if isinstance(each, CallOutput)],
         "approvals": [
             {"call_id": each.call_id, "approve": each.approved, "reason": each.reason}
             for each in said.answers

@@ -19,7 +19,7 @@ ROUTES: Routes = {
     },
     "/api/openai/v1/responses/{response_id}": {
         "GET": PAST(
-            "responses:get_response",
+            "past_responses:get_response",
             "how a response stands, or its events",
             role="viewer",
             query="response_queries:ResponseQuery",
@@ -27,7 +27,7 @@ ROUTES: Routes = {
             problems=(410,),
         ),
         "DELETE": PAST(
-            "responses:delete_response",
+            "past_responses:delete_response",
             "delete it",
             role="editor",
             scope="manage",
@@ -37,7 +37,7 @@ ROUTES: Routes = {
     },
     "/api/openai/v1/responses/{response_id}/cancel": {
         "POST": PAST(
-            "responses:cancel_response",
+            "past_responses:cancel_response",
             "stop it",
             role="editor",
             reply="response_queries:ResponseObject",
@@ -45,7 +45,7 @@ ROUTES: Routes = {
     },
     "/api/openai/v1/responses/{response_id}/input_items": {
         "GET": PAST(
-            "responses:list_input_items",
+            "past_responses:list_input_items",
             "what its request brought",
             role="viewer",
             query="response_queries:ItemsQuery",

@@ -11,7 +11,8 @@ from hashlib import sha256
 
 from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSON, JSONObject
-from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema
+from chat.providers.base import ModelMessage, ModelRequest
+from chat.reply_options import ReplyOptions, ResponseSchema
 
 LONGEST_ID = 64
 """Characters that the id of a call may have."""
@@ -36,8 +37,11 @@ def responses_body(
             body[name] = value
     if request.tools and offer_tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
+        body.update(_tool_options(request.options))
     if request.response_schema:
         body["text"] = {"format": _format(request.response_schema)}
+    elif request.options.json_object:
+        body["text"] = {"format": {"type": "json_object"}}
     left_out = {name for name, value in request.extras.items() if value is None}
     return {name: value for name, value in body.items() if name not in left_out}
 
@@ -78,5 +82,15 @@ def _tool(tool: ToolDefinition) -> JSON:
     }
 
 
+def _tool_options(options: ReplyOptions) -> JSONObject:
+    """The protocol knows neither `stop` nor `seed`."""
+    given: JSONObject = {}
+    if (choice := options.tool_choice) is not None:
+        given["tool_choice"] = {"type": "function", "name": choice.name} if choice.name else choice.mode
+    if options.parallel_tool_calls is not None:
+        given["parallel_tool_calls"] = options.parallel_tool_calls
+    return given
+
+
 def _format(schema: ResponseSchema) -> JSON:
-    return {"type": "json_schema", "name": schema.name, "schema": schema.schema, "strict": True}
+    return {"type": "json_schema", "name": schema.name, "schema": schema.schema, "strict": schema.strict}

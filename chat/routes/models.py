@@ -18,7 +18,8 @@ async def list_models(app: ChatApp, _principal: Principal, _request: Request) ->
 
 async def get_model(app: ChatApp, _principal: Principal, request: Request) -> Response:
     """`GET /api/openai/v1/models/{model_id}`: one of them."""
-    name = request.path_params["model_id"]
+    segment = request.path_params["model_id"]  # as the host gives it: decoded but for slashes
+    name = segment.replace("%2F", "/").replace("%2f", "/")
     provider = known_models(app.settings).get(name)
     if provider is None:
         raise NotFound("There is no such model.")

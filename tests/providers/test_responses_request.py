@@ -10,6 +10,7 @@ from chat.errors import ProviderRejected
 from chat.events import JSONObject
 from chat.providers.base import ModelMessage, ModelProvider, ModelRequest, ResponseSchema
 from chat.providers.responses_request import LONGEST_ID, responses_body
+from chat.reply_options import ReplyOptions, ToolChoice
 from tests.providers.conftest import RESPONSES, MakeProvider
 from tests.support.model_requests import QUESTION, read
 from tests.support.model_service import ModelService
@@ -76,6 +77,20 @@ def test_tools_and_schemas_have_their_forms():
     assert said["text"] == {
         "format": {"type": "json_schema", "name": "plan", "schema": {"type": "object"}, "strict": True}
     }
+
+
+def test_what_the_caller_wants_of_the_reply_is_sent():
+    options = ReplyOptions(
+        ("x",), 1, ToolChoice("required", "now"), parallel_tool_calls=False, json_object=True
+    )
+    said = body(USER, options=options, tools=(TOOL,))
+    assert (said["tool_choice"], said["parallel_tool_calls"]) == ({"type": "function", "name": "now"}, False)
+    assert said["text"] == {"format": {"type": "json_object"}}
+    assert (
+        body(USER, options=ReplyOptions(tool_choice=ToolChoice("none")), tools=(TOOL,))["tool_choice"]
+        == "none"
+    )
+    assert "tool_choice" not in body(USER, options=options)
 
 
 def test_what_a_service_refused_is_left_out():

@@ -81,8 +81,8 @@ def test_the_client_that_is_not_asynchronous(stack: Stack) -> None:
     with openai.OpenAI(base_url=base(stack), api_key="local") as client:
         chunks = client.chat.completions.create(model="m", messages=user("#chunks=3 Hi"), stream=True)
         assert text_in(list(chunks)) == expected_text(3)
-        [first, *_] = client.models.list().data
-        assert client.models.retrieve(first.id) == first
+        known = client.models.list().data
+        assert [client.models.retrieve(each.id) for each in known] == known
         with pytest.raises(openai.NotFoundError):
             client.models.retrieve("another")
 

@@ -296,7 +296,8 @@ async def test_who_is_taken_out_before_the_first_word_hears_none(house: House) -
 
 async def test_whose_token_ends_before_the_first_word_hears_none(house: House) -> None:
     session_id = (await house.session())["session_id"]
-    house.tokens["brief"] = await house._token(user="owner", lifetime="2")  # pyright: ignore[reportPrivateUsage]
+    # It has ended, and is believed for two or three seconds more.
+    house.tokens["brief"] = await house._token(user="owner", lifetime="-7")  # pyright: ignore[reportPrivateUsage]
     path, body = f"{API}/sessions/{session_id}/turns", {"content": "#first=3500 #chunks=1 Hi"}
     refused = await house.client("brief").call("POST", path, json=body)
     assert (refused.status, refused.body["error_code"]) == (401, "CREDENTIAL_ENDED")

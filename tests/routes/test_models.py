@@ -1,14 +1,17 @@
 """The models that may be named in a request, and who is asked when one is."""
 
+import json
+
 import pytest
 
 from chat.routes.models import known_models
 from chat.settings import load_settings
 from tests.support.apps import make_app
 from tests.support.http_instance import Instance
+from tests.support.processes import ROOT
 from tests.support.virtual_time import virtual
-from tests.test_docs import VALUES
 
+VALUES = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
 TWO = {"CHAT_PROVIDERS": "OPENROUTER,AZURE,LOCAL", "LOCAL_AI_MODEL": "model-router"}
 
 

@@ -48,7 +48,7 @@ class Side:
             assert reply.status == 200, (path, reply.status, await reply.text())
             yield reply.headers.get("x-turn-id", "")
             async for line in reply.content:
-                text = line.decode().removeprefix("data: ").strip()
+                text = line.decode().removeprefix("data:").strip()
                 if text.startswith(("{", "[{")):
                     yield json.loads(text)
 

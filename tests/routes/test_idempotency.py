@@ -37,6 +37,13 @@ BODIES: dict[str, Any] = {
     "/api/openai/v1/chat/completions": {"messages": [{"role": "user", "content": answering("Hello")}]},
     "/api/ai-chat": {"messages": [{"role": "user", "content": answering("Hello")}]},
     "/api/ai-chat/stream": {"messages": [{"role": "user", "content": answering("Hello")}]},
+    "/api/chat": {
+        "id": "chat-1",
+        "trigger": "submit-message",
+        "messages": [
+            {"id": "1", "role": "user", "parts": [{"type": "text", "text": answering("Hello")}]},
+        ],
+    },
     "/api/ag-ui": {
         "threadId": "t",
         "runId": "r",

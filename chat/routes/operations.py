@@ -133,6 +133,8 @@ class Operation:
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(is_problem=status in statuses)
+            for status in self.row.silent:
+                found[str(status)] = {"description": self.row.summary}
         elif self.row.content:
             schema = {"type": "object" if self.row.content == JSON else "string"}
             found["200"] = {

@@ -15,13 +15,14 @@ from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, RequestError, ValidationError
 from chat.pubsub import connect_body
 from chat.routes import schemas, tool_schemas
+from chat.schemas import mcp_bodies
 from chat.schemas.fields import FORMS, SENTENCES, read_json, validate
 from tests.routes.conftest import Tables
 from tests.support.clients import ChatClient
 
-MODULES = (schemas, tool_schemas, delta, plan, frames, session_frames, connect_body)
+MODULES = (schemas, tool_schemas, mcp_bodies, delta, plan, frames, session_frames, connect_body)
 # Texts whose size is a setting, or a limit in bytes: over it is 413.
-SIZED = {"content", "message", "output"}
+SIZED = {"content", "message", "output", "text"}
 BOUNDS = {
     "string": ("maxLength", "pattern", "enum", "const"),
     "integer": ("maximum",),

@@ -24,9 +24,10 @@ from benchmarks.scenarios import (
 )
 from benchmarks.servers import PROXIED, WORKER, Field, Server, Skipped, running_field
 from benchmarks.sockets import SMALL, Crowd, socket_goals, socket_table, sockets
+from benchmarks.streams import FEW, READERS, streams, streams_goals, streams_table
 
 MEMORY_REQUESTS = 20_000
-EVERYTHING = (*SCENARIOS, "start", "sockets", "limits", "encoding")
+EVERYTHING = (*SCENARIOS, "start", "sockets", "limits", "streams", "encoding")
 
 
 def arguments() -> argparse.Namespace:
@@ -42,7 +43,7 @@ def arguments() -> argparse.Namespace:
         choices=EVERYTHING,
         default=[*EVERYTHING],
         metavar="WHAT",
-        help="some of: burst first paced start sockets limits encoding",
+        help="some of: burst first paced start sockets limits streams encoding",
     )
     whole = Size()
     parser.add_argument("--minutes", type=float, default=whole.minutes, help="of the mode chaos (10)")
@@ -82,11 +83,14 @@ def speed(given: argparse.Namespace) -> bool:
         figures = measure(field, given.only, sizes)
     crowded = _sockets(given) if "sockets" in given.only else {}
     limited = _limits(sizes, field) if "limits" in given.only else {}
+    readers = FEW if given.quick else READERS
+    shared = _streams(readers, field) if "streams" in given.only else {}
     goals = (
         report.goal_rows(figures, started, field.skipped)
         + socket_goals(crowded, report.slowness(figures))
         + limits_goals(limited)
         + encoding_goals(encoded, report.slowness(figures))
+        + streams_goals(shared, readers)
     )
     tables = [
         report.figures_table(figures),
@@ -95,6 +99,7 @@ def speed(given: argparse.Namespace) -> bool:
         socket_table(crowded),
         limits_table(limited),
         encoding_table(encoded),
+        streams_table(shared, readers),
         report.goals_table(goals),
         report.pace(figures),
         _skipped_table(field.skipped),
@@ -116,6 +121,15 @@ def _limits(sizes: Sizes, field: Field) -> Figures:
         return limits(sizes)
     except Skipped as reason:
         field.skipped["limits"] = str(reason)
+        return {}
+
+
+def _streams(readers: int, field: Field) -> Figures:
+    print("  streams", file=sys.stderr, flush=True)
+    try:
+        return streams(readers)
+    except Skipped as reason:
+        field.skipped["streams"] = str(reason)
         return {}
 
 

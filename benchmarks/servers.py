@@ -130,10 +130,16 @@ def model_server(url: str, pid: int) -> Server:
     return Server(MODEL, urljoin(url, COMPLETIONS), pid, {"stream": True})
 
 
-def start_nginx(stack: ExitStack, model: Server) -> Server:
+def find_nginx() -> str:
+    """Skipped where there is none."""
     found = next((path for path in map(shutil.which, NGINX) if path), None)
     if found is None:
         raise Skipped("nginx is not installed")
+    return found
+
+
+def start_nginx(stack: ExitStack, model: Server) -> Server:
+    found = find_nginx()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-nginx-")))
     port = free_port()
     template = Template((ROOT / "benchmarks/peers/nginx.conf").read_text())

@@ -5,9 +5,7 @@ imported then.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
 from chat.auth.apikey import KeyRing
 from chat.auth.base import Authenticator, Principal
@@ -18,7 +16,7 @@ from chat.dialects.base import Dialect
 from chat.dialects.catalogue import DIALECTS
 from chat.messages import Message
 from chat.news import News
-from chat.process import close_on_sigterm, settle_heap
+from chat.process import Closing, close_on_sigterm, settle_heap
 from chat.providers.base import ModelProvider
 from chat.providers.breaker import Breaker
 from chat.providers.failover import Failover
@@ -40,10 +38,12 @@ from chat.turns.base import TurnSource
 from chat.turns.engine import ToolLimits, TurnEngine
 from chat.turns.feed import LiveTurn
 from chat.turns.limiter import Limiter, open_limiter
+from chat.turns.links import TurnLinks
 from chat.turns.ports import TurnLimits, TurnPorts
 from chat.turns.readers import Readers
 from chat.turns.records import Records
 from chat.turns.runner import TurnRunner
+from chat.turns.stream_log import StreamLogs
 from chat.turns.tasks import TaskSet
 from chat.turns.waiting import WaitingMessages
 from chat.turns.window import ContextWindow
@@ -66,6 +66,8 @@ class ChatApp:
     runner: TurnRunner
     waiting: WaitingMessages
     readers: Readers
+    logs: StreamLogs
+    links: TurnLinks
     evictions: Evictions
     sockets: Audience
     dialects: Mapping[str, Dialect]
@@ -110,20 +112,6 @@ class ChatApp:
     def tell_message(self, message: Message) -> None:
         """Show the room a message that was stored beside any turn."""
         self.sockets.tell_message(message)
-
-
-class Closable(Protocol):
-    """A part of the app that has to be closed."""
-
-    async def aclose(self) -> None: ...
-
-
-class Closing(AsyncExitStack):
-    """The parts that have to be closed: what was made last is closed first, and one that fails keeps none open."""
-
-    def add[Part: Closable](self, part: Part) -> Part:
-        self.push_async_callback(part.aclose)
-        return part
 
 
 def build_app(settings: Settings) -> ChatApp:
@@ -203,6 +191,8 @@ def assemble_app(
         runner=runner,
         waiting=waiting,
         readers=readers,
+        logs=StreamLogs(),
+        links=TurnLinks(ports.errands, ports.clock),
         evictions=evictions,
         sockets=sockets,
         dialects=DIALECTS,

@@ -41,7 +41,11 @@ class Approval:
     approved: bool
     arguments: str = ""  # JSON text, in place of the model's; "" leaves those
     reason: str = ""  # for the model, where they say no
+    turn_id: str = ""  # the one that ended with the call; "" as long as no other has a call of that id
 
+
+ARGUMENTS_BYTES = 16 * 1024  # of the arguments that somebody gives in place of the model's
+REASON = 2000  # characters of the reason for a no
 
 type CallAnswer = CallOutput | Approval
 

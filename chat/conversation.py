@@ -16,6 +16,9 @@ type MemberStatus = Literal["member", "invited"]
 MEMBER_ROLES: tuple[MemberRole, ...] = ("viewer", "editor", "owner")
 """From the one who may do least: viewers read, editors write and ask, the owner also shares and deletes."""
 
+HIDDEN = "hidden"
+"""In `request.client` of a turn, by whatever dialect."""
+
 INVITED_FOR = timedelta(days=30)
 """After that an invitation that was not answered is none any more."""
 
@@ -135,6 +138,7 @@ class Turn:
     state: TurnState
     instance_id: str  # the instance whose lease the turn lives by
     started_at: datetime
+    listed: bool = True  # whether its session is
     ended_at: datetime | None = None
     ended_by: str = ""  # names whoever wrote the end of a turn that nobody made any more
     last_event: int = 0
@@ -152,6 +156,11 @@ class Turn:
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+    @property
+    def hidden(self) -> bool:
+        """Whether its asker wants nobody to find it by its id, but for the one who follows it now."""
+        return self.request.client.get(HIDDEN) is True
 
     @property
     def ids(self) -> dict[str, str]:

@@ -1,11 +1,13 @@
-"""What the app does to the process that it lives in: its heap, and its end."""
+"""What the app does to the process that it lives in: its heap, and its end, and how it closes its parts."""
 
 import asyncio
 import gc
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from types import FrameType
+from typing import Protocol
 
 from chat.telemetry import record_error
 
@@ -53,3 +55,17 @@ async def _closed(close: Callable[[], Awaitable[None]]) -> None:
     await asyncio.wait([closing], timeout=CLOSING)
     if closing.done() and not closing.cancelled() and (error := closing.exception()) is not None:
         record_error("close_failed", error)
+
+
+class Closable(Protocol):
+    """A part of the app that has to be closed."""
+
+    async def aclose(self) -> None: ...
+
+
+class Closing(AsyncExitStack):
+    """The parts that have to be closed: what was made last is closed first, and one that fails keeps none open."""
+
+    def add[Part: Closable](self, part: Part) -> Part:
+        self.push_async_callback(part.aclose)
+        return part

@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from chat.calls import ToolDefinition
+from chat.calls import Approval, ToolDefinition
 from chat.events import JSONObject, empty_object
 from chat.messages import MessageDraft
+from chat.reply_options import ReplyOptions
 
 TRIP = "trip"
 """The pipeline of the trip planner."""
@@ -33,10 +34,16 @@ class TurnRequest:
     transcript: tuple[MessageDraft, ...] = ()
     """All that the model is shown, question and what came after it included, where the caller keeps the conversation.
     The session that such a request makes has the question and its answer alone, and is not listed."""
+    follows: int = (
+        0  # the number of the answer that it follows, after which nothing may have been said; 0 is the last
+    )
+    origin: str = ""  # the session whose settings and model a new one takes
     parent_message_id: str = ""  # the message that the user's one replies to
     nonce: str = ""  # the Idempotency-Key; "" gets a new one
     promised: str = ""  # the id of the session that it makes, where one was given away to its key
     settings: JSONObject = field(default_factory=empty_object)  # for this turn, over those of the session
+    options: ReplyOptions = field(default_factory=ReplyOptions)
+    provider: str = ""  # the model service of the session that it makes; "" is the usual one
     tools: tuple[ToolDefinition, ...] = ()  # tools that the caller runs
     continued: MessageDraft | None = None
     """The answer so far, with what was said to its calls: the turn goes on from it."""
@@ -96,6 +103,14 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Approve:
+    """What a socket says to the calls that wait for an approval."""
+
+    approvals: tuple[Approval, ...]
+    request_id: str = ""  # by which its sender wants to hear which turn goes on
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop a turn of the session."""
 
@@ -125,4 +140,4 @@ class Answered:
     frame: JSONObject | str
 
 
-type Action = Say | Cancel | Resume | Typing | Answered
+type Action = Say | Approve | Cancel | Resume | Typing | Answered

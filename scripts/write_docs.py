@@ -72,7 +72,8 @@ def access_table() -> str:
 def _access_row(method: str, path: str, route: Route) -> tuple[str, ...]:
     open_to_all = route.who == "anyone"
     scope = "" if open_to_all else f"`{scope_of(route, method)}`"
-    return f"`{method} {path}`", route.who, route.role, scope, "`?user_id=`" if route.for_others else ""
+    who = f"{route.who}, or a link" if route.by_link else route.who
+    return f"`{method} {path}`", who, route.role, scope, "`?user_id=`" if route.for_others else ""
 
 
 @cache

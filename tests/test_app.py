@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
-from chat.app import ChatApp, Closing
+from chat.app import ChatApp
 from chat.auth.apikey import ApiKeyAuthenticator
 from chat.auth.base import Principal
 from chat.auth.dev import DevAuthenticator
 from chat.errors import ChatError, PushError, Unauthenticated
 from chat.events import JSONObject
+from chat.process import Closing
 from chat.push.base import EVERYBODY
 from chat.routes.health import health
 from chat.routes.replies import answer, answer_anyone

@@ -26,10 +26,12 @@ VALUES = (
     "chat.user_ids",
     "chat.credentials",
     "chat.calls",
+    "chat.reply_options",
     "chat.requests",
     "chat.conversation",
     "chat.news",
     "chat.quotas",
+    "chat.blocking",
 )
 SIBLINGS = (
     "chat.providers",
@@ -48,7 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("chat.pipelines", "chat.rooms", "chat.process"),
     ("chat.turns",),
     SIBLINGS,
-    ("chat.schemas",),
+    ("chat.schemas", "chat.databricks"),
     VALUES,
 )
 # Which files may import a package of the platform; every one of them does.
@@ -65,7 +67,7 @@ OWNERS = {
         "chat/store/tables/table_writes.py",
     },
     "duckdb": {"chat/tools/data_worker.py"},
-    "databricks": {"chat/tools/genie.py"},
+    "databricks": {"chat/databricks.py", "chat/tools/genie.py"},
     "mcp": {"chat/tools/remote/mcp_connection.py"},
     "mcp_types": {"chat/tools/remote/mcp_connection.py", "chat/tools/remote/mcp_outputs.py"},
     "httpx2": {"chat/tools/remote/mcp_connection.py", "chat/tools/remote/mcp_http.py"},
@@ -177,7 +179,7 @@ def test_only_dialects_ask_which_dialect_it_is() -> None:
 def test_nothing_but_the_catalogue_knows_a_dialect() -> None:
     """A socket of one's own is documented to speak `chat`, so its module may know that one; the map of routes names
     dialects, which it need not import."""
-    names = ("base", "catalogue", "framing", "shapes", "shape_schemas")
+    names = ("base", "catalogue", "framing", "merging", "shapes", "shape_schemas")
     port = {f"chat.dialects.{name}" for name in names}
     known = {(each.name, whom) for each in _beside_dialects() for whom in _inner(each)}
     strange = {(who, whom) for who, whom in known if _unit(whom) == "chat.dialects" and whom not in port}
@@ -199,6 +201,7 @@ FRAMES = (
     "chat_error",
     "text.delta",
     "tool.call",
+    "tool.approval",
     "tool.output",
     "poi",
     "pong",

@@ -18,8 +18,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from chat import credentials, telemetry, user_ids
+from chat.dialects.ag_ui.ag_ui_input import PageTool
+from chat.dialects.ai_sdk.body_schemas import ToolName
+from chat.dialects.completions.completion_body import CompletionNamedFunction
+from chat.dialects.responses.response_body import FunctionTool
 from chat.pipelines import trip_plan
-from chat.providers import service_errors
+from chat.providers import responses_request, service_errors
 from chat.routes import fallback, operations, schemas
 from chat.routes.tool_schemas import ClientFunction
 from chat.settings import KEY, NAME, issuers, mcp_servers, values
@@ -59,6 +63,9 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/credentials.py", "KEY"): Use(credentials.KEY.fullmatch, LINE, ("parley_", "parley_a_")),
     ("chat/credentials.py", "KEY_ID"): Use(credentials.KEY_ID.fullmatch, LINE),
     ("chat/pipelines/trip_plan.py", "TIME"): Use(trip_plan.TIME.fullmatch, BODY, ("12:3",)),
+    ("chat/providers/responses_request.py", "NO_NAME"): Use(
+        lambda text: responses_request.NO_NAME.sub("_", text), LINE, ("a", ".")
+    ),
     ("chat/providers/service_errors.py", "SECRET"): Use(
         lambda text: service_errors.SECRET.sub("***", text),
         LINE,  # it is cut to far less before
@@ -67,11 +74,23 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/providers/service_errors.py", "[45][0-9][0-9]"): Use(
         lambda text: service_errors.error_in_stream({"code": text}), BODY, ("5", "4")
     ),
+    ("chat/dialects/ag_ui/ag_ui_input.py", "TOOL"): Use(
+        checked(get_type_hints(PageTool, include_extras=True)["name"]), BODY
+    ),
     ("chat/dialects/shape_schemas.py", "^[A-Z][A-Z0-9_]*$"): Use(
         re.compile("^[A-Z][A-Z0-9_]*$").search, LINE, ("A",)
     ),
     ("chat/dialects/shape_schemas.py", r"^\d+\.\d+$"): Use(
         re.compile(r"^\d+\.\d+$").search, LINE, ("1", "1.")
+    ),
+    ("chat/dialects/openai_errors.py", r"\.(\d+)"): Use(
+        lambda text: re.sub(r"\.(\d+)", r"[\1]", text), LINE, (".1", ".")
+    ),
+    ("chat/dialects/completions/completion_body.py", "TOOL"): Use(
+        checked(get_type_hints(CompletionNamedFunction, include_extras=True)["name"]), BODY
+    ),
+    ("chat/dialects/responses/response_body.py", "TOOL"): Use(
+        checked(get_type_hints(FunctionTool, include_extras=True)["name"]), BODY
     ),
     ("chat/routes/operations.py", "TITLE"): Use(
         lambda text: operations.TITLE.sub("", text), 2 * KIB, ("`GET` and `", "`A", "` and `")
@@ -86,6 +105,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
         lambda text: fallback.no_such_route(ROUTES, text), LINE, ("/chat/sessions/", "/chat/", "/")
     ),
     ("chat/routes/schemas.py", "PROVIDER"): Use(checked(schemas.Provider), BODY, ("A",)),
+    ("chat/dialects/ai_sdk/body_schemas.py", "TOOL"): Use(checked(ToolName), BODY),
     ("chat/routes/tool_schemas.py", "TOOL"): Use(
         checked(get_type_hints(ClientFunction, include_extras=True)["name"]), BODY
     ),

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 
 from chat.app import ChatApp
 from chat.calls import ToolCall
+from chat.databricks import DatabricksAccess
 from chat.errors import ChatError, PushError
 from chat.providers.build import build_providers
 from chat.push.web_pubsub import WebPubSub
@@ -20,7 +21,7 @@ from chat.settings import SETTINGS
 from chat.settings.values import PROVIDERS
 from chat.store.tables.table_storage import TableStorage
 from chat.telemetry import record_error, without_secrets
-from chat.tools.genie import Genie, GenieAccess
+from chat.tools.genie import Genie
 from chat.tools.overpass import Overpass
 from chat.tools.place_file import PlaceFile
 from chat.tools.registry import ToolRegistry
@@ -164,7 +165,7 @@ async def test_an_address_of_places_with_a_key_in_it(address: str, status: int |
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 async def test_a_tool_s_service_that_quotes_its_token(status: int) -> None:
     async with echo(status) as url:
-        tools = Genie(GenieAccess(url, SECRET)).tools
+        tools = Genie(DatabricksAccess(url, SECRET)).tools
         box = ToolRegistry(tools, time_limit=20, max_output=100_000)
         result = await box.run(ToolCall("c", "execute_genie_query", '{"space_id":"s","query":"?"}'))
     assert result.is_error

@@ -25,6 +25,7 @@ class Principal:
         False  # a browser sends it with whatever any page has it ask for: see chat/routes/origins.py
     )
     key_id: str = ""  # of the API key that they came with
+    link: str = ""  # the turn that a link is good for: whoever came by it is nobody else
 
     @property
     def is_admin(self) -> bool:

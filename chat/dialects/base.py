@@ -5,36 +5,25 @@ clock, no random number and no setting, so "go on after payload N" is "encode ag
 any time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
 from pydantic import BaseModel
 
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, ToolDefinition
 from chat.conversation import Turn
 from chat.errors import ChatError
 from chat.events import (
     JSON,
-    AttemptFailed,
     JSONObject,
     NumberedEvent,
-    ProviderSwitched,
-    ReasoningDelta,
-    ReasoningFinished,
-    ReasoningStarted,
-    StepFinished,
-    StepStarted,
-    TextDelta,
-    TextFinished,
-    TextStarted,
     TurnFailed,
-    UsageReported,
 )
 from chat.messages import Message
 from chat.news import News, Welcome
-from chat.requests import Action, Say, TurnRequest
+from chat.requests import Action, Approve, Say, TurnRequest
 
 
 class Encoder(Protocol):
@@ -43,46 +32,6 @@ class Encoder(Protocol):
     def encode(self, numbered: NumberedEvent) -> Iterable[JSONObject]:
         """The payloads of one event; often none."""
         ...
-
-
-PIECE = 64 * 1024
-"""Characters of one frame: the service takes 1 MB, and JSON may write a character as six bytes."""
-
-
-SILENT = (
-    StepStarted,
-    StepFinished,
-    TextStarted,
-    TextFinished,
-    ReasoningStarted,
-    ReasoningDelta,
-    ReasoningFinished,
-    AttemptFailed,
-    ProviderSwitched,
-    UsageReported,
-)
-"""Events that no dialect of a socket shows: text before and after them is one text."""
-
-
-def merged(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
-    """The events that sockets are shown, with text that follows text as one delta, as long as it fits into a frame. It
-    has the number of its last part, so whoever has it goes on behind that."""
-    held: list[str] = []
-    size = last = 0
-    for numbered in events:
-        if isinstance(numbered.event, SILENT):
-            continue
-        text = numbered.event.text if isinstance(numbered.event, TextDelta) else None
-        if held and (text is None or size + len(text) > PIECE):
-            yield NumberedEvent(last, TextDelta("", "".join(held)))
-            held, size = [], 0
-        if text is None:
-            yield numbered
-        else:
-            held.append(text)
-            size, last = size + len(text), numbered.number
-    if held:
-        yield NumberedEvent(last, TextDelta("", "".join(held)))
 
 
 def read_arguments(text: str) -> JSON:
@@ -129,11 +78,11 @@ class Framing:
     """How payloads are written into the body of a stream."""
 
     content_type: str
-    frame: Callable[
-        [JSONObject, str], bytes
-    ]  # of a payload and its id: the number of its event, or "N.k"; "" has none
+    frame: Callable[[JSONObject, str], bytes]
+    """Of a payload and its id: the number of its event, or "N.k"; "" has none."""
     heartbeat: bytes  # what shows that the connection lives, and says nothing
     done: bytes = b""  # what stands at the end of every stream
+    headers: Callable[[Turn], Mapping[str, str]] = lambda _: {}  # what else its clients look for
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +92,11 @@ class Asker:
     user_id: str
     nonce: str  # their Idempotency-Key, or ""
     message_bytes: int  # that a message may have
-    headers: Mapping[str, str] = field(
-        default_factory=dict[str, str]
-    )  # of the request, by names in lower case
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])  # by names in lower case
+    models: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The model services that may be asked, by the names of their models."""
+    tools: tuple[ToolDefinition, ...] = ()  # ours, which the model is told of
+    path: str = ""  # that was asked, for a door that several routes lead to
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +109,14 @@ class Asked:
     """The caller's own name of the conversation, where they have one: a session's id, or an alias, whose
     session is made with the first request."""
     answers: tuple[CallAnswer, ...] = ()  # to the calls that an answer of the conversation waits with
+    after: str = ""
+    """The id of the turn whose answer this follows: what was said later does not count. Where something was, a new
+    session begins with what was said up to there."""
+    stateless: bool = False  # who asks keeps the conversation: what comes of it is in no list
+    waits: bool = True  # for the answer, where that comes whole; else a reply tells how it stands at once
+    anew: str | None = None
+    """A message of the chat whose question is answered anew: by its id, else the last one that asked the same, else the
+    last one. In a new chat the question is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +130,55 @@ class Door[Body: BaseModel]:
     failed: Callable[[Turn, TurnFailed], Reply] | None = None  # a turn that failed before it said anything
     refusal: Callable[[ChatError], Reply] | None = None
     """What is refused without a turn, here and on every route that names the dialect; its model is `REFUSED`."""
-    whole: Callable[[Turn, Sequence[NumberedEvent]], Reply] | None = (
-        None  # of a turn, be it that it still runs
-    )
+    whole: Callable[[Turn, Sequence[NumberedEvent]], Reply] | None = None  # of a turn, even if it runs
     patience: float = 0.0  # seconds that a caller waits for a whole reply
+    key: tuple[str, ...] = ()
+    """Names of the field of the body that says which request it is, where there is no Idempotency-Key."""
     signs_in_by: str = ""
     """The path of what tells a stranger where to sign in (RFC 9728); "" says no more than that they must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message, and the calls of tools that it keeps, as `turns/tool_history.py` has them."""
+
+    message: Message
+    calls: Sequence[JSONObject] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A conversation as it stands, for a caller who comes back to it."""
+
+    user_id: str  # theirs
+    name: str  # as they call it
+    session_id: str
+    said: Sequence[Spoken] = ()  # without the answer of the turn that runs
+    running: Turn | None = None
+    older: str = ""  # the id of the oldest message here, where there are older ones
+    run: str = ""  # as they call their request
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFace:
+    """What is said to callers who come back to a conversation, or to a turn."""
+
+    join: Callable[[Turn, Sequence[Spoken]], Encoder]  # of a turn, after what was said before
+    idle: Callable[[Past], Iterable[JSONObject]]  # the stream of a conversation in which nothing runs
+    show: Callable[[Past], JSONObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A turn that another one went on from."""
+
+    turn: Turn
+    events: Sequence[NumberedEvent]
+    calls: Sequence[JSONObject]  # with which that one began: `{"id", "output", "is_error"}` each
+
+
+class JoinedEncoder(Protocol):
+    def __call__(self, turn: Turn, *, earlier: Sequence[Earlier]) -> Encoder: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class SocketFace:
     """What somebody who comes late is shown of a turn so far."""
     error: Callable[[ChatError], JSONObject] = plain_error  # what goes wrong outside a turn
     names: tuple[str, ...] = ()  # by which clients of a JSON subprotocol may call their frames
-    ack: Callable[[Say, str, str], JSONObject] | None = None
+    ack: Callable[[Say | Approve, str, str], JSONObject] | None = None
     """To whoever asked for it: the ids of the message and of the turn, "" where it waits or is only stored."""
     welcome: Callable[[Welcome], Iterable[JSONObject]] | None = None
     news: Callable[[str, News], Iterable[JSONObject]] | None = None
@@ -197,6 +199,20 @@ class SocketFace:
     lacks: Callable[[JSONObject], str] | None = None
     """The id of the message whose other keys a payload is to be given, since no event has them; "" for none."""
     filled: Callable[[JSONObject, Message], JSONObject] | None = None  # a payload with that message
+
+
+@dataclass(frozen=True, slots=True)
+class PastFace:
+    """What is said of turns that began before, by routes of the dialect's own."""
+
+    turn_id: Callable[[str], str]  # of an id of the dialect's
+    show: Callable[[Turn, Sequence[NumberedEvent]], JSONObject]  # a turn as far as it is
+    recall: Callable[[Turn, Message], Sequence[NumberedEvent]]  # events that are gone, by the message
+    rest: Callable[[Turn, int], Encoder]  # leaves out the payloads up to this number
+    given: Callable[[Turn], int]  # how many messages before its question its request brought
+    brought: Callable[[Turn, Sequence[Message], Message], list[JSONObject]]
+    """What its request brought, oldest first, by the messages up to its question and by its answer."""
+    deleted: Callable[[Turn], JSONObject]  # says that it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +224,14 @@ class Dialect:
     framing: Framing | None = None  # as a stream over HTTP, on the routes of turns
     door: Door[Any] | None = None
     socket: SocketFace | None = None
+    past: PastFace | None = None
+    returns: ReturnFace | None = None
+    joined: JoinedEncoder | None = None
+    """Of a turn with those that it goes on from, the oldest first, where its answer is one message with theirs: for who
+    has not seen them."""
     schemas: str = ""
     """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
-    door: `FAILED`, `REFUSED`."""
+    door: `WHOLE`, `FAILED`, `REFUSED`."""
 
     @property
     def face(self) -> SocketFace:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, SocketFace, merged, when_again, wrong_field
+from chat.dialects.base import Dialect, SocketFace, when_again, wrong_field
 from chat.dialects.frames import read_cancel, read_frame, read_resume
 from chat.dialects.framing import sse
+from chat.dialects.merging import merged
 from chat.errors import ChatError, ValidationError
 from chat.events import (
     JSONObject,

@@ -16,6 +16,7 @@ from chat.dialects.shapes import failure_headers, show_failure
 from chat.errors import ValidationError
 from chat.events import (
     TERMINAL_NUMBER,
+    ApprovalRequested,
     JSONObject,
     NumberedEvent,
     StageFinished,
@@ -41,9 +42,11 @@ class TextDeltaEncoder:
                 return ({"type": "text.delta", "delta": text, "seq": seq},)
             case StageFinished(_, _, text) if text:
                 return ({"type": "text.delta", "delta": text, "seq": seq},)
-            case ToolOutput(call_id, name, output):
+            case ToolOutput(call_id, name, output, _, denied):
                 said: JSONObject = {"name": name, "output": output, "id": call_id}
-                return ({"type": "tool.output", **said, "seq": seq},)
+                return ({"type": "tool.output", **said, **({"denied": True} if denied else {}), "seq": seq},)
+            case ApprovalRequested(call_id, name):
+                return ({"type": "tool.approval", "name": name, "id": call_id, "seq": seq},)
             case TurnFailed(code, message, retryable):
                 error: JSONObject = {"message": message, "code": code, "retryable": retryable}
                 return ({"type": "error", **error, **({"seq": seq} if seq else {})},)

@@ -27,14 +27,24 @@ class ToolCall(Shown):
     arguments_text: str = ""
 
 
+class ToolApproval(Shown):
+    """The call of the same `id` waits until somebody approves it: the turn ends without its output."""
+
+    type: Literal["tool.approval"]
+    name: str
+    id: str
+    seq: Seq
+
+
 class ToolOutput(Shown):
-    """What came of the call of the same `id`."""
+    """What came of the call of the same `id`. `denied`: somebody said no, and it was not run."""
 
     type: Literal["tool.output"]
     name: str
     output: str
     id: str
     seq: Seq
+    denied: bool = False
 
 
 class DeltaError(Shown):
@@ -53,7 +63,9 @@ class DeltaFailure(DeltaError, Problem):
 
 
 class DeltaFrame(
-    RootModel[Annotated[TextDelta | ToolCall | ToolOutput | DeltaError, Field(discriminator="type")]]
+    RootModel[
+        Annotated[TextDelta | ToolCall | ToolApproval | ToolOutput | DeltaError, Field(discriminator="type")]
+    ]
 ):
     """What follows `data: `, but for the last frame of each stream, `[DONE]`."""
 

@@ -5,15 +5,16 @@ on two line feeds and read nothing else.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import orjson
 
+from chat.conversation import Turn
 from chat.dialects.base import Encoder, Framing
 from chat.errors import ChatError
-from chat.events import JSONObject, NumberedEvent, TurnEvent
+from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 
 HEARTBEAT = b": keep-alive\n\n"
 
@@ -30,6 +31,24 @@ class Cursor:
         if number == self.number:
             return self.further is None or index <= self.further
         return number < self.number
+
+
+class Counted:
+    """How far a reader got who counts payloads. The last event is always shown: of what such a reader had, not all may
+    have been stored when its maker died."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def covers(self, number: int, _index: int) -> bool:
+        """Asked once for each payload, in their order."""
+        if self._left <= 0 or number == TERMINAL_NUMBER:
+            return False
+        self._left -= 1
+        return True
+
+
+type Place = Cursor | Counted
 
 
 def read_cursor(text: str, *, whole_event: bool) -> Cursor:
@@ -51,14 +70,27 @@ def format_sse(payload: JSONObject, event_id: str = "") -> bytes:
     return head + orjson.dumps(payload) + b"\n\n"
 
 
-def sse(*, done: str = "", with_ids: bool = True) -> Framing:
-    """Server-sent events that end with `data: {done}`, if that is given. Without ids a frame is that one line: some
-    clients look for `data: ` at its beginning."""
+def format_named_sse(payload: JSONObject, event_id: str = "") -> bytes:
+    """One frame, whose event is named by the type of its payload."""
+    return b"event: %s\n" % str(payload["type"]).encode() + format_sse(payload, event_id)
+
+
+def sse(
+    *,
+    done: str = "",
+    with_ids: bool = True,
+    named: bool = False,
+    headers: Callable[[Turn], Mapping[str, str]] = lambda _: {},
+) -> Framing:
+    """Server-sent events that end with `data: {done}`, if that is given. Without ids and names a frame is that one
+    line: some clients look for `data: ` at its beginning."""
+    written = format_named_sse if named else format_sse
     return Framing(
         content_type="text/event-stream",
-        frame=format_sse if with_ids else lambda payload, _: format_sse(payload),
+        frame=written if with_ids else lambda payload, _: written(payload),
         heartbeat=HEARTBEAT,
         done=b"data: %s\n\n" % done.encode() if done else b"",
+        headers=headers,
     )
 
 
@@ -71,7 +103,7 @@ async def written(
     encoder: Encoder,
     framing: Framing,
     *,
-    after: Cursor,
+    after: Place,
     idle: float | None = None,
     broken: Callable[[int, ChatError], Iterable[TurnEvent]],
 ) -> AsyncGenerator[bytes]:
@@ -101,7 +133,7 @@ async def written(
 
 
 def _frames(
-    batch: Iterable[NumberedEvent], encoder: Encoder, framing: Framing, after: Cursor
+    batch: Iterable[NumberedEvent], encoder: Encoder, framing: Framing, after: Place
 ) -> Iterator[bytes]:
     for numbered in batch:
         for index, payload in enumerate(encoder.encode(numbered)):

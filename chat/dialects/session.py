@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from chat.calls import CallReader
 from chat.conversation import Turn
-from chat.dialects.base import PIECE, Dialect, SocketFace, merged, read_arguments
+from chat.dialects.base import Dialect, SocketFace, read_arguments
+from chat.dialects.merging import PIECE, merged
 from chat.dialects.session_frames import (
     SAID,
     read_session,
@@ -21,6 +22,7 @@ from chat.dialects.shapes import show_message
 from chat.errors import ChatError
 from chat.events import (
     JSON,
+    ApprovalRequested,
     JSONObject,
     NumberedEvent,
     Progress,
@@ -94,9 +96,12 @@ class MessageUpdateEncoder:
 
     def _tool(self, event: TurnEvent) -> Iterable[JSONObject]:
         match event:
-            case ToolOutput(call_id, name, output, is_error):
+            case ToolOutput(call_id, name, output, is_error, denied):
                 said: JSONObject = {"name": name, "output": output, "is_error": is_error, "id": call_id}
-                yield self._update("tool_update", **said, action="output")
+                no: JSONObject = {"denied": True} if denied else {}
+                yield self._update("tool_update", **said, **no, action="output")
+            case ApprovalRequested(call_id, name):
+                yield self._update("tool_update", name=name, id=call_id, action="approval")
             case _:
                 if (call := self._calls.take(event)) is not None:
                     args = _read(call.arguments)

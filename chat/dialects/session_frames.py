@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from chat.dialects.base import PIECE
 from chat.dialects.frames import read_cancel, read_object, read_resume
+from chat.dialects.merging import PIECE
 from chat.dialects.shapes import show_members, show_message, show_session
 from chat.errors import ValidationError
 from chat.events import JSONObject
@@ -21,10 +21,11 @@ from chat.news import (
     SessionChanged,
     Welcome,
 )
-from chat.requests import Action, Answered, Say, Typing
+from chat.requests import Action, Answered, Approve, Say, Typing
+from chat.schemas.approvals import CallApprovals, read_approvals
 from chat.schemas.fields import Body, Content, Flag, Id, validate
 
-SAID = ("send_message", "typing_start", "typing_stop", "cancel", "resume", "ping")
+SAID = ("send_message", "approve_tool", "typing_start", "typing_stop", "cancel", "resume", "ping")
 """The types of a client's frames."""
 
 
@@ -35,6 +36,11 @@ class SendMessageFields(Body):
     parent_message_id: Id = ""
 
 
+class ApproveToolFields(Body):
+    approvals: CallApprovals
+    request_id: Id = ""
+
+
 def read_session(name: str, data: str) -> Action:
     """A frame of a client."""
     frame = read_object(name, data)
@@ -42,6 +48,9 @@ def read_session(name: str, data: str) -> Action:
         case "send_message":
             body = validate(SendMessageFields, frame)
             return Say(body.content, body.request_id, body.reply, body.parent_message_id)
+        case "approve_tool":
+            said = validate(ApproveToolFields, frame)
+            return Approve(read_approvals(said.approvals), said.request_id)
         case "typing_start":
             return Typing(is_typing=True)
         case "typing_stop":
@@ -59,7 +68,7 @@ def read_session(name: str, data: str) -> Action:
             raise ValidationError("type", f"{wrong}: it is one of {', '.join(SAID)}")
 
 
-def show_ack(say: Say, message_id: str, turn_id: str) -> JSONObject:
+def show_ack(say: Say | Approve, message_id: str, turn_id: str) -> JSONObject:
     """To whoever gave a `request_id`."""
     ids: JSONObject = {"message_id": message_id, "turn_id": turn_id or None}
     return {"type": "ack", "request_id": say.request_id, **ids}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from chat.dialects.plan_schemas import Cancel, Ping, Pong, Resume
-from chat.dialects.session_frames import SendMessageFields
+from chat.dialects.session_frames import ApproveToolFields, SendMessageFields
 from chat.dialects.shape_schemas import Failure, Member, Message, Seq, Session, Shown
 from chat.events import JSON, JSONObject
 from chat.schemas.fields import Body
@@ -78,16 +78,18 @@ class MessageId(Shown):
 
 
 class ToolUpdate(_OfATurn):
-    """A tool is called (`call`, with `args`), or has answered (`output`)."""
+    """A tool is called (`call`, with `args`), waits for a yes (`approval`), or has answered (`output`). `denied`:
+    somebody said no."""
 
     type: Literal["tool_update"]
     message: MessageId
     id: str
     name: str
-    action: Literal["call", "output"]
+    action: Literal["call", "approval", "output"]
     args: JSON = None
     output: str = ""
     is_error: bool = False
+    denied: bool = False
 
 
 class StageUpdate(_OfATurn):
@@ -175,12 +177,20 @@ class SendMessage(SendMessageFields):
     type: Literal["send_message"]
 
 
+class ApproveTool(ApproveToolFields):
+    """Answer the calls that wait for an approval, all of them: a turn goes on with what comes of them."""
+
+    type: Literal["approve_tool"]
+
+
 class Typing(Body):
     type: Literal["typing_start", "typing_stop"]
 
 
 class SessionClientFrame(
-    RootModel[Annotated[SendMessage | Typing | Cancel | Resume | Ping, Field(discriminator="type")]]
+    RootModel[
+        Annotated[SendMessage | ApproveTool | Typing | Cancel | Resume | Ping, Field(discriminator="type")]
+    ]
 ):
     """What somebody in a room says."""
 

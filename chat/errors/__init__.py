@@ -2,7 +2,8 @@
 
 ChatError (500)
   RequestError (400)        InvalidBody 400 (NotAnObject), ValidationError 422, KeyReused 422, TooLarge 413,
-                            EncodedBody 415, MethodNotAllowed 405, SlowBody 408, AddressTooLong 414, HeadersTooLarge 431
+                            EncodedBody 415, WithFiles 415, MethodNotAllowed 405, SlowBody 408, AddressTooLong 414,
+                            HeadersTooLarge 431
   AuthError (401)           Unauthenticated 401, CredentialEnded 401, Forbidden 403
   NotFound (404)            SessionNotFound, MessageNotFound, TurnNotFound, InvitationNotFound, KeyNotFound, NoPlaces;
                             EventsGone 410
@@ -62,6 +63,7 @@ from chat.errors.callers import TurnNotFound as TurnNotFound
 from chat.errors.callers import Unauthenticated as Unauthenticated
 from chat.errors.callers import ValidationError as ValidationError
 from chat.errors.callers import VersionConflict as VersionConflict
+from chat.errors.callers import WithFiles as WithFiles
 from chat.errors.services import AnswerTooLarge as AnswerTooLarge
 from chat.errors.services import BadProviderReply as BadProviderReply
 from chat.errors.services import ContentFiltered as ContentFiltered

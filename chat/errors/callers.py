@@ -58,6 +58,13 @@ class EncodedBody(RequestError):
     code = "ENCODED_BODY"
 
 
+class WithFiles(RequestError):
+    """Files are not taken: send the messages alone, as JSON."""
+
+    status = 415
+    code = "FILES_NOT_TAKEN"
+
+
 class SlowBody(RequestError):
     """The body did not come in time."""
 

@@ -10,13 +10,13 @@ from urllib.parse import SplitResult, parse_qs
 from chat.providers.endpoint_url import is_loopback, split_endpoint
 from chat.settings import Settings, SettingsError
 
-DEPLOYMENTS = "/openai/deployments/"
+V1, DEPLOYMENTS = "/openai/v1", "/openai/deployments/"
 FOUNDRY_HOST = ".services.ai.azure.com"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint ready to be called: `{url}/chat/completions?api-version={api_version}`."""
+    """An endpoint ready to be called: `{url}/chat/completions?api-version={api_version}`, or `{url}/responses`."""
 
     url: str
     api_version: str
@@ -32,11 +32,13 @@ def resolve_endpoint(settings: Settings) -> Endpoint:
         example="https://<resource>.services.ai.azure.com/openai/v1",
     )
     _check_host(parts, has_key=bool(settings.azure_key))
-    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/responses")
     if path.endswith("/models"):
         raise _wrong("the route /models is retired; use https://<resource>.services.ai.azure.com/openai/v1")
-    path = path or "/openai/v1"
+    path = path or V1
     _, classic, deployment = path.partition(DEPLOYMENTS)
+    if classic and settings.azure_protocol != "chat":  # there is no such route: the body names the deployment
+        path, classic = V1, ""
     in_query = parse_qs(parts.query).get("api-version", [""])[0]
     return Endpoint(
         url=f"{parts.scheme}://{parts.netloc}{path}",

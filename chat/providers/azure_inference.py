@@ -27,8 +27,8 @@ from chat.errors import (
 from chat.events import JSONObject
 from chat.providers.azure_endpoint import resolve_endpoint
 from chat.providers.base import ModelDelta, ModelRequest
-from chat.providers.chat_request import request_body
 from chat.providers.http_session import CONNECT_TIMEOUT, open_session
+from chat.providers.protocols import MODEL_PROTOCOLS, Wishes
 from chat.providers.reply_stream import (
     COMMON_ERRORS,
     CUT,
@@ -80,6 +80,7 @@ class AzureInferenceProvider:
     def __init__(self, settings: Settings, *, credential: "AsyncTokenCredential | None" = None) -> None:
         self._settings = settings
         self._endpoint = resolve_endpoint(settings)
+        self._protocol = MODEL_PROTOCOLS[settings.azure_protocol]
         self._credential = credential
         self._own_credential: AsyncTokenCredential | None = None
         self._client: ChatCompletionsClient | None = None
@@ -90,9 +91,10 @@ class AzureInferenceProvider:
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelDelta]:
         model = request.model or self._endpoint.deployment or self._settings.azure_model
-        body = request_body(request, model)
+        body = self._protocol.body(request, model, Wishes(summary=self._settings.reasoning_summary))
         call = ModelCall(
             send=partial(self._send, body),
+            reader=self._protocol.reader(model),
             errors=ERRORS,
             model=model,
             parameters=body.keys(),
@@ -117,7 +119,7 @@ class AzureInferenceProvider:
     def _request(self, body: JSONObject) -> HttpRequest:
         return HttpRequest(
             "POST",
-            "{endpoint}/chat/completions",
+            f"{{endpoint}}{self._protocol.path}",
             params={"api-version": self._endpoint.api_version},
             headers={
                 "content-type": "application/json",

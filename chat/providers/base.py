@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSONObject, empty_object
+from chat.reply_options import ReplyOptions
+from chat.reply_options import ResponseSchema as ResponseSchema
 from chat.tokens import estimate_tokens
 
 
@@ -20,14 +22,6 @@ class ModelMessage:
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseSchema:
-    """What the answer has to be: JSON of this schema."""
-
-    name: str
-    schema: JSONObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,7 @@ class ModelRequest:
     max_tokens: int | None = None
     tools: tuple[ToolDefinition, ...] = ()
     response_schema: ResponseSchema | None = None
+    options: ReplyOptions = field(default_factory=ReplyOptions)  # of its caller, without the schema
     extras: JSONObject = field(default_factory=empty_object)
     blamed: set[str] = field(default_factory=set[str], compare=False, repr=False)
 
@@ -91,12 +86,23 @@ class ReasoningPiece:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallPiece:
-    """A piece of the index-th call of this reply; `id` and `name` come with its first piece, "" after."""
+    """A piece of the index-th call of this reply; `id` and `name` come with its first piece, "" after. The call is ours
+    to run unless a `ServiceOutputPiece` follows."""
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOutputPiece:
+    """What came of a call that the service ran itself. Its `call_id` and `name` are those of the call's first piece."""
+
+    call_id: str
+    name: str
+    output: str
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,14 @@ class StopReason:
 
 
 type ModelDelta = (
-    ModelChosen | AttemptLost | TextPiece | ReasoningPiece | ToolCallPiece | UsageReport | StopReason
+    ModelChosen
+    | AttemptLost
+    | TextPiece
+    | ReasoningPiece
+    | ToolCallPiece
+    | ServiceOutputPiece
+    | UsageReport
+    | StopReason
 )
 
 
@@ -124,8 +137,8 @@ class ModelProvider(Protocol):
         ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelDelta]:
-        """The reply, piece by piece: `ModelChosen`, then text, reasoning and calls, `StopReason` exactly once,
-        `UsageReport` at most once and last.
+        """The reply, piece by piece: `ModelChosen`, then text, reasoning, calls and outputs of those that the
+        service ran itself, `StopReason` exactly once, `UsageReport` at most once and last.
 
         Raises ProviderError. Closing the generator closes the HTTP stream to the service at once. A stream that
         ends without a stop reason is `BadProviderReply`: a cut is never taken for an end.

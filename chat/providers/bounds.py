@@ -14,6 +14,8 @@ MOST_ID = 500
 """Characters of the id of a call, which a caller may have to give back. Some gateways keep more in it than a name."""
 MOST_CALLS = 64
 """Calls in one reply; what comes beyond is passed over. Far fewer of them are run."""
+MOST_OUTPUT = 20_000
+"""Characters of what came of a call that the service ran itself."""
 MOST_TOKENS = 1_000_000_000
 """Tokens of one call: the sum of a turn stays within what every reader of JSON can hold."""
 
@@ -28,6 +30,11 @@ def bounded_id(value: object) -> str:
     """The id of a call, which is told apart by it: one that is too long is as good as none."""
     text = str(value) if isinstance(value, str | int) else ""
     return text if len(text) <= MOST_ID and text.isprintable() else ""
+
+
+def bounded_text(text: str) -> str:
+    """The beginning of an output."""
+    return text if len(text) <= MOST_OUTPUT else text[:MOST_OUTPUT] + " [cut]"
 
 
 def bounded_count(value: object) -> int | None:

@@ -30,6 +30,8 @@ def service_hosts(settings: Settings) -> dict[str, str]:
 
 
 def _url(name: str, settings: Settings) -> str:
+    if name == "DATABRICKS" and not settings.services[name].endpoint:
+        return f"//(profile {settings.databricks_profile or 'DEFAULT'})"  # the SDK will know
     if name in PRESETS:
         return resolve_chat_endpoint(PRESETS[name], settings.services[name]).url
     return resolve_endpoint(settings).url

@@ -61,8 +61,13 @@ class ChunkReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the service said that the reply ended: what is still to come can only be its usage."""
+        """Whether the service said that the reply ended."""
         return self.done or bool(self._stop)
+
+    @property
+    def trailing(self) -> bool:
+        """Behind the stop reason comes at most the usage."""
+        return self.complete
 
     def read(self, data: bytes) -> Sequence[ModelDelta]:
         """The deltas of one chunk. ProviderError for an error object, BadProviderReply for what is no chunk."""

@@ -5,7 +5,8 @@ Follows https://platform.openai.com/docs/api-reference/chat/create (read Novembe
 
 from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSON, JSONObject
-from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema
+from chat.providers.base import ModelMessage, ModelRequest
+from chat.reply_options import ReplyOptions, ResponseSchema
 
 
 def request_body(request: ModelRequest, model: str, *, include_usage: bool = True) -> JSONObject:
@@ -23,12 +24,32 @@ def request_body(request: ModelRequest, model: str, *, include_usage: bool = Tru
     for name in ("temperature", "top_p", "max_tokens"):
         if (value := getattr(request, name)) is not None:
             body[name] = value
+    body.update(_options(request.options))
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
+        body.update(_tool_options(request.options))
     if request.response_schema:
         body["response_format"] = _response_format(request.response_schema)
     left_out = {name for name, value in request.extras.items() if value is None}
     return {name: value for name, value in body.items() if name not in left_out}
+
+
+def _options(options: ReplyOptions) -> JSONObject:
+    given: JSONObject = {"stop": list(options.stop)} if options.stop else {}
+    if options.seed is not None:
+        given["seed"] = options.seed
+    return {**given, "response_format": {"type": "json_object"}} if options.json_object else given
+
+
+def _tool_options(options: ReplyOptions) -> JSONObject:
+    """What services refuse where there are no tools."""
+    given: JSONObject = {}
+    if (choice := options.tool_choice) is not None:
+        named: JSON = {"type": "function", "function": {"name": choice.name}}
+        given["tool_choice"] = named if choice.name else choice.mode
+    if options.parallel_tool_calls is not None:
+        given["parallel_tool_calls"] = options.parallel_tool_calls
+    return given
 
 
 def _message(message: ModelMessage) -> JSON:
@@ -57,5 +78,5 @@ def _tool(tool: ToolDefinition) -> JSON:
 def _response_format(schema: ResponseSchema) -> JSON:
     return {
         "type": "json_schema",
-        "json_schema": {"name": schema.name, "schema": schema.schema, "strict": True},
+        "json_schema": {"name": schema.name, "schema": schema.schema, "strict": schema.strict},
     }

@@ -31,6 +31,7 @@ from chat.providers.base import (
 from chat.providers.breaker import Breaker, BreakerState
 from chat.providers.refusals import Refusals
 from chat.providers.retry import OTHERS_MAY_ANSWER, SERVICE_IS_DOWN, RetryPolicy
+from chat.telemetry import record_error
 
 SAID = (TextPiece, ReasoningPiece, ToolCallPiece)
 RESTING = "All model services failed lately and are left alone for a moment."
@@ -119,6 +120,7 @@ class Failover:
         except ProviderError as error:
             settled = True
             self._settle(attempt.request, error)
+            _record(attempt, error)
             if attempt.spoke:
                 raise
             attempt.error = error
@@ -197,6 +199,20 @@ class _Move:
     wait: float = 0.0
     provider: str = ""
     counts: int = 1  # whether it uses up an attempt
+
+
+def _record(attempt: _Attempt, error: ProviderError) -> None:
+    """A call that failed, with its stack: what brought it about stands there alone."""
+    asked = attempt.request
+    record_error(
+        "model_call_failed",
+        error,
+        provider=asked.provider,
+        model=attempt.model or asked.model,
+        code=error.code,
+        messages=len(asked.messages),
+        spoke=attempt.spoke,
+    )
 
 
 def _ends_wordless(piece: ModelDelta) -> bool:

@@ -1,4 +1,4 @@
-"""Every service that speaks the chat completions protocol, over aiohttp alone. What differs is in `presets.py`."""
+"""Every service that speaks chat completions or Responses, over aiohttp alone. What differs is in `presets.py`."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import orjson
 from chat.errors import BadProviderReply, ProviderUnavailable
 from chat.events import JSONObject
 from chat.providers.base import ModelDelta, ModelRequest
-from chat.providers.chat_request import request_body
 from chat.providers.endpoint_url import is_nearby, split_endpoint
 from chat.providers.http_session import CONNECT_TIMEOUT, open_session
 from chat.providers.presets import Preset
+from chat.providers.protocols import MODEL_PROTOCOLS, Wishes
 from chat.providers.reply_stream import (
     COMMON_ERRORS,
     CUT,
@@ -24,13 +24,20 @@ from chat.providers.reply_stream import (
     ModelCall,
     stream_reply,
 )
+from chat.providers.sign_in import KeySignIn
 from chat.settings import Settings, SettingsError
 from chat.settings.model_services import SERVICES, ServiceSettings
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
-CHAT = "/chat/completions"
 INVOCATIONS = "/invocations"
 """How the URL of one Databricks serving endpoint ends: it is asked as it stands, and names the model."""
+
+HEADERS = {
+    "content-type": "application/json",
+    "accept": "text/event-stream",
+    "accept-encoding": "identity",  # compressing proxies hold text back until a block is full
+    "user-agent": "parley",
+}
 
 ERRORS: ErrorTable = {
     **COMMON_ERRORS,
@@ -45,7 +52,7 @@ ERRORS: ErrorTable = {
 class ChatEndpoint:
     """Where to post, and whether that says which model is meant."""
 
-    url: str
+    url: str  # a path alone when only the sign-in knows the host
     names_model: bool
 
 
@@ -59,7 +66,10 @@ class OpenAICompatibleProvider:
         self._preset = preset
         self._service = settings.services[preset.name]
         self._endpoint = resolve_chat_endpoint(preset, self._service)
-        self._headers = {**_headers(self._service.key), **preset.headers(settings)}
+        self._protocol = MODEL_PROTOCOLS[self._service.protocol]
+        self._wishes = Wishes(preset.asks_usage, settings.reasoning_summary)
+        self._sign_in = preset.sign_in(settings) if preset.sign_in else KeySignIn(self._service.key)
+        self._headers = {**HEADERS, **preset.headers(settings)}
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -69,9 +79,10 @@ class OpenAICompatibleProvider:
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelDelta]:
         fixed = self._endpoint.names_model
         model = self._service.model if fixed else request.model or self._service.model
-        body = request_body(request, "" if fixed else model, include_usage=self._preset.asks_usage)
+        body = self._protocol.body(request, "" if fixed else model, self._wishes)
         call = ModelCall(
             send=partial(self._send, body),
+            reader=self._protocol.reader(model),
             errors=ERRORS,
             model=model,
             parameters=body.keys(),
@@ -86,12 +97,15 @@ class OpenAICompatibleProvider:
             await session.close()
 
     async def _send(self, body: JSONObject) -> aiohttp.ClientResponse:
+        data = orjson.dumps(body)
+        signed = await self._sign_in.sign()
         if self._session is None:
             self._session = open_session()
+        url = self._endpoint.url
         return await self._session.post(
-            self._endpoint.url,
-            data=orjson.dumps(body),
-            headers=self._headers,
+            signed.host + url if url.startswith("/") else url,
+            data=data,
+            headers={**self._headers, **signed.headers},
             allow_redirects=False,  # the key is for this host
             timeout=TIMEOUT,
         )
@@ -99,16 +113,22 @@ class OpenAICompatibleProvider:
 
 def resolve_chat_endpoint(preset: Preset, service: ServiceSettings) -> ChatEndpoint:
     """The endpoint of the settings as a URL to post to. SettingsError when it cannot be used."""
+    route = MODEL_PROTOCOLS[service.protocol].path
+    if not service.endpoint:
+        return ChatEndpoint(preset.base + route, names_model=False)
     setting = SERVICES[preset.name]["endpoint"].name
     parts = split_endpoint(
         _with_scheme(service.endpoint), setting=setting, example=f"https://<host>{preset.base}"
     )
-    if parts.scheme == "http" and service.key and not is_nearby(parts.hostname or ""):
+    if parts.scheme == "http" and (service.key or preset.sign_in) and not is_nearby(parts.hostname or ""):
         raise SettingsError(f"{setting}: http:// would send the key in the clear; use https://, or no key")
-    path = parts.path.rstrip("/").removesuffix(CHAT) or preset.base
+    path = parts.path.rstrip("/")
+    for each in MODEL_PROTOCOLS.values():
+        path = path.removesuffix(each.path)
+    path = path or preset.base
     whole = path.endswith(INVOCATIONS)
     return ChatEndpoint(
-        urlunsplit((parts.scheme, parts.netloc, path if whole else path + CHAT, parts.query, "")), whole
+        urlunsplit((parts.scheme, parts.netloc, path if whole else path + route, parts.query, "")), whole
     )
 
 
@@ -120,13 +140,3 @@ def _with_scheme(text: str) -> str:
     host = text.partition("/")[0]
     host = host if host.endswith("]") else host.rpartition(":")[0] or host
     return f"{'http' if is_nearby(host.strip('[]')) else 'https'}://{text}"
-
-
-def _headers(key: str) -> dict[str, str]:
-    headers = {
-        "content-type": "application/json",
-        "accept": "text/event-stream",
-        "accept-encoding": "identity",  # compressing proxies hold text back until a block is full
-        "user-agent": "parley",
-    }
-    return headers | ({"authorization": f"Bearer {key}"} if key else {})

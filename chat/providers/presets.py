@@ -1,4 +1,4 @@
-"""How the services of the chat completions protocol differ: one row each. What their settings are called stands in
+"""How the services that speak a protocol of OpenAI's differ: one row each. What their settings are called stands in
 `chat/settings/model_services.py`.
 
 What is written here was read in November 2026: https://openrouter.ai/docs/api/reference/overview,
@@ -9,6 +9,8 @@ https://docs.github.com/rest/models/inference.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from chat.databricks import databricks_access
+from chat.providers.sign_in import SignIn, databricks_sign_in
 from chat.settings import Settings
 
 type Headers = Mapping[str, str]
@@ -24,6 +26,10 @@ def openrouter_headers(settings: Settings) -> Headers:
     return {name: value for name, value in named.items() if value}
 
 
+def databricks_sign(settings: Settings) -> SignIn:
+    return databricks_sign_in(databricks_access(settings))
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One service."""
@@ -32,6 +38,7 @@ class Preset:
     base: str  # the path of an endpoint that has none
     headers: Callable[[Settings], Headers] = no_headers
     asks_usage: bool = True  # whether usage has to be asked for
+    sign_in: Callable[[Settings], SignIn] | None = None  # None is by the key of its settings
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -41,7 +48,7 @@ PRESETS: Mapping[str, Preset] = {
         # It reports usage unasked, and nothing else since `usage` and `stream_options` have no effect.
         Preset("OPENROUTER", "/api/v1", headers=openrouter_headers, asks_usage=False),
         # Some of its endpoints answer 400, `json: unknown field "stream_options"`; it reports usage unasked.
-        Preset("DATABRICKS", "/serving-endpoints", asks_usage=False),
+        Preset("DATABRICKS", "/serving-endpoints", asks_usage=False, sign_in=databricks_sign),
         Preset("GITHUB", "/inference"),
     )
 }

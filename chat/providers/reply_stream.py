@@ -4,8 +4,9 @@ A provider says how a request is sent and what its client raises; everything aft
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 import orjson
@@ -19,7 +20,6 @@ from chat.errors import (
     ProviderUnavailable,
 )
 from chat.providers.base import ModelChosen, ModelDelta
-from chat.providers.chat_completions import ChunkReader
 from chat.providers.patience import Patience
 from chat.providers.service_errors import error_of_status
 from chat.providers.sse_decoder import MAX_EVENT_BYTES, SseDecoder
@@ -46,11 +46,33 @@ COMMON_ERRORS: ErrorTable = {
 }
 
 
+class ReplyReader(Protocol):
+    """Turns the `data` of one reply's events into deltas, by the rules of its protocol. Feed `read` until `done` or the
+    end of the body, then ask `finish`. Both raise ProviderError."""
+
+    done: bool  # nothing is to come any more
+
+    @property
+    def complete(self) -> bool:
+        """Whether the service said that the reply ended: then the body may break off."""
+        ...
+
+    @property
+    def trailing(self) -> bool:
+        """Whether what is still to come can only be the usage."""
+        ...
+
+    def read(self, data: bytes) -> Sequence[ModelDelta]: ...
+
+    def finish(self) -> Sequence[ModelDelta]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCall:
     """One request that is ready to be sent. `send` gives the response, of which nothing but the head was read."""
 
     send: Callable[[], Awaitable[aiohttp.ClientResponse]]
+    reader: ReplyReader
     errors: ErrorTable
     model: str
     parameters: Collection[str]  # the keys of the body
@@ -60,7 +82,7 @@ class ModelCall:
 
 async def stream_reply(call: ModelCall) -> AsyncGenerator[ModelDelta]:
     """What a `ModelProvider` streams, for one call."""
-    reader = ChunkReader(call.model)
+    reader = call.reader
     reply = await _ask(call)
     decoder = _WholeBody() if reply.is_whole else SseDecoder()
     try:
@@ -140,11 +162,11 @@ class _Reply:
         except Exception as error:  # whatever it is, it was raised by reading the body
             raise ProviderTimeout() if self._patience.over else BadProviderReply(CUT) from error
 
-    def expect(self, reader: ChunkReader, *, spoke: bool) -> None:
+    def expect(self, reader: ReplyReader, *, spoke: bool) -> None:
         """Be patient from now on for what is still to come after what was just read."""
         if reader.done:
             self._patience.allow(min(LINGER, self._gap))
-        elif reader.complete:
+        elif reader.trailing:
             self._patience.allow(min(TRAILER_TIMEOUT, self._gap))
         elif spoke:
             self._patience.allow(self._gap)

@@ -41,7 +41,9 @@ FILTER_CODES = frozenset({"content_filter", "responsibleaipolicyviolation", "con
 
 UNSUPPORTED_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 """By which services say that they do not take a parameter at all, as against a value of it."""
-SAMPLING = frozenset({"temperature", "top_p", "max_tokens", "max_completion_tokens"})
+SAMPLING = frozenset(
+    {"temperature", "top_p", "max_tokens", "max_completion_tokens", "max_output_tokens", "reasoning"}
+)
 """What a request can do without and still mean the same. Tools and schemas it cannot."""
 
 STATUS_ERRORS: Mapping[int, type[ProviderError]] = {
@@ -123,6 +125,8 @@ def refused_parameter(error: Mapping[str, Any], parameters: Collection[str]) -> 
     What its text says does not count: it may quote what a caller wrote.
     """
     named = str(error.get("param"))
+    if named.startswith("reasoning."):  # what it has is one wish
+        named = "reasoning"
     unsupported = str(error.get("code")).lower() in UNSUPPORTED_CODES
     return named if unsupported and named in SAMPLING and named in parameters else ""
 

@@ -4,13 +4,14 @@ from chat.app import ChatApp
 from chat.dialects.base import SocketFace
 from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
-from chat.requests import Action, Answered, Cancel, Resume, Say, TurnRequest, Typing
+from chat.requests import Action, Answered, Approve, Cancel, Resume, Say, TurnRequest, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
 from chat.store.conversation_store import Waits
 from chat.store.instance_store import Join
 from chat.store.presence_store import Connection
 from chat.telemetry import record
+from chat.turns.client_calls import find_continued
 
 
 async def act(
@@ -21,6 +22,8 @@ async def act(
     match action:
         case Say():
             return await _say(app, sockets, connection, action, nonce)
+        case Approve():
+            return await _approve(app, connection, action, nonce)
         case Cancel(turn_id):
             return await _cancel(app, connection, turn_id)
         case Resume(turn_id, after, further):
@@ -69,7 +72,20 @@ async def _say(
     return _ack(face, say, asked.turn.user_message_id, asked.turn.id)
 
 
-def _ack(face: SocketFace, say: Say, message_id: str, turn_id: str = "") -> JSONObject | None:
+async def _approve(app: ChatApp, connection: Connection, approve: Approve, nonce: str) -> JSONObject | None:
+    request = TurnRequest(
+        connection.user_id, session_id=connection.session_id, dialect=connection.dialect, nonce=nonce
+    )
+    asked = await app.ask(
+        await find_continued(app.conversations, app.turns, app.tools, request, approve.approvals),
+        usual="reject",
+    )
+    assert not isinstance(asked, Waits)  # what goes on from an answer has its place, and waits for none
+    face = app.dialects[connection.dialect].face
+    return _ack(face, approve, asked.turn.user_message_id, asked.turn.id)
+
+
+def _ack(face: SocketFace, say: Say | Approve, message_id: str, turn_id: str = "") -> JSONObject | None:
     if not say.request_id or face.ack is None:
         return None
     return face.ack(say, message_id, turn_id)

@@ -14,7 +14,7 @@ from chat.clock import derived_id
 from chat.dialects.base import spoken
 from chat.errors import Forbidden, NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
 from chat.pubsub.socket_events import SocketEvent
-from chat.requests import Action, Cancel, Resume, Say, Typing
+from chat.requests import Action, Approve, Cancel, Resume, Say, Typing
 from chat.rooms.newcomers import Newcomer
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
@@ -77,6 +77,8 @@ async def _begin(
             raise TurnNotFound
         case Cancel() | Typing():
             return False
+        case Approve():
+            raise ValidationError("approvals.0.call_id", "No call of this id waits for an approval")
         case _:
             pass
     return True

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, merged
+from chat.dialects.base import Dialect
+from chat.dialects.merging import merged
 from chat.errors import ChatError, PushError, PushRefused
 from chat.events import JSONObject, NumberedEvent
 from chat.push.base import PushService, group_of

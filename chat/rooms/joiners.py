@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, merged
+from chat.dialects.base import Dialect
 from chat.dialects.framing import Cursor, read_cursor
+from chat.dialects.merging import merged
 from chat.errors import PushError, PushRefused
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent
 from chat.push.base import PushService, group_of

@@ -20,6 +20,8 @@ async def admit(app: ChatApp, request: Request, route: Route) -> Principal:
     """The caller of a route, or the one whom an admin reads for. Unauthenticated; SignInUnavailable; Forbidden, where
     the route or the credential is not for this, or a page of another origin asks. What they may do in a session is
     asked where the session is read."""
+    if route.by_link and (key := request.query_params.get("key")) is not None:
+        return await _by_link(app, request, key)
     principal = await app.authenticate(request.headers)
     if route.who == "admin" and not principal.is_admin:
         raise Forbidden("This is for admins.")
@@ -42,6 +44,13 @@ async def note_act(
     """Have the audit log say what an admin does. StoreUnavailable: then they must not do it."""
     path = request.url.path[:LONGEST_PATH]
     await app.audit.note_audit(AuditEntry(app.clock.now(), principal.user_id, action, user_id, path, to))
+
+
+async def _by_link(app: ChatApp, request: Request, key: str) -> Principal:
+    """Who came by a link, whoever else they may be: the same reply is for all of them."""
+    turn_id, dialect = request.path_params["turn_id"], request.query_params.get("dialect", "")
+    ends = await app.links.check(key, turn_id, dialect)
+    return Principal("", expires=ends, scopes=frozenset({"read"}), link=turn_id)
 
 
 async def _as_other(

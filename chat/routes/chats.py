@@ -1,25 +1,47 @@
-"""Conversations by the names that callers have for them, and requests that go on where an answer waits."""
+"""Conversations by the names that callers have for them, and requests that go on where an answer waits, or ask for one
+anew."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from chat.app import ChatApp
-from chat.calls import CallAnswer
+from chat.calls import CallAnswer, CallOutput
 from chat.conversation import Session
 from chat.dialects.base import Asked
-from chat.errors import SessionNotFound, ValidationError
-from chat.messages import split_message_id
+from chat.errors import SessionNotFound
+from chat.messages import Message, split_message_id
 from chat.requests import TurnRequest
-from chat.turns.client_calls import find_continued
+from chat.routes.following import follow_on
+from chat.turns.client_calls import LOOKED_BACK, find_continued
 from chat.turns.feed import LiveTurn
+from chat.turns.tool_history import stored_calls
 
 
 async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
-    """What was read at a door, as a request in its session, after the answer that it goes on from."""
-    request = asked.request
+    """What was read at a door, as a request in its session, after the answer that it goes on from. GoneOn, where more
+    was said after the one that it follows: see `find_branch`."""
+    request = await follow_on(app, asked) if asked.after else asked.request
     if asked.chat and not request.session_id:
         request = await _in_chat(app, request, asked.chat)
-    return await going_on(app, request, asked.answers) if asked.answers else request
+    if asked.anew is not None and request.session_id:
+        return await _anew(app, request, asked.anew)
+    if not asked.answers:
+        return request
+    return await going_on(app, request, await _waited_for(app, request, asked.answers))
+
+
+async def _waited_for(
+    app: ChatApp, request: TurnRequest, answers: Sequence[CallAnswer]
+) -> Sequence[CallAnswer]:
+    """The answers without outputs that the conversation has already: clients of many protocols send all that they
+    show. All of them where none is left, so that the first is named that nobody waits for."""
+    messages = await app.conversations.list_messages(
+        request.user_id, request.session_id, limit=LOOKED_BACK, newest=True
+    )
+    calls = (call for each in messages if each.role == "assistant" for call in stored_calls(each.metadata))
+    waiting = {str(call["id"]) for call in calls if call["output"] is None}
+    new = [each for each in answers if not isinstance(each, CallOutput) or each.call_id in waiting]
+    return new or answers
 
 
 async def find_chat(app: ChatApp, user_id: str, name: str) -> Session | None:
@@ -47,14 +69,26 @@ async def find_running(app: ChatApp, user_id: str, name: str) -> LiveTurn | None
 
 async def going_on(app: ChatApp, turn: TurnRequest, answers: Sequence[CallAnswer]) -> TurnRequest:
     """The turn as one that goes on from the answer whose calls wait for these, to the same question."""
-    if turn.pipeline:
-        raise ValidationError("pipeline", "A pipeline does not go on from calls")
-    found = await find_continued(
-        app.conversations, app.turns, app.tools, turn.user_id, turn.session_id, answers, key=turn.key
+    return await find_continued(app.conversations, app.turns, app.tools, turn, answers)
+
+
+async def _anew(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:
+    """The request as one for another answer to a question that was asked before."""
+    messages = await app.conversations.list_messages(
+        request.user_id, request.session_id, limit=LOOKED_BACK, newest=True
     )
-    return replace(
-        turn, message_id=found.question_id, continued=found.answer, on_behalf_of=found.on_behalf_of
-    )
+    asked = _question(messages, name, request.content)
+    return replace(request, message_id=asked, content="", history=()) if asked else request
+
+
+def _question(messages: Sequence[Message], name: str, text: str) -> str:
+    """The id of the question behind the message of that id, else of the last that said the same, else of the last;
+    "" where nobody asked anything."""
+    questions = [each for each in messages if each.role == "user"]
+    named = [each.parent_message_id for each in messages if each.id == name and each.role == "assistant"]
+    known = [each.id for each in questions if each.id in (name, *named)]
+    same = [each.id for each in questions if each.content == text]
+    return next(reversed(known or same or [each.id for each in questions]), "")
 
 
 async def _in_chat(app: ChatApp, request: TurnRequest, name: str) -> TurnRequest:

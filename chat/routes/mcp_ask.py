@@ -53,7 +53,7 @@ async def ask(
     wait = _Wait(app, live, until)
     if token is not None and SSE in request.headers.get("accept", ""):
         headers = {"content-type": SSE, **streams.HEADERS}
-        return with_limits(streams.frame_response(_frames(wait, principal), headers), live.standing)
+        return with_limits(streams.FrameResponse(_frames(wait, principal), headers=headers), live.standing)
     return with_limits(await _whole(wait, principal), live.standing)
 
 

@@ -17,6 +17,7 @@ from chat.auth.base import Principal
 from chat.errors import ChatError, KeyReused, RequestInProgress, StoreError, ValidationError
 from chat.routes.requests import forget_peeked, nonce_of, peek_object
 from chat.routes.route_table import Route, load
+from chat.schemas.fields import MAX_ID
 from chat.store.request_store import KeyedRequest
 from chat.telemetry import record
 
@@ -30,10 +31,11 @@ async def once(
     app: ChatApp, principal: Principal, request: Request, route: Route, handler: Handler
 ) -> Response:
     """The reply of the handler, or to what it made before. KeyReused, RequestInProgress."""
-    key = nonce_of(request) if route.again else ""
+    key = await _key_of(app, request, route) if route.again else ""
     if not key:
         return await handler(app, principal, request)
     claim = KeyedRequest(principal.user_id, key, await _digest(app, request), app.ids.new())
+    request.state.key = key
     try:
         known = await _claimed(app, claim)
         if known.made:
@@ -49,6 +51,11 @@ def promised_id(request: Request) -> str:
     return getattr(request.state, "promised", "")
 
 
+def key_of(request: Request) -> str:
+    """By which this request is known when it comes again; "" where it has no name."""
+    return getattr(request.state, "key", "") or nonce_of(request)
+
+
 async def note_made(app: ChatApp, user_id: str, key: str, made: Mapping[str, str]) -> None:
     """Have a request that comes again be answered from these ids. Nothing without a key. Should this get lost, the
     repeat finds what was made by the promised id, or by the key."""
@@ -57,6 +64,16 @@ async def note_made(app: ChatApp, user_id: str, key: str, made: Mapping[str, str
             await app.requests.note_made(user_id, key, made)
     except StoreError as error:
         record("made_not_noted", code=error.code, **made)
+
+
+async def _key_of(app: ChatApp, request: Request, route: Route) -> str:
+    """The Idempotency-Key, or else what the dialect of the route calls a request in its body."""
+    door = app.dialects[route.dialect].door if route.dialect else None
+    if (key := nonce_of(request)) or door is None or not door.key:
+        return key
+    body = await peek_object(request, limit=app.settings.max_body_bytes)
+    named = next((body[name] for name in door.key if body.get(name)), "")
+    return named if isinstance(named, str) and len(named) <= MAX_ID else ""
 
 
 async def _made(app: ChatApp, known: KeyedRequest, making: Awaitable[Response]) -> Response:

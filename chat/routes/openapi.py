@@ -28,6 +28,7 @@ SECURITY: Mapping[str, Schema] = {
         "name": "x-functions-key",
         "description": "Of the Functions host: where it wants one, it comes beside one of the others.",
     },
+    "link": {"type": "apiKey", "in": "query", "name": "key", "description": "Of a link to one turn."},
     "devUser": {
         "type": "apiKey",
         "in": "header",

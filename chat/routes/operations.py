@@ -19,8 +19,16 @@ from chat.routes.route_table import Route, load
 from chat.schemas.fields import MAX_ID
 
 JSON, REPLIES = "application/json", "reply_schemas"
-TAGS = {"doors": "dialects", "plans": "turns", "socket_routes": "sockets", "docs_page": "openapi"}
+TAGS = {
+    "past_responses": "responses",
+    "turn_streams": "turns",
+    "doors": "dialects",
+    "plans": "turns",
+    "socket_routes": "sockets",
+    "docs_page": "openapi",
+}
 """Of handlers, by their modules, where these have other names."""
+WITHOUT_BODY = {204: "There is nothing (yet).", 304: "It is what one has."}
 CREDENTIALS = ("bearer", "apiKey", "functionKey", "devUser")
 TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:.,]?\s*")
 """How the docstring of a handler begins."""
@@ -76,15 +84,21 @@ class Operation:
             "summary": row.summary,
             "description": self._description(),
             "tags": [self.tag],
-            "security": [] if row.who == "anyone" else [{name: []} for name in CREDENTIALS],
+            "security": [{name: []} for name in self._credentials()],
             **({"parameters": parameters} if parameters else {}),
             **self._request_body(),
             "responses": self._responses(),
         }
-        if row.dialect and self.door is None:
+        speaks = row.dialect and not self.streams and self.door is None
+        if speaks and DIALECTS[row.dialect].socket is not None:
             frames = _frames_of(DIALECTS[row.dialect])
             operation["x-socket"] = {name: ref(model) for name, model in frames.items()}
         return operation
+
+    def _credentials(self) -> Sequence[str]:
+        if self.row.who == "anyone":
+            return ()
+        return (*CREDENTIALS, "link") if self.row.by_link else CREDENTIALS
 
     def _description(self) -> str:
         said = TITLE.sub("", inspect.getdoc(load(self.row.handler)) or "")
@@ -95,6 +109,8 @@ class Operation:
             may += (
                 f", and {'an' if self.row.role != 'viewer' else 'a'} {self.row.role} of the session at least"
             )
+        if self.row.by_link:
+            may += ", or whoever has a link to the turn"
         if self.row.who != "anyone":
             may += f"; a limited credential is good for `{scope_of(self.row, self.method)}`"
         return f"{said[:1].upper()}{said[1:]}\n\n{may}.".strip()
@@ -113,7 +129,7 @@ class Operation:
             yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
-        if self.streams and not self.asks:
+        if self.streams and not self.asks and not self.row.dialect:
             place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}
             yield {"name": "Last-Event-ID", "in": "header", "description": LAST, "schema": place}
 
@@ -130,9 +146,14 @@ class Operation:
         found = {status: response for each in statuses for status, response in self._refusal(each)}
         if self.streams:
             found["200"] = self._stream()
+            found["200"]["content"] |= self._whole()
+            if self.row.reply:
+                found["200"]["content"] |= self._reply(200, is_problem=False)["content"]
+            if 204 in self.row.statuses:
+                found["204"] = {"description": "There is none."}
         elif self.row.reply:
             for status in self.row.statuses:
-                found[str(status)] = self._reply(is_problem=status in statuses)
+                found[str(status)] = self._reply(status, is_problem=status in statuses)
             for status in self.row.silent:
                 found[str(status)] = {"description": self.row.summary}
         elif self.row.content:
@@ -147,12 +168,15 @@ class Operation:
             return {status: {"description": self.row.summary} for status in sorted(found)}
         return dict(sorted(found.items()))
 
-    def _reply(self, *, is_problem: bool) -> Schema:
+    def _reply(self, status: int, *, is_problem: bool) -> Schema:
+        if status in WITHOUT_BODY:
+            return {"description": WITHOUT_BODY[status]}
         schema = ref(load(self.row.reply, REPLIES))
         if is_problem:
             schema = {"anyOf": [schema, ref(Problem)]}
+        content = {JSON: {"schema": schema}, **{kind: {"schema": {}} for kind in self.row.kinds}}
         headers = {"headers": headers_of("turn", "limit")} if self.asks else {}
-        return {"description": self.row.summary, **headers, "content": {JSON: {"schema": schema}}}
+        return {"description": self.row.summary, **headers, "content": content}
 
     def _stream(self) -> Schema:
         """By the content type of each dialect that it may be in."""
@@ -161,10 +185,17 @@ class Operation:
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
         return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
 
+    def _whole(self) -> Schema:
+        """The same in one, where the caller may have it so."""
+        own = DIALECTS[self.row.dialect] if self.row.dialect else None
+        has = own is not None and (self.door is None or self.door.whole is not None)
+        model = next(_models_of(own, "WHOLE"), None) if own and has else None
+        return {JSON: {"schema": ref(model)}} if model else {}
+
     def _framings(self) -> Iterator[tuple[Dialect, Framing]]:
-        own = DIALECTS[self.row.dialect] if self.door is not None else None
+        own = DIALECTS[self.row.words] if self.row.words else None
         for dialect in (own,) if own else DIALECTS.values():
-            framing = (self.door and self.door.framing) or dialect.framing
+            framing = (own and own.door and own.door.framing) or dialect.framing
             if framing is not None:
                 yield dialect, framing
 
@@ -224,7 +255,7 @@ def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
 def models_of_dialects() -> Iterator[type[BaseModel]]:
     """The frames of all dialects."""
     for dialect in DIALECTS.values():
-        for name in ("OUT", "IN", "FAILED", "REFUSED"):
+        for name in ("OUT", "IN", "WHOLE", "FAILED", "REFUSED"):
             yield from _models_of(dialect, name)
 
 

@@ -20,7 +20,7 @@ MEANINGS: Mapping[int, str] = {
     410: "It was removed.",
     413: "More than is taken.",
     414: "The address is too long.",
-    415: "The body is compressed.",
+    415: "The body is compressed, or has files.",
     422: "A field is wrong: `details.field` names it.",
     429: "More than one may have: come back later.",
     431: "The headers are too large.",

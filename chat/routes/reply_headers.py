@@ -25,7 +25,9 @@ PREFLIGHT = 600  # seconds for which a browser remembers what a page may send
 
 READABLE = ", ".join(
     (
-        *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy"),
+        *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy", "etag"),
+        *(f"stream-{what}" for what in ("next-offset", "cursor", "up-to-date", "closed", "expires-at")),
+        *("x-workflow-run-id", "x-workflow-stream-tail-index"),
         *(
             f"x-ratelimit-{what}-{unit}"
             for unit in ("requests", "tokens")
@@ -36,13 +38,24 @@ READABLE = ", ".join(
 """The headers of ours that pages of other origins may read. Said even where the platform lets the pages in: its setting
 knows nothing of headers."""
 
-SENDABLE = ", ".join(
-    (
-        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-functions-key"),
-        *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
+OPENAI = tuple(
+    f"x-stainless-{name}"
+    for name in (
+        *("lang", "package-version", "os", "arch", "runtime", "runtime-version"),
+        *("retry-count", "timeout", "helper-method"),
     )
 )
-"""The headers that our routes read and that pages of other origins may therefore send."""
+"""What OpenAI's client sends unasked, also from a page."""
+
+SENDABLE = ", ".join(
+    (
+        *("authorization", "content-type", "idempotency-key", "last-event-id", "x-run-id", "x-functions-key"),
+        *("if-none-match", "x-session-id"),
+        *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
+        *OPENAI,
+    )
+)
+"""The headers that our routes read, or clients send, and that pages of other origins may therefore send."""
 
 
 def finished(reply: Response, request: Request, settings: Settings | None) -> Response:

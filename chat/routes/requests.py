@@ -14,6 +14,7 @@ from chat.errors import (
     SlowBody,
     TooLarge,
     ValidationError,
+    WithFiles,
 )
 from chat.schemas.fields import check_id, read_json, validate
 
@@ -47,11 +48,14 @@ def check_head(request: Request) -> None:
 
 
 async def read_bytes(request: Request, *, limit: int) -> bytes:
-    """The body. EncodedBody; TooLarge (over `limit` bytes), before it is read where its length is told; SlowBody."""
+    """The body. EncodedBody, WithFiles; TooLarge (over `limit` bytes), before it is read where its length is told;
+    SlowBody."""
     if (peeked := request.scope.pop(PEEKED, None)) is not None:
         return peeked
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise EncodedBody
+    if request.headers.get("content-type", "").strip().lower().startswith("multipart/"):
+        raise WithFiles
     too_large = TooLarge(f"The body is larger than {limit} bytes", details={"limit": limit})
     told = request.headers.get("content-length", "")
     if told.isdecimal() and (len(told) > 18 or int(told) > limit):

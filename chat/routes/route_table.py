@@ -29,6 +29,7 @@ class Route:
     statuses: tuple[int, ...] = (200,)  # of what it answers with
     silent: tuple[int, ...] = ()  # statuses of its answers that have no body
     streams: bool = False  # it answers with the stream of a turn
+    kinds: tuple[str, ...] = ()  # of content in which it may answer beside JSON
     problems: tuple[int, ...] = ()  # statuses of problems that others like it do not have
     who: Literal["anyone", "caller", "admin"] = "caller"
     """Who may ask: strangers too, who is known, or admins alone."""
@@ -39,6 +40,7 @@ class Route:
     makes: bool = (
         False  # something, although it is a GET: a page of another origin may not ask it by a cookie
     )
+    by_link: bool = False  # whoever has a link to the turn may ask too, by `?key=`
     for_others: bool = False  # an admin may read so what is another's, by `?user_id=`; each time is noted
     dialect: str = ""
     """Which one its handler is to speak, where several routes share a handler; the model of the body at its door is
@@ -62,6 +64,8 @@ type Routes = Mapping[str, Mapping[str, Route]]  # path, method
 
 
 def load(name: str, module: str = "schemas") -> Any:
-    """What `module:name` names under `chat/routes`, or `name` in a module of these. ImportError; AttributeError."""
+    """What `module:name` names under `chat/routes`, or under its whole name, or `name` in a module of these.
+    ImportError; AttributeError."""
     where, _, what = name.rpartition(":")
-    return getattr(import_module(f"chat.routes.{where or module}"), what)
+    where = where if where.startswith("chat.") else f"chat.routes.{where or module}"
+    return getattr(import_module(where), what)

@@ -13,7 +13,8 @@ from pydantic import (
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.requests import TRIP, TripStage
-from chat.routes.tool_schemas import CallApprovals, ClientTool, ClientToolOutputs, ClientTools
+from chat.routes.tool_schemas import ClientTool, ClientToolOutputs, ClientTools
+from chat.schemas.approvals import CallApprovals
 from chat.schemas.fields import (
     PROVIDER,
     Body,
@@ -224,3 +225,13 @@ class FollowQuery(StreamQuery):
     """`?after=&dialect=`"""
 
     after: Id = Field("", description="The place of the last frame that came.")
+
+
+class ReturnQuery(BaseModel):
+    """`?threadId=&runId=&offset=&limit=&before=`, as clients of AG-UI write it."""
+
+    threadId: Id | None = Field(None, description="Their own name of a conversation, or the id of a session.")
+    runId: Id | None = Field(None, description="Their own name of a run, or the id of a turn.")
+    offset: Literal["-1"] | None = Field(None, description="As a stream, from the first event on.")
+    limit: Annotated[int, Field(ge=1, le=200)] = 200
+    before: Id | None = Field(None, description="The `cursor` of a page: what is older.")

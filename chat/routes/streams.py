@@ -1,6 +1,6 @@
 """Turns as HTTP streams: the headers wait for the first thing said, the body follows the turn."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -12,9 +12,9 @@ from chat.app import ChatApp
 from chat.auth.base import Principal
 from chat.dialects.base import Dialect, Framing
 from chat.dialects.catalogue import USUAL
-from chat.dialects.framing import Cursor, read_cursor, written
+from chat.dialects.framing import Cursor, Place, read_cursor, written
 from chat.errors import ChatError, CredentialEnded, ValidationError
-from chat.events import TurnEvent
+from chat.events import JSONObject, TurnEvent
 from chat.messages import Message
 from chat.requests import OnBusy, TurnRequest
 from chat.routes.limit_headers import with_limits
@@ -110,7 +110,7 @@ def stream_turn(
     live: LiveTurn,
     dialect: Dialect,
     *,
-    after: Cursor | None = None,
+    after: Place | None = None,
     framing: Framing | None = None,
 ) -> Response:
     """A turn from the given place on, as long as this caller may read it."""
@@ -119,19 +119,21 @@ def stream_turn(
     headers = {
         "content-type": framing.content_type,
         **HEADERS,
+        **framing.headers(live.turn),
         "x-session-id": live.turn.session_id,
         "x-turn-id": live.turn.id,
     }
     body = _body(app, principal, live, dialect, framing, after or Cursor())
-    return with_limits(_FrameResponse(body, headers=headers), live.standing)
+    return with_limits(FrameResponse(body, headers=headers), live.standing)
 
 
-def frame_response(frames: AsyncGenerator[bytes], headers: Mapping[str, str]) -> Response:
-    """A stream of what is framed already."""
-    return _FrameResponse(frames, headers=headers)
+def whole_stream(payloads: Iterable[JSONObject], framing: Framing) -> Response:
+    """A stream that has come to its end already: payloads of no turn, without places to come back to."""
+    body = b"".join(framing.frame(each, "") for each in payloads) + framing.done
+    return Response(body, headers={"content-type": framing.content_type, **HEADERS})
 
 
-class _FrameResponse(StreamingResponse):
+class FrameResponse(StreamingResponse):
     """Sends its head through the middlewares, which want to know that a reply began, and its frames past them: six
     coroutines that pass a frame on unread cost more than its JSON."""
 
@@ -148,7 +150,7 @@ class _FrameResponse(StreamingResponse):
 
 
 async def _body(
-    app: ChatApp, principal: Principal, live: LiveTurn, dialect: Dialect, framing: Framing, after: Cursor
+    app: ChatApp, principal: Principal, live: LiveTurn, dialect: Dialect, framing: Framing, after: Place
 ) -> AsyncGenerator[bytes]:
     """The outermost generator: it owns the chain below and closes it when the caller leaves."""
 

@@ -3,27 +3,22 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
+from chat.calls import CallAnswer, CallOutput, ToolDefinition
 from chat.errors import ValidationError
 from chat.events import JSONObject
+from chat.schemas.approvals import MAX_ANSWERS, CallApproval, read_approvals
 from chat.schemas.fields import TOOL, Body, Flag, check_json_size, check_size
-from chat.turns.decisions import ARGUMENTS_BYTES, OUTPUTS, REASON
+from chat.turns.decisions import OUTPUTS
 
 MAX_TOOLS = 64  # that one request may name
 SCHEMA_BYTES = 16 * 1024  # of the parameters of one tool, as JSON
 OUTPUT_BYTES = 64 * 1024  # of the output of one call
-MAX_OUTPUTS = 128  # or approvals: more than one answer can wait for
 
 
 def _small(value: object) -> object:
     return check_json_size(value, SCHEMA_BYTES)
-
-
-def _small_arguments(value: object) -> object:
-    return check_json_size(value, ARGUMENTS_BYTES)
 
 
 def _schema(value: JSONObject) -> JSONObject:
@@ -58,18 +53,8 @@ class ClientToolOutput(Body):
     is_error: Flag = False
 
 
-class CallApproval(Body):
-    """Yes or no to a call that waits for it. `arguments` take the place of the model's; `reason` is what it is told."""
-
-    call_id: Annotated[str, Field(min_length=1, max_length=500)]
-    approved: Flag
-    arguments: Annotated[JSONObject | None, BeforeValidator(_small_arguments)] = None
-    reason: Annotated[str, Field(max_length=REASON)] = ""
-
-
 type ClientTools = Annotated[list[ClientTool], Field(max_length=MAX_TOOLS)]
-type CallApprovals = Annotated[list[CallApproval], Field(min_length=1, max_length=MAX_OUTPUTS)]
-type ClientToolOutputs = Annotated[list[ClientToolOutput], Field(min_length=1, max_length=MAX_OUTPUTS)]
+type ClientToolOutputs = Annotated[list[ClientToolOutput], Field(min_length=1, max_length=MAX_ANSWERS)]
 
 
 def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
@@ -84,6 +69,14 @@ def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> t
     return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
 
 
+def check_names(tools: Sequence[ToolDefinition], ours: Sequence[ToolDefinition]) -> None:
+    """ValidationError for a tool of the caller's that has the name of one of ours."""
+    names = {each.name for each in ours}
+    for number, each in enumerate(tools):
+        if each.name in names:
+            raise ValidationError(f"tools.{number}", f"{each.name} is the name of one of our tools")
+
+
 def read_answers(
     outputs: Sequence[ClientToolOutput] | None, approvals: Sequence[CallApproval] | None
 ) -> list[CallAnswer]:
@@ -92,10 +85,5 @@ def read_answers(
         check_size(f"{OUTPUTS}.{number}.output", each.output, limit=OUTPUT_BYTES)
     return [
         *(CallOutput(each.call_id, each.output, each.is_error) for each in outputs or ()),
-        *(_approval(each) for each in approvals or ()),
+        *read_approvals(approvals or ()),
     ]
-
-
-def _approval(said: CallApproval) -> Approval:
-    arguments = "" if said.arguments is None else orjson.dumps(said.arguments).decode()
-    return Approval(said.call_id, said.approved, arguments, said.reason)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from itertools import chain
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from chat.settings.model_services import SERVICES, ServiceSettings
 from chat.settings.rows import Setting, Settings
 from chat.settings.sign_in_rows import missing_for_sign_in
-from chat.settings.values import read_duration, read_line
+from chat.settings.values import read_duration, read_line, read_protocol
 
 __all__ = ["Setting", "Settings", "SettingsError", "load_settings", "read_setting"]
 
@@ -34,13 +34,20 @@ class SettingsError(Exception):
         super().__init__("; ".join(self.wrong))
 
 
+READERS: Mapping[str, Callable[[str], object]] = {
+    "protocol": read_protocol,
+    "first_token_timeout": read_duration,
+    "token_gap_timeout": read_duration,
+}
+"""What reads a field of `ServiceSettings` that is not simply a line."""
+
 SERVICE_SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     provider: {
         each.name: Setting(
             rows[each.name].name,
             rows[each.name].default,
             rows[each.name].help,
-            read_duration if each.name.endswith("timeout") else read_line,
+            READERS.get(each.name, read_line),
             secret=each.name == "key",
         )
         for each in fields(ServiceSettings)

@@ -11,7 +11,9 @@ from chat.settings.values import (
     read_duration,
     read_line,
     read_positive,
+    read_protocol,
     read_providers,
+    read_summary,
 )
 
 SYSTEM_PROMPT = "You are a helpful AI assistant for Presto-Change-O, an industry simulation dashboard."
@@ -42,6 +44,12 @@ class ModelSettings:
         "",
         "The `api-version` to send; by default `v1` to /openai/v1 and `2024-10-21` to /openai/deployments.",
     )
+    azure_protocol: str = setting(
+        "AZURE_AI_PROTOCOL",
+        "chat",
+        "The protocol that it is asked by: `chat` (chat completions) or `responses`.",
+        read_protocol,
+    )
     azure_scope: str = setting(
         "AZURE_AI_SCOPE",
         "",
@@ -66,6 +74,13 @@ class ModelSettings:
     )
     openrouter_title: str = setting(
         "OPENROUTER_AI_TITLE", "Parley", "The name of your app, likewise.", read_line
+    )
+    reasoning_summary: str = setting(
+        "CHAT_REASONING_SUMMARY",
+        "",
+        "What kind of summary of its reasoning a model is asked for by the Responses protocol: `auto`, `concise` or "
+        "`detailed`; by default none. Models that do not reason may refuse it.",
+        read_summary,
     )
     attempts: int = setting(
         "CHAT_RETRY_ATTEMPTS",

@@ -1,4 +1,4 @@
-"""The model services that speak the chat completions protocol: what the settings of each are called.
+"""The model services that speak a protocol of OpenAI's: what the settings of each are called.
 
 Plain rows, which join those of `rows.py` in one table. How the services differ on the wire is `providers/presets.py`.
 """
@@ -15,6 +15,7 @@ class ServiceSettings:
     endpoint: str
     key: str
     model: str
+    protocol: str  # "chat", "responses" or "agent"
     first_token_timeout: float
     token_gap_timeout: float
 
@@ -32,18 +33,32 @@ type ServiceRows = Mapping[str, ServiceRow]
 """One row for each field of `ServiceSettings`."""
 
 
+PROTOCOL = "The protocol that it is asked by: `chat` (chat completions) or `responses`."
+
+
 def _rows(
-    prefix: str, *, endpoint: ServiceRow, key: ServiceRow, model: ServiceRow, think: str = "60"
+    prefix: str,
+    *,
+    endpoint: ServiceRow,
+    key: ServiceRow,
+    model: ServiceRow,
+    protocol: tuple[str, str] = ("chat", PROTOCOL),
+    think: str = "60",
+    pause: str = "30",
 ) -> ServiceRows:
-    """The rows of a service; those of its timeouts begin with `prefix`, and it may `think` that long."""
+    """The rows of a service; those of its protocol and timeouts begin with `prefix`. It may `think` that long, and
+    `pause`."""
     first = ServiceRow(
         f"{prefix}_FIRST_TOKEN_TIMEOUT_S", think, "Seconds that model may think before its first word."
     )
-    gap = ServiceRow(f"{prefix}_TOKEN_GAP_TIMEOUT_S", "30", "Seconds that model may pause between two words.")
+    gap = ServiceRow(
+        f"{prefix}_TOKEN_GAP_TIMEOUT_S", pause, "Seconds that model may pause between two words."
+    )
     return {
         "endpoint": endpoint,
         "key": key,
         "model": model,
+        "protocol": ServiceRow(f"{prefix}_PROTOCOL", *protocol),
         "first_token_timeout": first,
         "token_gap_timeout": gap,
     }
@@ -80,12 +95,23 @@ SERVICES: Mapping[str, ServiceRows] = {
         endpoint=ServiceRow(
             "DATABRICKS_HOST",
             "",
-            "DATABRICKS is a model serving endpoint: the workspace, for example "
-            "`https://adb-1.2.azuredatabricks.net`, or the whole URL of an endpoint up to `/invocations`.",
-            needed=True,
+            "DATABRICKS is a serving endpoint, such as a multi-agent supervisor: the workspace, for example "
+            "`https://adb-1.2.azuredatabricks.net`, or the whole URL of an endpoint up to `/invocations`; by default "
+            "that of the profile.",
         ),
-        key=ServiceRow("DATABRICKS_TOKEN", "", "Its token.", needed=True),
+        key=ServiceRow(
+            "DATABRICKS_TOKEN",
+            "",
+            "A token for it. Without one, databricks-sdk signs in as its `WorkspaceClient` does.",
+        ),
         model=ServiceRow("MAS_ENDPOINT_NAME", "", "The serving endpoint to ask.", needed=True),
+        protocol=(
+            "agent",
+            "The protocol that it is asked by: `agent` (Responses, to an agent that has its own tools and is offered "
+            "no others), `responses` (to a model) or `chat` (chat completions).",
+        ),
+        think="120",
+        pause="120",  # an agent says nothing while it asks others
     ),
     "GITHUB": _rows(
         "GITHUB_AI",

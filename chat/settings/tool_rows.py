@@ -61,9 +61,19 @@ class ToolSettings:
         secret=True,
     )
     databricks_client_id: str = setting(
-        "DATABRICKS_CLIENT_ID", "", "A service principal that asks Genie in place of DATABRICKS_TOKEN, with"
+        "DATABRICKS_CLIENT_ID",
+        "",
+        "A service principal that asks Databricks in place of DATABRICKS_TOKEN, with",
     )
     databricks_client_secret: str = setting("DATABRICKS_CLIENT_SECRET", "", "its secret.", secret=True)
+    databricks_profile: str = setting(
+        "DATABRICKS_CONFIG_PROFILE", "", "Or a profile of databricks-sdk's own file, `~/.databrickscfg`."
+    )
+    databricks_auth_type: str = setting(
+        "DATABRICKS_AUTH_TYPE",
+        "",
+        "The way in which databricks-sdk signs in, as it names it, where there are several.",
+    )
     overpass_url: str = setting(
         "CHAT_OVERPASS_URL",
         "",

@@ -7,6 +7,8 @@ from chat.settings.issuers import check_url
 from chat.settings.model_services import SERVICES
 
 PROVIDERS = ("AZURE", *SERVICES)
+PROTOCOLS = ("chat", "responses", "agent")
+SUMMARIES = ("", "auto", "concise", "detailed")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[^/\s:*?#@\[\]]+)(:(\d{1,5}|\*))?")
 WAYS = ("easyauth", "jwt", "apikey", "header", "dev")
 ALGORITHMS = (
@@ -60,6 +62,18 @@ def read_providers(text: str) -> tuple[str, ...]:
     if unknown or not names:
         raise ValueError(f"must name at least one of {', '.join(PROVIDERS)}, and nothing else")
     return names
+
+
+def read_protocol(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise ValueError(f"must be one of {', '.join(PROTOCOLS)}")
+    return text
+
+
+def read_summary(text: str) -> str:
+    if text not in SUMMARIES:
+        raise ValueError("must be auto, concise or detailed")
+    return text
 
 
 def read_tools(text: str) -> tuple[str, ...]:

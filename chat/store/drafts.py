@@ -82,6 +82,7 @@ def turn_from(draft: TurnDraft, user_message: Message, answer: Message) -> Turn:
         state="running",
         instance_id=draft.instance_id,
         started_at=draft.started_at,
+        listed=draft.session.listed,
         nonce=draft.nonce,
     )
 

@@ -6,17 +6,20 @@ from typing import cast
 
 from chat.calls import ToolDefinition
 from chat.events import JSON, JSONObject
+from chat.reply_options import options_from_json, options_to_json
 from chat.requests import TurnRequest
 
 
 def request_to_json(request: TurnRequest) -> JSONObject:
-    """`{"pipeline", "input", "client", "settings", "tools", "on_behalf_of"}`, each only where there is something."""
+    """`{"pipeline", "input", "client", "settings", "options", "tools", "on_behalf_of"}`, each only where there is
+    something."""
     tools: list[JSON] = [_tool(each) for each in request.tools]
     every: JSONObject = {
         "pipeline": request.pipeline,
         "input": request.input,
         "client": request.client,
         "settings": request.settings,
+        "options": options_to_json(request.options),
         "tools": tools,
         "on_behalf_of": request.on_behalf_of,
     }
@@ -31,6 +34,7 @@ def request_from_json(asked: Mapping[str, JSON], request: TurnRequest) -> TurnRe
         input=_object(asked.get("input") or asked.get("wire")),
         client=_object(asked.get("client")),
         settings=_object(asked.get("settings")),
+        options=options_from_json(_object(asked.get("options"))),
         tools=tuple(map(_definition, cast("list[JSONObject]", asked.get("tools") or []))),
         on_behalf_of=str(asked.get("on_behalf_of") or ""),
     )

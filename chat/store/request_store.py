@@ -29,6 +29,10 @@ class RequestStore(Protocol):
         `promised`. StoreConflict when the key comes and goes."""
         ...
 
+    async def find_made(self, user_id: str, key: str) -> Mapping[str, str]:
+        """What came of the request of that key; empty where nothing has, or the key is not known."""
+        ...
+
     async def hold_request(self, known: KeyedRequest) -> KeyedRequest | None:
         """Begin a request again, in place of who held it. None when it is no longer as it was read."""
         ...

@@ -102,6 +102,10 @@ class TurnStore(Protocol):
         when the session was deleted; then nothing of the turn is left."""
         ...
 
+    async def note_client(self, turn: Turn, client: JSONObject) -> None:
+        """Keep this as `request.client` of a turn that has ended. TurnNotFound when the session was deleted."""
+        ...
+
     async def purge_events(self, *, ended_before: datetime) -> int:
         """Remove the events of turns that ended before then, and with those of its newest turn a session that is not
         listed. The number of turns that were purged."""

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chat.clock import Clock
+from chat.databricks import databricks_access
 from chat.settings import Settings
 from chat.tools.current_time import current_time_tool
 from chat.tools.data import SAMPLE, DataTools
 from chat.tools.function_tool import Tool
-from chat.tools.genie import Genie, GenieAccess
+from chat.tools.genie import Genie
 from chat.tools.overpass import Overpass
 from chat.tools.place_file import PlaceFile
 from chat.tools.places import PlaceFinder, find_places_tool
@@ -19,14 +20,7 @@ from chat.tools.remote.mcp_box import RemoteTools
 def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None = None) -> ToolRegistry:
     """Those of CHAT_TOOLS for which there is something to ask. Must run inside the event loop that will serve it."""
     data = DataTools(data_folder(settings.data_dir))
-    genie = Genie(
-        GenieAccess(
-            settings.services["DATABRICKS"].endpoint,
-            settings.services["DATABRICKS"].key,
-            settings.databricks_client_id,
-            settings.databricks_client_secret,
-        )
-    )
+    genie = Genie(databricks_access(settings))
     tools: list[Tool] = [current_time_tool(clock), *data.tools, *genie.tools]
     if places is not None:
         tools.append(find_places_tool(places))

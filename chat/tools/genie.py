@@ -7,11 +7,11 @@ thread of ours, and the waiting between them is ours, so that a turn that is sto
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from chat.databricks import DatabricksAccess, make_config
 from chat.events import JSON, JSONObject
 from chat.telemetry import record_error, without_secrets
 from chat.tools.base import NOBODY, Caller, ToolError
@@ -19,8 +19,6 @@ from chat.tools.function_tool import Tool, tool
 from chat.tools.threads import BlockingCalls
 
 POLLS = (0.5, 1.0, 2.0)  # seconds between looks; the last one is repeated
-CALL = 20  # seconds that one HTTP request may take
-RETRYING = 5  # seconds in which the SDK tries one again
 MAX_ROWS = 200
 DONE = "COMPLETED"
 BROKEN = ("FAILED", "CANCELLED", "QUERY_RESULT_EXPIRED")
@@ -30,24 +28,10 @@ SpaceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 Question = Annotated[str, Field(min_length=1, max_length=8000)]
 
 
-@dataclass(frozen=True, slots=True)
-class GenieAccess:
-    """A workspace, and the token or the service principal that may ask it."""
-
-    host: str
-    token: str = ""
-    client_id: str = ""
-    client_secret: str = ""
-
-    @property
-    def configured(self) -> bool:
-        return bool(self.host and (self.token or (self.client_id and self.client_secret)))
-
-
 class Genie:
     """Asks Genie. The client is made with the first question: to import the SDK takes 2 s."""
 
-    def __init__(self, access: GenieAccess) -> None:
+    def __init__(self, access: DatabricksAccess) -> None:
         self._access = access
         self._client: Any = None
         self._making = asyncio.Lock()
@@ -126,23 +110,10 @@ class Genie:
         return without_secrets(said)[:500]
 
 
-def _make_client(access: GenieAccess) -> Any:
-    """Everything is said here: the SDK would look for the rest in the environment and in the home folder."""
+def _make_client(access: DatabricksAccess) -> Any:
     from databricks.sdk import WorkspaceClient
-    from databricks.sdk.config import Config
 
-    host = access.host.rstrip("/")
-    host = host if "://" in host else f"https://{host}"
-    given: dict[str, Any] = {"token": access.token, "auth_type": "pat"}
-    if not access.token:
-        given = {
-            "client_id": access.client_id,
-            "client_secret": access.client_secret,
-            "auth_type": "oauth-m2m",
-            "discovery_url": f"{host}/oidc/.well-known/oauth-authorization-server",
-        }
-    config = Config(host=host, http_timeout_seconds=CALL, retry_timeout_seconds=RETRYING, **given)
-    return WorkspaceClient(config=config)
+    return WorkspaceClient(config=make_config(access))
 
 
 def _rows(found: Any) -> JSONObject:

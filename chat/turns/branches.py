@@ -33,6 +33,13 @@ def in_order(messages: Sequence[Message]) -> list[Message]:
     return sorted(messages, key=place)
 
 
+def up_to_answer(messages: Sequence[Message], seq: int) -> list[Message]:
+    """The conversation as it was when this answer was the newest; [] when it is not among the messages."""
+    before = current(in_order([each for each in messages if each.seq <= seq]))
+    places = [each.seq for each in before]
+    return before[: places.index(seq) + 1] if seq in places else []
+
+
 def _says(message: Message) -> bool:
     return bool(message.content or message.metadata.get("tool_calls"))
 

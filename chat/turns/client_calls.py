@@ -2,12 +2,13 @@
 answer it is that what they say belongs to, and whether all of it is there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chat.calls import CallAnswer
 from chat.errors import Forbidden, ValidationError
 from chat.events import JSON, JSONObject
 from chat.messages import Message, MessageDraft
+from chat.requests import TurnRequest
 from chat.store.conversation_store import ConversationStore
 from chat.store.turn_store import TurnStore
 from chat.tools.base import ToolBox
@@ -19,45 +20,39 @@ DECIDED = ("approved", "denied")
 STANDING = ("streaming", "complete")  # of an answer that did not break
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """What a turn goes on from."""
-
-    question_id: str
-    answer: MessageDraft  # with what was said to its calls
-    on_behalf_of: str  # as in `TurnRequest`
-
-
 async def find_continued(
     conversations: ConversationStore,
     turns: TurnStore,
     tools: ToolBox,
-    user_id: str,
-    session_id: str,
+    request: TurnRequest,
     answers: Sequence[CallAnswer],
-    *,
-    key: str = "",
-) -> Continuation:
-    """The answer whose calls wait for these outputs and approvals, with them.
+) -> TurnRequest:
+    """The request as one that goes on, to the same question, from the answer whose calls wait for these outputs and
+    approvals.
 
     SessionNotFound, Forbidden. ValidationError names what no call waits for, what came before, is missing or will not
     do. A repeated request, which is known by its key, finds the answer again.
     """
+    user_id, session_id = request.user_id, request.session_id
+    if request.pipeline:
+        raise ValidationError("pipeline", "A pipeline does not go on from calls")
     session = await conversations.get_session(user_id, session_id)
     if not session.allows(user_id, "editor"):
         raise Forbidden
     said = list(said_in(answers))
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, said[0])
-    _check_said(said, {str(call["id"]): call for call in _pending(waiting)})
+    _check_said(said, waiting)
     turn = await turns.get_turn(user_id, waiting.id)
-    decider = Decider(session, user_id, turn.request.beneficiary, tools)
-    repeated = session.asked_by(key) is not None
+    decider = Decider(session, request, turn.request.beneficiary, tools)
+    repeated = session.asked_by(request.key) is not None
     answer = _answered(waiting, {each.call_id: each for each in said}, decider, repeated=repeated)
     if not repeated:
         answer = _with_earlier_outputs(answer, messages)
         check_unanswered(answer, messages)
-    return Continuation(turn.user_message_id, answer, decider.on_behalf_of)
+    return replace(
+        request, message_id=turn.user_message_id, continued=answer, on_behalf_of=decider.on_behalf_of
+    )
 
 
 def _pending(message: Message) -> list[JSONObject]:
@@ -68,10 +63,24 @@ def _pending(message: Message) -> list[JSONObject]:
 
 
 def _waiting(messages: Sequence[Message], said: Said) -> Message:
-    for message in reversed(messages):
-        if any(call["id"] == said.call_id for call in _pending(message)):
-            return message
-    raise _unknown(said)
+    """The answer with that call. Some services use an id again: nobody shall approve another call than the one that
+    they saw, so where several turns asked about one id they have to say which they mean."""
+    found = [
+        message
+        for message in messages
+        if any(call["id"] == said.call_id for call in _pending(message)) and _is_meant(said, message)
+    ]
+    if not found:
+        raise _unknown(said)
+    if said.approval and len(found) > 1:
+        raise ValidationError(
+            f"{said.field}.turn_id", "Several turns have a call of this id: name the one that is meant"
+        )
+    return found[-1]
+
+
+def _is_meant(said: Said, message: Message) -> bool:
+    return said.turn_id in ("", message.id)
 
 
 def _unknown(said: Said) -> ValidationError:
@@ -79,10 +88,11 @@ def _unknown(said: Said) -> ValidationError:
     return ValidationError(f"{said.field}.call_id", f"No call of this id waits for an {what}")
 
 
-def _check_said(said: Iterable[Said], pending: Mapping[str, JSONObject]) -> None:
+def _check_said(said: Iterable[Said], waiting: Message) -> None:
+    pending = {str(call["id"]): call for call in _pending(waiting)}
     missing = dict(pending)
     for each in said:
-        call = pending.get(each.call_id)
+        call = pending.get(each.call_id) if _is_meant(each, waiting) else None
         if call is None or waits_for_approval(call) != each.approval:
             raise _unknown(each)
         if missing.pop(each.call_id, None) is None:

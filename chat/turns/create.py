@@ -41,6 +41,10 @@ PATIENCE = 3.0  # seconds that a start waits for another one in its session and 
 SETTLING = (0.5, 2.0, 5.0, 10.0, 20.0)  # seconds before each look for a start whose reply did not come
 
 
+class GoneOn(Exception):
+    """More was said after the answer that a request follows: it belongs to another conversation."""
+
+
 class TurnCreator:
     """Creates turns, from a request to the batch that stores them. Running them is up to others."""
 
@@ -96,6 +100,8 @@ class TurnCreator:
             return await self._turns.load_turn(message_id(session.id, asked.turn))
         if not session.is_active:
             raise SessionInactive
+        if request.follows and session.last_seq != request.follows:
+            raise GoneOn
         if session.running_turn:
             raise TurnInProgress(session.running_turn)
         if asked is not None:  # its message waits still
@@ -155,18 +161,27 @@ class TurnCreator:
         """The session, for one who may ask in it. SessionNotFound, Forbidden."""
         if not request.session_id:
             now = self._clock.now()
-            return Session(new_id, request.user_id, "", now, now, listed=not request.transcript)
+            listed = not request.transcript
+            new = Session(new_id, request.user_id, "", now, now, request.provider, listed=listed)
+            return await self._like(request, new) if request.origin else new
         session = await self._conversations.get_session(request.user_id, request.session_id)
         if not session.allows(request.user_id, "editor"):
             raise Forbidden
         return session
+
+    async def _like(self, request: TurnRequest, new: Session) -> Session:
+        """The new session with the settings and the model of the one that it comes from."""
+        origin = await self._conversations.get_session(request.user_id, request.origin)
+        taken = {"llm_provider": origin.llm_provider, "llm_model": origin.llm_model}
+        return replace(new, **taken, settings=origin.settings)
 
     async def _messages(self, request: TurnRequest, session: Session) -> tuple[Message | MessageDraft, ...]:
         """The messages that the model is shown: up to the one that is answered."""
         if request.transcript:
             return request.transcript
         if not request.session_id:
-            return (*request.history[-self._history :], request.question)
+            so_far = (request.continued,) if request.continued else ()
+            return (*request.history[-self._history :], request.question, *so_far)
         beyond = session.last_seq + 1
         if request.message_id:
             message = await self._conversations.get_message(request.user_id, request.message_id)

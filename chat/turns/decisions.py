@@ -6,17 +6,16 @@ from dataclasses import dataclass
 
 import orjson
 
-from chat.calls import Approval, CallAnswer, CallOutput, ToolCall
+from chat.calls import ARGUMENTS_BYTES, REASON, Approval, CallAnswer, CallOutput, ToolCall
 from chat.conversation import Session
 from chat.errors import ValidationError
 from chat.events import JSONObject
+from chat.requests import TurnRequest
 from chat.tools.base import ToolBox, ToolError
 from chat.turns.tool_history import sound_arguments
 
 OUTPUTS = "tool_outputs"
 APPROVALS = "approvals"
-ARGUMENTS_BYTES = 16 * 1024  # of the arguments that somebody gives in place of the model's
-REASON = 2000  # characters of the reason for a no
 GONE = (
     "Who asked for this call may not write here any more: deny it, or approve it with arguments of your own"
 )
@@ -32,6 +31,11 @@ class Said:
     @property
     def call_id(self) -> str:
         return self.answer.call_id
+
+    @property
+    def turn_id(self) -> str:
+        """Of the turn that left the call, where it is said."""
+        return self.answer.turn_id if isinstance(self.answer, Approval) else ""
 
     @property
     def approval(self) -> bool:
@@ -53,10 +57,11 @@ class Decider:
     Arguments run with the access of whoever made them up: the model's are those of the asker.
     """
 
-    def __init__(self, session: Session, user_id: str, asker: str, tools: ToolBox) -> None:
-        self._user_id, self._asker, self._tools = user_id, asker, tools
+    def __init__(self, session: Session, request: TurnRequest, asker: str, tools: ToolBox) -> None:
+        self._user_id, self._asker, self._tools = request.user_id, asker, tools
         self._asker_may = session.allows(asker, "editor")
-        self._adds = False  # whether the model hears words of theirs
+        # Whether the model hears words of theirs: a prompt and descriptions of tools are some.
+        self._adds = bool(request.settings or request.tools)
 
     @property
     def on_behalf_of(self) -> str:
@@ -104,6 +109,11 @@ class Decider:
 
 def _same(given: str, made: str) -> bool:
     try:
-        return orjson.loads(given) == orjson.loads(made.strip() or "{}")
+        return _canonical(given) == _canonical(made.strip() or "{}")
     except ValueError:
         return False
+
+
+def _canonical(text: str) -> bytes:
+    """Python takes true for 1; a tool may not."""
+    return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from chat.calls import ToolDefinition
 from chat.errors import ChatError, ContentFiltered, NoAnswer, ToolLimitReached
 from chat.events import TurnEvent
-from chat.providers.base import ModelProvider
+from chat.providers.base import ModelProvider, ModelRequest
+from chat.reply_options import ReplyOptions
 from chat.tools.base import Caller, NoTools, ToolBox
 from chat.turns.approved_calls import DecidedCalls
 from chat.turns.base import TurnContext, TurnSource
-from chat.turns.steps import StepReader
+from chat.turns.steps import CallIds, StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
+from chat.turns.tool_history import call_ids
 from chat.turns.window import ContextWindow
 
 # Why a reply ends whose calls are whole; some services say the one for the other.
@@ -52,6 +54,7 @@ class TurnEngine(TurnSource):
         self._limits = limits or ToolLimits()
 
     async def events(self, context: TurnContext) -> AsyncGenerator[TurnEvent]:
+        began = asyncio.get_running_loop().time()
         decided = await self._decided(context)
         async with aclosing(decided.outputs()) as outputs:
             async for output in outputs:
@@ -59,16 +62,11 @@ class TurnEngine(TurnSource):
         context = decided.seen_by(context)
         client_tools = {tool.name for tool in context.request.tools}
         request = self._window.request(context, self._offered(context, client_tools))
-        began = asyncio.get_running_loop().time()
+        ids = self._ids(context)
         for index in range(self._limits.rounds + 1):
             last = index == self._limits.rounds or self._spent(began)
             reply = ReplyReader()
-            step = StepReader(
-                index=index,
-                provider=self._provider.name,
-                prompt_tokens=request.estimated_tokens,
-                scale=self._window.scale,
-            )
+            step = self._step(index, request, ids)
             asked = replace(request, tools=()) if last else request
             stream = context.allowance.stream(self._provider, asked)
             async with aclosing(stream) as pieces:  # left before the tools are run
@@ -86,11 +84,12 @@ class TurnEngine(TurnSource):
                 client_tools=client_tools,
                 refusal=refusal,
                 caller=Caller(context.request.beneficiary),
+                answered=reply.answered,
             )
             async with aclosing(calls.events()) as found:
                 async for event in found:
                     yield event
-            ended = not reply.calls or bool(refusal) or not calls.complete
+            ended = not reply.asks or bool(refusal) or not calls.complete
             failure = _failure(reply, step.reason, refusal) if ended else None
             for event in step.finish(failed=failure is not None):
                 yield event
@@ -100,7 +99,8 @@ class TurnEngine(TurnSource):
                 raise failure
             if ended:
                 return
-            request = replace(request, messages=(*request.messages, *calls.messages(reply.text)))
+            messages = (*request.messages, *calls.messages(reply.text))
+            request = replace(request, messages=messages, options=_unforced(request.options))
 
     async def _decided(self, context: TurnContext) -> DecidedCalls:
         """The calls that wait for this turn, once their tools are there."""
@@ -112,16 +112,35 @@ class TurnEngine(TurnSource):
         ours = (each for each in self._tools.definitions if each.name not in client_tools)
         return *ours, *context.request.tools
 
+    def _step(self, index: int, request: ModelRequest, ids: CallIds) -> StepReader:
+        return StepReader(
+            index=index,
+            provider=self._provider.name,
+            prompt_tokens=request.estimated_tokens,
+            scale=self._window.scale,
+            ids=ids,
+        )
+
+    def _ids(self, context: TurnContext) -> CallIds:
+        guarded = (each.name for each in self._tools.definitions if each.needs_approval)
+        return CallIds(call_ids(context.messages), guarded)
+
     def _spent(self, began: float) -> bool:
         return asyncio.get_running_loop().time() - began >= self._limits.seconds
 
 
+def _unforced(options: ReplyOptions) -> ReplyOptions:
+    """Once it called what it had to call, the model may answer."""
+    forced = options.tool_choice is not None and options.tool_choice.mode == "required"
+    return replace(options, tool_choice=None) if forced else options
+
+
 def _failure(reply: ReplyReader, reason: str, refusal: str) -> ChatError | None:
     """Why the last reply of a turn is no answer; None when it is one, or leaves calls to the caller."""
-    if reply.text.strip() or (reply.calls and not refusal):
+    if reply.text.strip() or (reply.asks and not refusal):
         return None
     if reason == "content_filter":
         return ContentFiltered()
     if reason == "length":
         return NoAnswer("The model came to its limit of tokens before it answered.")
-    return ToolLimitReached() if reply.calls else NoAnswer()
+    return ToolLimitReached() if reply.asks else NoAnswer()

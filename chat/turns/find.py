@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from chat.conversation import Turn
 from chat.errors import NotFound, StoreError
+from chat.events import NumberedEvent
 from chat.turns.feed import LiveTurn
 from chat.turns.follow import RemoteTurns
 from chat.turns.lease import LeaseKeeper
@@ -25,12 +26,18 @@ class TurnFinder:
         orphans: Orphans,
         remote: RemoteTurns,
     ) -> None:
-        self._turns = ports.turns
+        self._turns, self._conversations = ports.turns, ports.conversations
         self._roster, self._lease, self._orphans, self._remote = roster, lease, orphans, remote
 
     async def open(self, user_id: str, turn_id: str) -> LiveTurn:
         """As `TurnRunner.open`."""
         return await self.live(await self._turns.get_turn(user_id, turn_id))
+
+    async def open_linked(self, turn_id: str) -> LiveTurn:
+        """As `TurnRunner.open_linked`."""
+        turn = await self._turns.load_turn(turn_id)
+        await self._conversations.load_session(turn.session_id)
+        return await self.live(turn)
 
     async def live(self, turn: Turn) -> LiveTurn:
         """The turn with its events. EventsGone."""
@@ -47,11 +54,15 @@ class TurnFinder:
             self.look_after(turn)
         return turn
 
-    async def text_so_far(self, user_id: str, turn_id: str) -> str:
-        """As `TurnRunner.text_so_far`."""
+    async def so_far(self, user_id: str, turn_id: str) -> tuple[Turn, list[NumberedEvent]]:
+        """As `TurnRunner.so_far`."""
         turn = await self.look(user_id, turn_id)
         run = self._roster.get(turn_id)
-        events = run.feed.events if run is not None else await self._turns.read_events(turn)
+        return turn, run.feed.events if run is not None else await self._turns.read_events(turn)
+
+    async def text_so_far(self, user_id: str, turn_id: str) -> str:
+        """As `TurnRunner.text_so_far`."""
+        _, events = await self.so_far(user_id, turn_id)
         return transcribe(events).text
 
     async def is_over(self, user_id: str, turn_id: str) -> bool:

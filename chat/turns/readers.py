@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from chat.auth.base import Principal
 from chat.clock import Clock
+from chat.conversation import Session
 from chat.errors import ChatError, CredentialEnded, Forbidden, NotFound, StoreError
 from chat.events import NumberedEvent
 from chat.store.conversation_store import ConversationStore
@@ -39,6 +40,10 @@ class _Reading:
         """For a while at least."""
         return self.alone and not self.key_id
 
+    def is_out(self, session: Session | None) -> bool:
+        """Who reads by a link is nobody, and stays until the session is deleted."""
+        return session is None or (bool(self.user_id) and session.role_of(self.user_id) is None)
+
 
 class Readers:
     """Who follows which session here."""
@@ -51,7 +56,7 @@ class Readers:
         self._hurry = asyncio.Event()  # one came who was not alone
 
     async def follow(
-        self, live: LiveTurn, principal: Principal, *, idle: float | None = None
+        self, live: LiveTurn, principal: Principal, *, after: int = 0, idle: float | None = None
     ) -> AsyncGenerator[Sequence[NumberedEvent]]:
         """As `EventFeed.follow`. Raises Forbidden as soon as the user is known to be no member any more, and
         CredentialEnded when what they came with ends, or is known to be revoked."""
@@ -65,7 +70,7 @@ class Readers:
             self._watching = True
             self._tasks.spawn(self._watch())
         try:
-            async with aclosing(live.feed.follow(idle=idle, follower=follower)) as batches:
+            async with aclosing(live.feed.follow(after=after, idle=idle, follower=follower)) as batches:
                 async for batch in batches:
                     yield batch
         finally:
@@ -126,8 +131,7 @@ class Readers:
         except NotFound:
             session = None
         for follower, reading in list(self._reading.items()):
-            is_out = session is None or session.role_of(reading.user_id) is None
-            if reading.session_id == session_id and is_out:
+            if reading.session_id == session_id and reading.is_out(session):
                 follower.send_away(_goodbye())
 
 

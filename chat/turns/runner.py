@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from chat.conversation import Turn
 from chat.errors import TurnInProgress
+from chat.events import NumberedEvent
 from chat.requests import TurnRequest
 from chat.turns.allowance import FREE, Allowance
 from chat.turns.base import NoWatcher, TurnSource, TurnWatcher
@@ -89,9 +90,17 @@ class TurnRunner:
         """A turn to follow: made here, elsewhere, or long ago. TurnNotFound, EventsGone."""
         return await self._finder.open(user_id, turn_id)
 
+    async def open_linked(self, turn_id: str) -> LiveTurn:
+        """The same for whoever has a link to it. NotFound when the session was deleted; EventsGone."""
+        return await self._finder.open_linked(turn_id)
+
     async def look(self, user_id: str, turn_id: str) -> Turn:
         """How a turn stands. One whose maker may be dead is looked after. TurnNotFound."""
         return await self._finder.look(user_id, turn_id)
+
+    async def so_far(self, user_id: str, turn_id: str) -> tuple[Turn, list[NumberedEvent]]:
+        """A turn, and what is known of its events: all that were stored, or none any more. TurnNotFound."""
+        return await self._finder.so_far(user_id, turn_id)
 
     async def text_so_far(self, user_id: str, turn_id: str) -> str:
         """What the assistant said in a turn that may still run. TurnNotFound."""

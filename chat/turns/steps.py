@@ -10,6 +10,7 @@ from chat.providers.base import (
     ModelChosen,
     ModelDelta,
     ReasoningPiece,
+    ServiceOutputPiece,
     StopReason,
     TextPiece,
     ToolCallPiece,
@@ -18,11 +19,38 @@ from chat.providers.base import (
 from chat.tokens import TokenScale
 
 
+class CallIds:
+    """The ids of a turn's calls. By its id a call is answered: no two of a reply have the same, though services may use
+    one twice, and a call of a tool in `distinct` has one that none of the conversation's calls in `used` has."""
+
+    def __init__(self, used: Iterable[str] = (), distinct: Iterable[str] = ()) -> None:
+        self._used, self._distinct = set(used), frozenset(distinct)
+        self._in_reply: set[str] = set()
+
+    def begin_reply(self) -> None:
+        self._in_reply.clear()
+
+    def of(self, given: str, name: str) -> str:
+        """The id for a call of that tool to which the service gave this one."""
+        taken = self._used if name in self._distinct else self._in_reply
+        while given in taken:
+            given += "_"
+        self._in_reply.add(given)
+        self._used.add(given)
+        return given
+
+
 class StepReader:
     """Turns the pieces of one model call into the events of one step."""
 
     def __init__(
-        self, *, index: int, provider: str, prompt_tokens: int = 0, scale: TokenScale | None = None
+        self,
+        *,
+        index: int,
+        provider: str,
+        prompt_tokens: int = 0,
+        scale: TokenScale | None = None,
+        ids: CallIds | None = None,
     ) -> None:
         self._index = index
         self._provider = provider
@@ -34,7 +62,9 @@ class StepReader:
         self._open: type[TextPiece] | type[ReasoningPiece] | type[ToolCallPiece] | None = None
         self._call_index = -1
         self._ended_calls: set[int] = set()
-        self._call_ids: set[str] = set()
+        self._ids = ids or CallIds()
+        self._ids.begin_reply()
+        self._given: dict[str, str] = {}  # the ids of calls, by those that the service gave them
         self._usage: UsageReport | None = None
         self._reason = "stop"
 
@@ -49,6 +79,9 @@ class StepReader:
                 return (*opening, events.ReasoningDelta(self._part_id, text))
             case ToolCallPiece():
                 return self._call(piece)
+            case ServiceOutputPiece(call_id, name, output, is_error):
+                ours = self._given.get(call_id, call_id)
+                return (*self._end(), events.ToolOutput(ours, name, output, is_error))
             case ModelChosen(model, provider):
                 return (
                     events.StepStarted(self._index, provider or self._provider, model, self._prompt_tokens),
@@ -96,19 +129,13 @@ class StepReader:
         if self._open is not ToolCallPiece or piece.index != self._call_index:
             said += self._end()
             self._open, self._call_index = ToolCallPiece, piece.index
-            self._part_id = self._call_id(piece)
+            # Some services give none.
+            self._part_id = self._ids.of(piece.id or f"call_{self._index}_{piece.index}", piece.name)
+            self._given[piece.id] = self._part_id
             said.append(events.ToolCallStarted(self._part_id, piece.name))
         if piece.arguments:
             said.append(events.ToolCallDelta(self._part_id, piece.arguments))
         return said
-
-    def _call_id(self, piece: ToolCallPiece) -> str:
-        """One that no other call of the reply has: some services give none, and by it a call is answered."""
-        name = piece.id or f"call_{self._index}_{piece.index}"
-        while name in self._call_ids:
-            name += "_"
-        self._call_ids.add(name)
-        return name
 
     def _end(self) -> list[TurnEvent]:
         kind, self._open = self._open, None

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from types import MappingProxyType
 
 from chat.calls import CallReader, ToolCall
 from chat.events import ApprovalRequested, TextDelta, ToolOutput, TurnEvent
@@ -13,6 +14,7 @@ from chat.tools.base import NOBODY, Caller, ToolBox, ToolError, ToolResult
 from chat.turns.tool_history import sound_arguments
 
 MAX_CALLS = 16  # tool calls that one reply may make
+NOTHING: Mapping[int, ToolResult] = MappingProxyType({})
 TOO_MANY = f"Not run: a reply may make at most {MAX_CALLS} calls."
 WAITING_BYTES = 16 * 1024  # of the arguments of all calls of a reply that wait for an approval, as JSON
 TOO_LONG = "Not run: the arguments are too long for calls that somebody has to approve."
@@ -20,10 +22,12 @@ NO_OBJECT = "Not run: the arguments are not a JSON object."
 
 
 class ReplyReader:
-    """What one reply says and which calls it makes, read from its events."""
+    """What one reply says and which calls it makes, read from its events. `answered` are the results of the calls that
+    the model service ran itself, by the places of the calls."""
 
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
+        self.answered: dict[int, ToolResult] = {}
         self._texts: list[str] = []
         self._reader = CallReader()
 
@@ -31,17 +35,31 @@ class ReplyReader:
     def text(self) -> str:
         return "".join(self._texts)
 
+    @property
+    def asks(self) -> bool:
+        """Whether it makes a call that the service did not run itself."""
+        return len(self.answered) < len(self.calls)
+
     def note(self, event: TurnEvent) -> None:
         match event:
             case TextDelta(_, text):
                 self._texts.append(text)
+            case ToolOutput(call_id, _, output, is_error):
+                self._answer(call_id, ToolResult(output, is_error))
             case _:
                 if (call := self._reader.take(event)) is not None:
                     self.calls.append(call)
 
+    def _answer(self, call_id: str, result: ToolResult) -> None:
+        for place, call in enumerate(self.calls):
+            if call.id == call_id and place not in self.answered:
+                self.answered[place] = result
+                return
+
 
 class CallRound:
-    """Runs the calls of one reply on behalf of `caller`. `refusal` says why none may be run; "" when they may."""
+    """Runs the calls of one reply on behalf of `caller`, but for those that are `answered` already. `refusal` says why
+    none may be run; "" when they may."""
 
     def __init__(
         self,
@@ -51,6 +69,7 @@ class CallRound:
         client_tools: Collection[str],
         refusal: str,
         caller: Caller = NOBODY,
+        answered: Mapping[int, ToolResult] = NOTHING,
     ) -> None:
         self._calls = calls
         self._tools = tools
@@ -59,7 +78,7 @@ class CallRound:
         self._caller = caller
         self._guarded = {tool.name for tool in tools.definitions if tool.needs_approval}
         self._waiting = 0  # bytes of arguments that wait
-        self._results: dict[int, ToolResult] = {}  # by the place of the call
+        self._results = dict(answered)  # by the place of the call
 
     @property
     def complete(self) -> bool:
@@ -71,8 +90,10 @@ class CallRound:
         is there, whatever the order of the calls: a quick one is seen while a slow one works. To close the generator
         stops the tools."""
         runs: dict[int, tuple[ToolCall, Caller]] = {}
-        for place, call in enumerate(self._calls):
-            if refusal := self._refused(place, call):
+        unanswered = [place for place in range(len(self._calls)) if place not in self._results]
+        for number, place in enumerate(unanswered):
+            call = self._calls[place]
+            if refusal := self._refused(number, call):
                 yield self._noted(place, ToolResult(refusal, is_error=True))
             elif call.name in self._guarded:
                 yield ApprovalRequested(call.id, call.name)
@@ -92,9 +113,9 @@ class CallRound:
         )
         return ModelMessage("assistant", text, asked), *results
 
-    def _refused(self, place: int, call: ToolCall) -> str:
+    def _refused(self, number: int, call: ToolCall) -> str:
         """Why a call is neither run nor asked for; "" when it is. Nobody is asked about one that could only fail."""
-        if self._refusal or place >= MAX_CALLS:
+        if self._refusal or number >= MAX_CALLS:
             return self._refusal or TOO_MANY
         if call.name not in self._guarded:
             return ""

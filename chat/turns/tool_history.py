@@ -115,6 +115,11 @@ def stored_calls(metadata: Mapping[str, JSON]) -> list[JSONObject]:
     return [call for each in (calls if isinstance(calls, list) else []) if (call := _call(each))]
 
 
+def call_ids(messages: Iterable[Message | MessageDraft]) -> Iterator[str]:
+    """Those of all calls that the messages keep."""
+    return (str(call["id"]) for each in messages for call in stored_calls(each.metadata))
+
+
 def _call(value: JSON) -> JSONObject | None:
     if not isinstance(value, dict) or not (value.get("id") and value.get("name")):
         return None

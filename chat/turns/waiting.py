@@ -160,4 +160,4 @@ def _answered_together(waiting: Sequence[WaitingMessage]) -> list[WaitingMessage
 
 def _asked(waiting: WaitingMessage) -> tuple[object, ...]:
     request = waiting.request
-    return request.pipeline, request.input, request.settings, request.tools
+    return request.pipeline, request.input, request.settings, request.options, request.tools

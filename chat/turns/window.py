@@ -78,6 +78,8 @@ class ContextWindow:
             temperature=_number(settings.get("temperature")),
             top_p=_number(settings.get("top_p")),
             max_tokens=int(most) if (most := _number(settings.get("max_tokens"))) else None,
+            response_schema=context.request.options.response_schema,
+            options=context.request.options,
             blamed=context.blamed,
         )
 

@@ -21,6 +21,7 @@ class Answer:
 
     texts: Iterable[str] = ()
     reasoning: Sequence[str] = ()
+    served: Sequence[ToolOrder] = ()  # calls that the service runs itself
     calls: Sequence[ToolOrder] = ()
     first_call: int = 1  # the number in the id of the first call
     refusal: str = ""
@@ -32,6 +33,8 @@ class Answer:
         """The `delta` objects as JSON. `finish` is right once all are read."""
         for thought in self.reasoning:
             yield b'{"reasoning_content":%s}' % orjson.dumps(thought)
+        for number, call in enumerate(self.served):
+            yield b'{"served":%s}' % orjson.dumps(served_call(call, f"served_{number + 1}"))
         if self.refusal:
             yield b'{"refusal":%s}' % orjson.dumps(self.refusal)
         for number, text in enumerate(self.texts):
@@ -51,6 +54,12 @@ class Answer:
 
     def call_id(self, index: int) -> str:
         return f"call_{self.first_call + index}"
+
+
+def served_call(call: ToolOrder, call_id: str) -> dict[str, str]:
+    """A call that the service runs itself, with what comes of it."""
+    output = f"{call.name} says: {call.arguments}"
+    return {"id": call_id, "name": call.name, "arguments": call.arguments, "output": output}
 
 
 def pieces(text: str, size: int = PIECE) -> list[str]:
@@ -77,11 +86,12 @@ def _stamps(size: int) -> Iterator[str]:
 def ordered_answer(directives: Directives, request: ChatRequest) -> Answer | None:
     """The answer that the directives ask for; None when they leave it to the rules."""
     answer = _tool_answer(directives, request) or _text_answer(directives, request)
-    if answer is None and (directives.reasoning or directives.refuse):
+    if answer is None and (directives.reasoning or directives.refuse or directives.serve):
         answer = Answer()
     if answer is None:
         return None
     answer.reasoning = [f"thought{number} " for number in range(1, directives.reasoning + 1)]
+    answer.served = () if request.tool_outputs() else directives.serve
     if directives.refuse:
         answer.texts, answer.refusal = (), REFUSAL
     return answer
@@ -112,7 +122,7 @@ def _text_answer(directives: Directives, request: ChatRequest) -> Answer | None:
     if directives.empty:
         return Answer()
     if directives.echo:
-        return Answer(pieces(orjson.dumps(dict(request.body)).decode()))
+        return Answer(pieces(orjson.dumps(dict(request.asked or request.body)).decode()))
     given = directives.json if directives.text is None else directives.text
     if given is not None:
         return Answer(pieces(given))

@@ -4,7 +4,7 @@ Source: OpenAI API reference, "Create chat completion" (v1).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -16,13 +16,14 @@ ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What the answer depends on; `body` is all of it."""
+    """What the answer depends on; `body` is all of it, and `asked` what was sent where that was in other words."""
 
     body: Mapping[str, Any]
     messages: list[dict[str, Any]]
     stream: bool
     include_usage: bool
     max_tokens: int | None
+    asked: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def last_user_text(self) -> str:
@@ -76,7 +77,7 @@ def read_request(raw: bytes) -> ChatRequest:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Problem(400, "Missing required parameter: 'messages'.", code="missing_required_parameter")
-    _check_messages(messages)
+    check_messages(messages)
     options = body.get("stream_options") or {}
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     return ChatRequest(
@@ -88,7 +89,7 @@ def read_request(raw: bytes) -> ChatRequest:
     )
 
 
-def _check_messages(messages: list[Any]) -> None:
+def check_messages(messages: list[Any]) -> None:
     """Roles are known, and calls and their results stand in pairs: a window that was cut between them is refused."""
     waiting: set[str] = set()
     for index, message in enumerate(messages):

@@ -66,11 +66,10 @@ class Chunks:
     def delta(self, delta: bytes) -> bytes:
         return self._before + delta + self._after
 
-    def finish(self, reason: str) -> bytes:
-        return self._frame([self._choice({}, reason, {})])
-
-    def usage(self, tokens: Tokens) -> bytes:
-        return self._frame([], usage=tokens.as_json())
+    def closing(self, finish: str, tokens: Tokens, *, usage: bool) -> list[bytes]:
+        """What comes behind the last delta."""
+        last = self._frame([self._choice({}, finish, {})])
+        return [last, *([self._frame([], usage=tokens.as_json())] if usage else []), DONE]
 
     def error(self, error: dict[str, Any]) -> bytes:
         return b"data: %s\n\n" % orjson.dumps({"error": error})

@@ -142,6 +142,12 @@ class Directives:
         _tool,
         default=(),
     )
+    serve: tuple[ToolOrder, ...] = _directive(
+        '#serve=name{"a":1}',
+        "by Responses: call this tool and run it itself before the text; repeat it for more",
+        _tool,
+        default=(),
+    )
     rounds: int = _directive(
         "#rounds=3", "call the tools 3 times in a row before the text", _count(1), default=1
     )
@@ -188,8 +194,8 @@ def parse(text: str) -> Directives:
             continue
         name = mark[1]
         value, end = _read(name, text, mark.end())
-        if name == "tool":
-            value = (*found.get("tool", ()), value)
+        if name in ("tool", "serve"):
+            value = (*found.get(name, ()), value)
         elif name in found:
             raise DirectiveError(f"#{name} is given twice")
         found[name] = value

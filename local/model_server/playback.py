@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 import orjson
 from aiohttp import web
 
-from local.model_server.answers import Answer
-from local.model_server.chunks import DONE, Chunks, Tokens
+from local.model_server.answers import Answer, served_call
+from local.model_server.chunks import Chunks, Tokens
 from local.model_server.directives import Directives
 from local.model_server.line import Line
 from local.model_server.problems import Problem, error_object
+from local.model_server.response_events import ResponseEvents
 
 WHOLE = 64 * 1024 * 1024  # characters of an answer that does not stream
 BATCH_BYTES = 16_384  # of frames in one write, while no rate is set
@@ -67,7 +68,9 @@ def _with_crlf(frame: bytes) -> bytes:
 class Playback:
     """One answer on its way to one client."""
 
-    def __init__(self, line: Line, answer: Answer, chunks: Chunks, directives: Directives) -> None:
+    def __init__(
+        self, line: Line, answer: Answer, chunks: Chunks | ResponseEvents, directives: Directives
+    ) -> None:
         self._line = line
         self._answer = answer
         self._chunks = chunks
@@ -138,10 +141,9 @@ class Playback:
         return False
 
     def _close(self, writer: FrameWriter, prompt_words: int, usage: bool) -> None:
-        writer.add(self._chunks.finish(self._directives.finish or self._answer.finish))
-        if usage:
-            writer.add(self._chunks.usage(self._tokens(prompt_words)))
-        writer.add(DONE)
+        finish = self._directives.finish or self._answer.finish
+        for frame in self._chunks.closing(finish, self._tokens(prompt_words), usage=usage):
+            writer.add(frame)
 
     def _tokens(self, prompt_words: int) -> Tokens:
         return Tokens(prompt_words, self._sent, len(self._answer.reasoning))
@@ -183,6 +185,10 @@ class Playback:
         message["refusal"] = answer.refusal or None
         if answer.reasoning:
             message["reasoning_content"] = "".join(answer.reasoning)
+        if answer.served:
+            message["served"] = [
+                served_call(call, f"served_{place + 1}") for place, call in enumerate(answer.served)
+            ]
         if answer.calls:
             message["tool_calls"] = [
                 {"id": answer.call_id(index), "type": "function", "function": call._asdict()}

@@ -1,13 +1,14 @@
-"""The model stand-in: an HTTP server that answers chat completions as an Azure model-router deployment does.
+"""The model stand-in: an HTTP server that answers chat completions as an Azure model-router deployment does, and
+Responses.
 
 `make_app` is the whole server, `serve` runs it. Paths with /openai are Azure's, the bare /v1 is the plain protocol
-of every compatible service, and /api/v1 is OpenRouter's.
+of every compatible service, /api/v1 is OpenRouter's, and /serving-endpoints are agents of Databricks.
 """
 
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -22,10 +23,13 @@ from local.model_server.ledger import Ledger
 from local.model_server.line import ClientLeft, Dropped, Line
 from local.model_server.playback import Playback
 from local.model_server.problems import Problem, content_filter_problem
+from local.model_server.response_events import ResponseEvents
+from local.model_server.response_request import read_response_request
 from local.model_server.rules import rule_answer
 
 CHOSEN_MODEL = "gpt-5-mini-2025-08-07"
 OPENROUTER, AUTO, CHOSEN_BY_AUTO = "/api/v1/", "openrouter/auto", "openai/gpt-5-mini"
+AGENTS = "/serving-endpoints"
 MAX_BODY_BYTES = 32 * 1024 * 1024
 SHUTDOWN_SECONDS = 0.2  # aiohttp waits twice as long for who does not read
 
@@ -43,6 +47,8 @@ def make_app() -> web.Application:
     app.on_shutdown.append(_stop)
     for prefix in ("/openai/v1", "/openai/deployments/{name}", "/v1", "/api/v1"):
         app.router.add_post(f"{prefix}/chat/completions", complete)
+    for path in ("/openai/v1", "/v1", "/api/v1", AGENTS, f"{AGENTS}/{{name}}"):
+        app.router.add_post(path + ("/invocations" if "{" in path else "/responses"), respond)
     for prefix in ("/openai/v1", "/openai/deployments/{name}", "/openai", "/v1", "/api/v1"):
         app.router.add_get(f"{prefix}/models", list_models)
     app.router.add_get("/_model/requests", show_requests)
@@ -50,6 +56,9 @@ def make_app() -> web.Application:
     app.router.add_post("/_model/reset", reset)
     app.router.add_route("*", "/{path:.*}", nothing_here)
     return app
+
+
+type _Answering = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
@@ -70,6 +79,15 @@ async def _stop(app: web.Application) -> None:
 
 async def complete(request: web.Request) -> web.StreamResponse:
     """`POST .../chat/completions`"""
+    return await _counted(request, _answer_chat)
+
+
+async def respond(request: web.Request) -> web.StreamResponse:
+    """`POST .../responses`, and `POST .../invocations` of one agent"""
+    return await _counted(request, _answer_response)
+
+
+async def _counted(request: web.Request, answer: _Answering) -> web.StreamResponse:
     answer_half_open(request)
     ledger = request.app[LEDGER]
     raw = await request.read()
@@ -78,7 +96,7 @@ async def complete(request: web.Request) -> web.StreamResponse:
     ledger.opened()
     by_client = False
     try:
-        return await _answer(request, raw)
+        return await answer(request, raw)
     except Problem as problem:
         return _problem_reply(problem)
     except (ClientLeft, ConnectionError):  # aiohttp raises more than one kind while it writes
@@ -90,17 +108,40 @@ async def complete(request: web.Request) -> web.StreamResponse:
     return web.Response()  # to a connection that is closed: nobody sees it
 
 
-async def _answer(request: web.Request, raw: bytes) -> web.StreamResponse:
+async def _answer_chat(request: web.Request, raw: bytes) -> web.StreamResponse:
     check_key(request)
     check_version(request)
     chat = read_request(raw)
     if request.path.startswith(OPENROUTER):  # it reports usage unasked
         chat = replace(chat, include_usage=True)
     directives = _directives(request, chat)
+    if directives.serve:
+        raise Problem(400, "Chat completions know no calls that the service runs.", code="unknown_directive")
+    return await _play(request, chat, directives, _chunks(request, chat, directives))
+
+
+async def _answer_response(request: web.Request, raw: bytes) -> web.StreamResponse:
+    check_key(request)
+    check_version(request)
+    agent = request.path.startswith(AGENTS)
+    chat = read_response_request(raw, agent=agent)
+    directives = _directives(request, chat)
+    events = ResponseEvents(
+        number=next(request.app[NUMBERS]),
+        created=int(time.time()),
+        model=directives.model or _chosen_model(request, chat),
+        agent=agent,
+    )
+    return await _play(request, chat, directives, events)
+
+
+async def _play(
+    request: web.Request, chat: ChatRequest, directives: Directives, frames: Chunks | ResponseEvents
+) -> web.StreamResponse:
     line = Line(request, request.app[STOPPING])
     await line.wait_until(time.monotonic() + directives.delay / 1000)
     _refuse(directives)
-    playback = Playback(line, _compose(chat, directives), _chunks(request, chat, directives), directives)
+    playback = Playback(line, _compose(chat, directives), frames, directives)
     if chat.stream:
         return await playback.stream(request, prompt_words=chat.prompt_words(), usage=chat.include_usage)
     return await playback.whole(request, prompt_words=chat.prompt_words())

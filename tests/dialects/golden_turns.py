@@ -49,7 +49,12 @@ SESSION = "01KAG3W1B8ZX4R7N2M5P6Q8S9T"
 QUESTION, ANSWER = f"{SESSION}-00000001", f"{SESSION}-00000002"
 STARTED = TurnStarted(ANSWER, SESSION, QUESTION, "2026-11-20T08:15:00Z")
 USED = UsageReported(12, 7)
-CLIENTS: dict[str, JSONObject] = {}
+CLIENTS: dict[str, JSONObject] = {
+    "ag-ui": {"thread": "thread-1", "run": "run-1", "tanstack": True},
+    "completions": {"usage": True, "own_tools": ["ask_user"]},
+    "responses": {"own_tools": ["ask_user"], "asking_tools": ["refund"], "metadata": {"page": "home"}},
+    "ai-sdk": {"tools": ["ask_user"]},
+}
 """What the starter's wire needs, by dialect, where it asks for more than usual."""
 
 
@@ -149,11 +154,11 @@ def numbered(events: Sequence[TurnEvent]) -> list[NumberedEvent]:
     ]
 
 
-def turn_of(dialect: Dialect) -> Turn:
+def turn_of(dialect: Dialect, *, staged: bool = False) -> Turn:
     request = TurnRequest(
         "ann",
         dialect=dialect.name,
-        pipeline=TRIP if dialect.name == "plan" else "",
+        pipeline=TRIP if staged or dialect.name == "plan" else "",
         client=CLIENTS.get(dialect.name, {}),
     )
     began = datetime(2026, 11, 20, 8, 15, tzinfo=UTC)
@@ -168,7 +173,8 @@ def framing_of(dialect: Dialect) -> Framing:
 
 def written(dialect: Dialect, events: Sequence[TurnEvent]) -> bytes:
     """A turn as the body of a stream."""
-    encoder, framing = dialect.encoder(turn_of(dialect)), framing_of(dialect)
+    staged = any(isinstance(each, StageStarted) for each in events)
+    encoder, framing = dialect.encoder(turn_of(dialect, staged=staged)), framing_of(dialect)
     body = b""
     for each in [NumberedEvent(1, STARTED), *numbered(events)]:
         for index, payload in enumerate(encoder.encode(each)):

@@ -23,6 +23,14 @@ CASES: list[tuple[TurnEvent, list[JSONObject]]] = [
         [{"type": "tool.output", "name": "query", "output": "42", "id": "c1"}],
     ),
     (
+        events.ToolOutput("c1", "query", "Not run", is_error=True, denied=True),
+        [{"type": "tool.output", "name": "query", "output": "Not run", "id": "c1", "denied": True}],
+    ),
+    (
+        events.ApprovalRequested("c1", "query"),
+        [{"type": "tool.approval", "name": "query", "id": "c1"}],
+    ),
+    (
         events.TurnFailed("MODEL_UNAVAILABLE", "Away", True, 503),
         [{"type": "error", "message": "Away", "code": "MODEL_UNAVAILABLE", "retryable": True}],
     ),
@@ -73,7 +81,7 @@ def test_arguments_of_any_depth_fit_into_their_frames(depth: int) -> None:
 @pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.__name__)
 def test_no_event_is_unknown_and_every_payload_has_a_type(kind: type[TurnEvent]) -> None:
     for payload in TextDeltaEncoder().encode(NumberedEvent(TERMINAL_NUMBER, SAMPLES[kind])):
-        assert payload["type"] in {"text.delta", "tool.call", "tool.output", "error"}
+        assert payload["type"] in {"text.delta", "tool.call", "tool.approval", "tool.output", "error"}
 
 
 def asked(*messages: Any) -> TurnRequest:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, merged
+from chat.dialects.base import Dialect
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.chat import CHAT
 from chat.dialects.framing import read_cursor
+from chat.dialects.merging import merged
 from chat.dialects.plan import PLAN
 from chat.dialects.session import SESSION
 from chat.dialects.session_frames import show_news
@@ -21,6 +22,7 @@ from chat.dialects.shapes import show_message
 from chat.errors import Forbidden, TurnInProgress
 from chat.events import (
     TERMINAL_NUMBER,
+    ApprovalRequested,
     NumberedEvent,
     Progress,
     StageFinished,
@@ -130,6 +132,18 @@ def test_a_room_sees_tools(arguments: str, args: Any) -> None:
         args,
     )
     assert (output["action"], output["output"], output["is_error"]) == ("output", "noon", False)
+
+
+def test_a_room_sees_that_a_call_waits_and_that_somebody_said_no() -> None:
+    denied = ToolOutput("c", "clock", "Not run", is_error=True, denied=True)
+    asked, output = encoded(SESSION, numbered(STARTED, ApprovalRequested("c", "clock"), denied))[1:]
+    assert (asked["type"], asked["action"], asked["name"], asked["id"]) == (
+        "tool_update",
+        "approval",
+        "clock",
+        "c",
+    )
+    assert (output["action"], output["is_error"], output["denied"]) == ("output", True, True)
 
 
 def test_a_room_sees_stages_and_what_they_add_to_the_text() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.clients import DONE, ChatClient, Heard, Reply, connected
 from tests.support.members import let_in
+from tests.support.sockets import room, socket_of
 from tests.support.stack import Stack
 
 SLOW = "SELECT COUNT(*) FROM range(1000000000) a, range(1000) b WHERE a.range * b.range % 7 = 3"
@@ -201,6 +202,54 @@ async def test_a_turn_is_stopped_while_its_approved_tool_runs(client: ChatClient
     assert (reply.status, reply.body["details"]["field"]) == (422, "approvals.0.call_id")
     shown = json.loads((await client.hear("#echo", session_id)).text)["messages"]
     assert "not known whether it ran" in shown[3]["content"]
+
+
+@pytest.mark.slow
+async def test_what_a_process_that_was_killed_had_begun_is_not_done_again(
+    asking: Stack, client: ChatClient
+) -> None:
+    doomed = asking.add_host()
+    session_id, call_id = await waiting(client, f'#tool=query_data{{"sql":"{SLOW}"}}')
+    there = client.at(await asyncio.to_thread(doomed.wait_ready))
+    posted = asyncio.create_task(approve(there, session_id, yes(call_id)))
+    turn_id = await client.running_turn(session_id)
+    doomed.process.kill()
+    await asyncio.wait([posted])
+    assert posted.exception() is not None
+    ended = await client.until_ended(turn_id, seconds=25)
+    assert ended["error"]["code"] == "INTERRUPTED"
+    reply = await refused(client, session_id, approvals=[yes(call_id)])
+    assert (reply.status, reply.body["details"]["field"]) == (422, "approvals.0.call_id")
+    shown = json.loads((await client.hear("#echo", session_id)).text)["messages"]
+    assert "not known whether it ran" in shown[3]["content"]
+
+
+async def test_a_room_is_asked_and_whoever_may_write_answers(client: ChatClient, other: ChatClient) -> None:
+    session_id = await client.new_session()
+    for user, role in (("bob", "editor"), ("vera", "viewer")):
+        await let_in(client, session_id, user, role)
+    async with (
+        socket_of(client, room(session_id)) as dev,
+        socket_of(other.as_user("bob"), room(session_id)) as bob,
+        socket_of(other.as_user("vera"), room(session_id)) as vera,
+    ):
+        await dev.say(type="send_message", content=ADD)
+        asked = [await each.of("tool_update", action="approval") for each in (dev, bob, vera)]
+        assert {each["name"] for each in asked} == {"query_data"}
+        await dev.of("message_update", action="completed")
+        said = {"type": "approve_tool", "approvals": [yes(asked[0]["id"])]}
+        await vera.say(**said)
+        assert (await vera.of("error"))["error_code"] == "FORBIDDEN"
+        await bob.say(**said, request_id="r")
+        ack = await bob.of("ack", request_id="r")
+        for each in (dev, bob, vera):
+            output = await each.of("tool_update", action="output", turn_id=ack["turn_id"])
+            assert "42" in output["output"]
+            ended = await each.of("message_update", action="completed", turn_id=ack["turn_id"])
+            assert "42" in ended["message"]["content"]
+        await dev.say(**said)
+        assert (await dev.of("error"))["details"]["field"] == "approvals.0.call_id"
+    assert (await calls(client, session_id))[0]["decided_by"] == "bob"
 
 
 async def test_a_message_in_place_of_an_answer_goes_on_without_it(client: ChatClient) -> None:

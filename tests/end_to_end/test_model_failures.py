@@ -1,10 +1,11 @@
-"""Every way in which a model service fails, at each of three providers: one right ending, no text twice, and every
-attempt in the turn's record."""
+"""Every way in which a model service fails, at each of three providers and by each protocol: one right ending, no text
+twice, and every attempt in the turn's record."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -44,9 +45,15 @@ def stack() -> Generator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def url(stack: Stack) -> str:
-    return stack.add_host(three_services(stack.model_url)).wait_ready()
+@pytest.fixture(scope="module", params=["chat", "responses"])
+def url(stack: Stack, request: pytest.FixtureRequest) -> Generator[str]:
+    urlopen(
+        stack.model_url.replace("/openai/v1", "/_model/reset"), data=b""
+    ).close()  # its counts of `#times`
+    protocols = {f"{name}_AI_PROTOCOL": request.param for name in PROVIDERS}
+    host = stack.add_host(three_services(stack.model_url, **protocols))
+    yield host.wait_ready()
+    host.stop()
 
 
 @pytest.fixture

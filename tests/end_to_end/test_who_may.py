@@ -89,11 +89,13 @@ class House:
             assert (await owner.call("PUT", path, json={"role": role})).status == 200
             path = f"{API}/invitations/{session_id}/accept"
             assert (await self.client(name).call("POST", path)).status == 200
-        return {"session_id": session_id, "turn_id": turn_id, "message_id": turn_id}
+        named = dict.fromkeys(("turn_id", "message_id", "response_id"), turn_id)
+        return {"session_id": session_id, "chat_id": session_id, **named}
 
     async def call(self, name: str, method: str, path: str, ids: Mapping[str, str], query: str = "") -> Reply:
         """A request as the document has it for an example, about what is there."""
         ids = {**ids, "user_id": self._user(name, path), "key_id": "x"}
+        ids["model_id"] = "model-router"
         if "{key_id}" in path and name in KNOWN:
             made = await self.client(name).call("POST", f"{API}/keys", json={"name": "mine"})
             ids["key_id"] = made.body["id"]
@@ -216,6 +218,7 @@ WRITES: Mapping[str, list[dict[str, Any]]] = {
     "session": [
         {"type": "send_message", "content": "#chunks=1 Hi"},
         {"type": "send_message", "content": "Hi", "reply": False},
+        {"type": "approve_tool", "approvals": [{"call_id": "c", "approved": True}]},
         {"type": "typing_start"},
         {"type": "cancel"},
     ],
@@ -293,7 +296,8 @@ async def test_who_is_taken_out_before_the_first_word_hears_none(house: House) -
 
 async def test_whose_token_ends_before_the_first_word_hears_none(house: House) -> None:
     session_id = (await house.session())["session_id"]
-    house.tokens["brief"] = await house._token(user="owner", lifetime="2")  # pyright: ignore[reportPrivateUsage]
+    # It has ended, and is believed for two or three seconds more.
+    house.tokens["brief"] = await house._token(user="owner", lifetime="-7")  # pyright: ignore[reportPrivateUsage]
     path, body = f"{API}/sessions/{session_id}/turns", {"content": "#first=3500 #chunks=1 Hi"}
     refused = await house.client("brief").call("POST", path, json=body)
     assert (refused.status, refused.body["error_code"]) == (401, "CREDENTIAL_ENDED")

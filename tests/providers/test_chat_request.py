@@ -7,6 +7,7 @@ from chat.calls import ToolCall, ToolDefinition
 from chat.events import JSONObject
 from chat.providers.base import ModelMessage, ModelRequest, ResponseSchema
 from chat.providers.chat_request import request_body
+from chat.reply_options import ReplyOptions, ToolChoice
 
 
 def body(**fields: Any) -> JSONObject:
@@ -88,3 +89,19 @@ def test_an_extra_of_none_leaves_its_parameter_out():
 
 def test_a_model_that_the_url_names_is_not_sent():
     assert "model" not in request_body(ModelRequest(messages=()), "")
+
+
+def test_what_the_caller_wants_of_the_reply_is_sent():
+    tool = ToolDefinition("now", "The time", {})
+    options = ReplyOptions(("x", "y"), 0, ToolChoice("auto"), parallel_tool_calls=False, json_object=True)
+    sent = body(options=options, tools=(tool,))
+    assert (sent["stop"], sent["seed"], sent["parallel_tool_calls"]) == (["x", "y"], 0, False)
+    assert (sent["tool_choice"], sent["response_format"]) == ("auto", {"type": "json_object"})
+    sent = body(options=ReplyOptions(tool_choice=ToolChoice("required", "now")), tools=(tool,))
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "now"}}
+    assert not {"tool_choice", "parallel_tool_calls"} & body(options=options).keys()
+
+
+def test_a_schema_that_is_not_strict_is_sent_as_one():
+    sent = body(response_schema=ResponseSchema("answer", {}, strict=False))["response_format"]
+    assert sent == {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}, "strict": False}}

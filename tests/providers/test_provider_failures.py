@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import time
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 import pytest
@@ -31,10 +32,11 @@ from chat.providers.base import (
     TextPiece,
     UsageReport,
 )
-from tests.providers.conftest import MakeProvider
+from tests.providers.conftest import CHAT, MakeProvider
 from tests.support.model_requests import QUESTION, read, read_until_error
-from tests.support.model_service import CUT, DONE, HOLD, STOP, ModelService, chunk, frame, text
+from tests.support.model_service import CUT, DONE, HOLD, ModelService, chunk, frame
 from tests.support.provider_settings import KEY
+from tests.support.wires import ModelWire
 
 FILTERED = {"error": {"message": "The response was filtered", "code": "content_filter", "status": 400}}
 FILTERED_INSIDE = {"error": {"code": "BadRequest", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}
@@ -143,61 +145,66 @@ async def test_a_server_without_tls_is_unavailable(service: ModelService, make_p
 
 
 async def test_a_connection_closed_before_the_reply_is_unavailable(
-    service: ModelService, provider: ModelProvider
+    service: ModelService, provider: ModelProvider, wire: ModelWire
 ):
     service.script = [CUT]
     _, error = await read_until_error(provider)
     assert isinstance(error, ProviderUnavailable)
 
 
-BROKEN: dict[str, list[object]] = {
-    "cut": [text("Hel"), 0.01, CUT],
-    "cut in a chunk": [text("Hel"), text("lo")[:20], 0.01, CUT],
-    "ended": [text("Hel")],
-    "ended with [DONE]": [text("Hel"), DONE],
-    "ended with [DONE] and no end of the body": [text("Hel"), DONE, HOLD],
-    "ended in a chunk": [text("Hel"), text("lo")[:20]],
-    "malformed": [text("Hel"), b'data: {"choices": [\n\n', HOLD],
-    "not an object": [text("Hel"), b"data: [1]\n\n", HOLD],
-    "another shape": [text("Hel"), frame({"choices": {"delta": "lo"}}), HOLD],
-    "a number for text": [text("Hel"), frame(chunk({"content": 1})), HOLD],
+BROKEN: dict[str, Callable[[ModelWire], list[object]]] = {
+    "cut": lambda wire: [0.01, CUT],
+    "cut in a chunk": lambda wire: [wire.text("lo")[:40], 0.01, CUT],
+    "ended": lambda wire: [],
+    "ended with [DONE]": lambda wire: [DONE],
+    "ended with [DONE] and no end of the body": lambda wire: [DONE, HOLD],
+    "ended in a chunk": lambda wire: [wire.text("lo")[:40]],
+    "malformed": lambda wire: [b'data: {"choices": [\n\n', HOLD],
+    "not an object": lambda wire: [b"data: [1]\n\n", HOLD],
+    "another shape": lambda wire: [wire.other_shape, HOLD],
+    "a number for text": lambda wire: [wire.no_text, HOLD],
 }
+"""What follows the first word."""
 
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_a_reply_that_breaks_keeps_what_was_said_and_fails(
-    service: ModelService, provider: ModelProvider, name: str
+    service: ModelService, provider: ModelProvider, wire: ModelWire, name: str
 ):
-    service.script = BROKEN[name]
+    service.script = [wire.begin, wire.text("Hel"), *BROKEN[name](wire)]
     said, error = await read_until_error(provider)
     assert said == [ModelChosen("gpt-9"), TextPiece("Hel")]
     assert isinstance(error, BadProviderReply)
     assert error.retryable
 
 
-@pytest.mark.parametrize("script", [[], [b""], [DONE], [b": ping\n\n"], [frame({"choices": []}), DONE]])
+@pytest.mark.parametrize("script", [[], [b""], [DONE], [b": ping\n\n"], ["nothing", DONE]])
 async def test_a_reply_that_says_nothing_at_all_is_a_bad_one(
-    service: ModelService, provider: ModelProvider, script: list[object]
+    service: ModelService, provider: ModelProvider, wire: ModelWire, script: list[object]
 ):
-    service.script = script
+    service.script = [wire.nothing if line == "nothing" else line for line in script]
     said, error = await read_until_error(provider)
     assert (said, type(error)) == ([], BadProviderReply)
 
 
 async def test_an_empty_answer_that_is_complete_is_left_to_who_asked(
-    service: ModelService, provider: ModelProvider
+    service: ModelService, provider: ModelProvider, wire: ModelWire
 ):
-    service.script = [STOP, DONE]
+    service.script = [wire.begin, wire.stop, DONE]
     assert await read(provider) == [ModelChosen("gpt-9"), StopReason("stop")]
 
 
-async def test_text_before_the_content_filter_is_kept(service: ModelService, provider: ModelProvider):
-    service.script = [text("Hel"), frame(chunk(reason="content_filter")), DONE]
+async def test_text_before_the_content_filter_is_kept(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hel"), wire.filtered, DONE]
     assert await read(provider) == [ModelChosen("gpt-9"), TextPiece("Hel"), StopReason("content_filter")]
 
 
-async def test_an_answer_without_end_can_be_left(service: ModelService, provider: ModelProvider):
-    service.script = itertools.repeat(text("a"))
+async def test_an_answer_without_end_can_be_left(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
+    service.script = itertools.repeat(wire.text("a"))
     deltas = provider.stream(QUESTION)
     async with asyncio.timeout(5):
         for _ in range(1000):
@@ -212,8 +219,10 @@ async def test_a_page_instead_of_a_stream_is_a_bad_reply(service: ModelService, 
     assert (said, type(error)) == ([], BadProviderReply)
 
 
-async def test_an_error_inside_the_stream_is_raised(service: ModelService, provider: ModelProvider):
-    service.script = [text("Hel"), frame({"error": {"message": "slow down", "code": "429"}}), HOLD]
+async def test_an_error_inside_the_stream_is_raised(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hel"), wire.error(message="slow down", code="429"), HOLD]
     said, error = await read_until_error(provider)
     assert said == [ModelChosen("gpt-9"), TextPiece("Hel")]
     assert isinstance(error, ProviderRateLimited)
@@ -221,21 +230,26 @@ async def test_an_error_inside_the_stream_is_raised(service: ModelService, provi
 
 @pytest.mark.parametrize("ending", [[0.01, CUT], [b"data: {"], [b"data: {\n\n"], [DONE, HOLD]])
 async def test_a_complete_reply_needs_no_tidy_end(
-    service: ModelService, provider: ModelProvider, ending: list[object]
+    service: ModelService, provider: ModelProvider, ending: list[object], wire: ModelWire
 ):
-    service.script = [text("Hi"), STOP, *ending]
+    service.script = [wire.begin, wire.text("Hi"), wire.stop, *ending]
     assert await read(provider) == [ModelChosen("gpt-9"), TextPiece("Hi"), StopReason("stop")]
 
 
-async def test_usage_is_waited_for_no_longer_than_a_word(service: ModelService, make_provider: MakeProvider):
-    service.script = [text("Hi"), STOP, HOLD]
+async def test_usage_is_waited_for_no_longer_than_a_word(
+    service: ModelService, make_provider: MakeProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hi"), wire.stop, HOLD]
     provider = make_provider(token_gap="0.05")
     assert (await read(provider, within=2))[-1] == StopReason("stop")
 
 
-async def test_usage_before_the_stop_reason_is_still_last(service: ModelService, provider: ModelProvider):
+@pytest.mark.parametrize("provider_name", CHAT)
+async def test_usage_before_the_stop_reason_is_still_last(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
     usage = {"prompt_tokens": 9, "completion_tokens": 1}
-    service.script = [frame(chunk({"content": "Hi"}, usage=usage)), STOP, DONE]
+    service.script = [frame(chunk({"content": "Hi"}, usage=usage)), wire.stop, DONE]
     assert (await read(provider))[2:] == [StopReason("stop"), UsageReport(9, 1)]
 
 
@@ -243,15 +257,15 @@ SILENT_AT_FIRST: dict[str, list[object]] = {
     "no headers": [HOLD],
     "headers alone": [b"", HOLD],
     "comments": [b": ping\n\n", 0.02, b": ping\n\n", 0.02, b": ping\n\n", 0.02, b": ping\n\n", 0.02, HOLD],
-    "a role": [frame(chunk({"role": "assistant", "content": ""})), HOLD],
+    "a role": ["begin", HOLD],
 }
 
 
 @pytest.mark.parametrize("name", SILENT_AT_FIRST)
 async def test_a_model_that_does_not_begin_times_out(
-    service: ModelService, make_provider: MakeProvider, name: str
+    service: ModelService, make_provider: MakeProvider, name: str, wire: ModelWire
 ):
-    service.script = SILENT_AT_FIRST[name]
+    service.script = [wire.begin if line == "begin" else line for line in SILENT_AT_FIRST[name]]
     provider = make_provider(first_token="0.1")
     began = time.monotonic()
     said, error = await read_until_error(provider)
@@ -261,8 +275,10 @@ async def test_a_model_that_does_not_begin_times_out(
     await asyncio.wait_for(service.disconnected.wait(), 1)
 
 
-async def test_a_model_that_falls_silent_times_out(service: ModelService, make_provider: MakeProvider):
-    service.script = [text("Hel"), b": ping\n\n", HOLD]
+async def test_a_model_that_falls_silent_times_out(
+    service: ModelService, make_provider: MakeProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hel"), b": ping\n\n", HOLD]
     provider = make_provider(token_gap="0.1")
     began = time.monotonic()
     said, error = await read_until_error(provider)
@@ -272,14 +288,23 @@ async def test_a_model_that_falls_silent_times_out(service: ModelService, make_p
     await asyncio.wait_for(service.disconnected.wait(), 1)
 
 
-async def test_a_slow_model_that_speaks_in_time_is_heard(service: ModelService, make_provider: MakeProvider):
-    service.script = [*[line for _ in range(12) for line in (text("a"), 0.04)], STOP, DONE]
+async def test_a_slow_model_that_speaks_in_time_is_heard(
+    service: ModelService, make_provider: MakeProvider, wire: ModelWire
+):
+    service.script = [*[line for _ in range(12) for line in (wire.text("a"), 0.04)], wire.stop, DONE]
     provider = make_provider(first_token="0.4", token_gap="0.4")
     assert len(await read(provider)) == 14
 
 
-async def test_a_slow_reader_is_not_the_models_fault(service: ModelService, make_provider: MakeProvider):
-    service.script = [*[text("a")] * 10, 0.6, STOP, DONE]  # the reader gets there at about the same time
+async def test_a_slow_reader_is_not_the_models_fault(
+    service: ModelService, make_provider: MakeProvider, wire: ModelWire
+):
+    service.script = [
+        *[wire.text("a")] * 10,
+        0.6,
+        wire.stop,
+        DONE,
+    ]  # the reader gets there at about the same time
     provider = make_provider(first_token="0.3", token_gap="0.3")
     said = 0
     async with asyncio.timeout(5), aclosing(provider.stream(QUESTION)) as deltas:
@@ -289,16 +314,20 @@ async def test_a_slow_reader_is_not_the_models_fault(service: ModelService, make
     assert said == 12
 
 
-async def test_closing_the_stream_disconnects(service: ModelService, provider: ModelProvider):
-    service.script = [text("Hel"), HOLD]
+async def test_closing_the_stream_disconnects(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hel"), HOLD]
     deltas = provider.stream(QUESTION)
     await anext(deltas)
     await deltas.aclose()
     await asyncio.wait_for(service.disconnected.wait(), 1)
 
 
-async def test_a_cancelled_reader_disconnects(service: ModelService, provider: ModelProvider):
-    service.script = [text("Hel"), HOLD]
+async def test_a_cancelled_reader_disconnects(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hel"), HOLD]
     task = asyncio.create_task(read(provider))
     await asyncio.wait_for(service.began.wait(), 5)
     await asyncio.sleep(0.02)  # so that it reads the body
@@ -320,12 +349,14 @@ async def test_a_reader_cancelled_before_the_reply_disconnects(
     await asyncio.wait_for(service.disconnected.wait(), 1)
 
 
-async def test_a_half_read_connection_is_not_used_again(service: ModelService, provider: ModelProvider):
-    service.script = [text("Hel"), HOLD]
+async def test_a_half_read_connection_is_not_used_again(
+    service: ModelService, provider: ModelProvider, wire: ModelWire
+):
+    service.script = [wire.begin, wire.text("Hel"), HOLD]
     deltas = provider.stream(QUESTION)
     await anext(deltas)
     await deltas.aclose()
-    service.script = [text("Hi"), STOP, DONE]
+    service.script = [wire.begin, wire.text("Hi"), wire.stop, DONE]
     assert (await read(provider))[1] == TextPiece("Hi")
     assert len({asked.client for asked in service.asked}) == 2
 

@@ -211,11 +211,12 @@ async def test_whoever_says_nothing_leaves_nothing(scene: SocketApp) -> None:
         ({"type": "cancel", "turn_id": "t"}, "TURN_NOT_FOUND"),
         ({"type": "resume", "turn_id": f"{SESSION}-00000002"}, "TURN_NOT_FOUND"),
         ({"type": "send_message", "content": ""}, "INVALID_INPUT"),
+        ({"type": "approve_tool", "approvals": [{"call_id": "c", "approved": True}]}, "INVALID_INPUT"),
         ({"type": "send_message", "content": "x" * (256 * 1024 + 1)}, "TOO_LARGE"),
     ],
 )
 async def test_what_says_nothing_begins_no_session_and_closes_no_socket(
-    scene: SocketApp, frame: dict[str, str], answer: Any
+    scene: SocketApp, frame: dict[str, Any], answer: Any
 ) -> None:
     said = await tell(scene, "user", await connect(scene), frame)
     assert (said["error_code"] if isinstance(answer, str) else said) == answer

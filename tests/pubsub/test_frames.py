@@ -11,13 +11,14 @@ from typing import Any
 import orjson
 import pytest
 
+from chat.calls import Approval
 from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import check_signature, read_event, show_reply
 from chat.pubsub.names import EVENTS, SYSTEM_EVENTS
 from chat.pubsub.socket_events import Accepted, Said, SocketEvent
 from chat.pubsub.trigger_json import read_trigger, show_refusal, show_return
-from chat.requests import TRIP, Action, Answered, Cancel, Resume, Say, Typing
+from chat.requests import TRIP, Action, Answered, Approve, Cancel, Resume, Say, Typing
 from tests.support.processes import ROOT
 
 GIVEN: dict[str, Any] = {"pois": [], "requirements": [], "plan": []}
@@ -75,6 +76,22 @@ SAID: list[tuple[str, Any, str, Action | type[ChatError]]] = [
         {"type": "send_message", "content": "x", "request_id": "r" * 256},
         "message",
         ValidationError,
+    ),
+    (
+        "session",
+        {"type": "approve_tool", "approvals": [{"call_id": "c", "approved": True, "arguments": {"a": 1}}]},
+        "message",
+        Approve((Approval("c", True, '{"a":1}'),)),
+    ),
+    (
+        "session",
+        {"approvals": [{"call_id": "c", "approved": False, "reason": "No"}], "request_id": "r"},
+        "approve_tool",
+        Approve((Approval("c", False, reason="No"),), "r"),
+    ),
+    *(
+        ("session", {"type": "approve_tool", "approvals": each}, "message", ValidationError)
+        for each in (None, [], {}, [{}], [{"call_id": "c"}], [{"call_id": "c", "approved": 1}])
     ),
     ("session", {"type": "typing_start"}, "message", Typing(is_typing=True)),
     ("session", "", "typing_stop", Typing(is_typing=False)),

@@ -13,7 +13,7 @@ from chat.errors import ChatError
 from chat.routes.route_table import Route
 from scripts.write_docs import read_routes
 from tests.support.clients import ChatClient
-from tests.support.described import document, validator_of
+from tests.support.described import document, frame_of, validator_of
 
 METHODS = {"get", "head", "post", "put", "delete", "options"}
 NO_MODEL = {"socket_routes:take_socket_event", "openapi:show_document", "docs_page:show_page"}
@@ -87,18 +87,23 @@ def test_queries_and_headers_are_described(method: str, path: str) -> None:
 
 
 def test_streams_name_the_frames_of_every_dialect_that_they_may_be_in() -> None:
-    frames = {f"#/components/schemas/{name.title()}Frame" for name in ("delta", "chat", "plan")}
     for _, _, operation, row in operations():
-        if row.streams:
-            [content] = operation["responses"]["200"]["content"].values()
-            data, end = content["schema"]["properties"]["data"]["anyOf"]
-            assert {each["$ref"] for each in data["contentSchema"]["anyOf"]} == frames
-            assert end == {"const": "[DONE]"}
+        if row.streams and not row.words:
+            for kind, content in operation["responses"]["200"]["content"].items():
+                data, *end = content["schema"]["properties"]["data"]["anyOf"]
+                found = {each["$ref"] for each in data["contentSchema"]["anyOf"]}
+                assert found == {f"#/components/schemas/{frame_of(name)}" for name in framed(kind)}
+                assert end == [{"const": "[DONE]"}] * (kind == "text/event-stream")
+
+
+def framed(kind: str) -> set[str]:
+    """The dialects whose streams have this content type."""
+    return {name for name, each in DIALECTS.items() if each.framing and each.framing.content_type == kind}
 
 
 def test_every_dialect_describes_its_frames() -> None:
     schemas = document()["components"]["schemas"]
-    assert {f"{name.title()}Frame" for name in DIALECTS} <= schemas.keys()
+    assert {frame_of(name) for name in DIALECTS} <= schemas.keys()
     sockets = {name for name, each in DIALECTS.items() if each.socket is not None}
     assert {f"{name.title()}ClientFrame" for name in sockets} <= schemas.keys()
 

@@ -95,9 +95,12 @@ def test_every_post_that_makes_something_is_made_once() -> None:
     posts = [rows["POST"] for rows in indexed().routes.values() if "POST" in rows]
     assert {row.handler for row in posts if not row.again} == {
         "turns:cancel_turn",
+        "past_responses:cancel_response",
+        "ui_streams:stop_ui_stream",
         "invitations:accept_invitation",  # whoever is a member stays one
         "invitations:decline_invitation",
         "socket_routes:take_socket_event",
+        "turn_streams:make_link",  # nothing is stored of a link
         "mcp_exchange:exchange",  # its clients have no keys: a turn that began is asked for by its id
     }
     assert not [row for row in indexed().rows if row.again and row not in posts]
@@ -121,6 +124,7 @@ def test_of_every_row_that_takes_a_body_its_model_is_known() -> None:
     assert changing == {
         "doors:enter",
         "turns:cancel_turn",
+        "past_responses:cancel_response",
         "invitations:accept_invitation",
         "invitations:decline_invitation",
         "socket_routes:take_socket_event",

@@ -82,6 +82,8 @@ class World:
             return self._invited()
         if "{key_id}" in path:
             return self._key()
+        if "{model_id}" in path:
+            return {"model_id": "model-router"}
         if case.method in CHANGES:
             return self._made("/api/chat/stream")
         return self._plan if path == RERUN else self._answer
@@ -91,7 +93,8 @@ class World:
         reply = self._http.post(self.url + path, json=body, timeout=WITHIN)
         found = reply.json() if path == "/chat" else reply.headers
         turn = found.get("turn_id") or found["x-turn-id"]
-        return {"session_id": turn.rpartition("-")[0], "turn_id": turn, "message_id": turn}
+        named = dict.fromkeys(("turn_id", "message_id", "response_id"), turn)
+        return {"session_id": turn.rpartition("-")[0], **named}
 
     def _shared(self) -> dict[str, str]:
         """One with a member."""

@@ -12,11 +12,13 @@ from fastapi import Request
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.delta import StreamBody
 from chat.dialects.session_frames import read_session
+from chat.dialects.shape_schemas import Shown
 from chat.errors import ValidationError
 from chat.routes import schemas
 from chat.routes.requests import read_query
 from chat.routes.schemas import NewSessionBody, SessionBody, TurnBody
 from chat.schemas.fields import validate
+from chat.schemas.mcp_bodies import McpMessage
 from tests.support.source import modules
 
 NEEDED: dict[str, dict[str, Any]] = {
@@ -32,22 +34,51 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ClientToolOutput": {"call_id": "call_1", "output": "red"},
     "CallApproval": {"call_id": "call_1", "approved": True},
     "ResumeFields": {"turn_id": "t"},
+    "OwnerBody": {"user_id": "bob"},
+    "CompletionCalledFunction": {"name": "f"},
+    "CompletionCall": {"id": "c", "function": {"name": "f"}},
+    "CompletionMessage": {"role": "user"},
+    "CompletionFunction": {"name": "f"},
+    "CompletionTool": {"type": "function", "function": {"name": "f"}},
+    "CompletionNamedFunction": {"name": "f"},
+    "CompletionToolChoice": {"type": "auto"},
+    "CompletionFormat": {"type": "text"},
+    "CompletionApproval": {"call_id": "c", "approved": True},
+    "CompletionsBody": {"messages": [{"role": "user", "content": "Hi"}]},
+    "FunctionTool": {"type": "function"},
+    "ChosenTool": {"type": "function"},
+    "ConversationParam": {"id": "c"},
+    "PageTool": {"name": "f"},
+    "RunMessage": {"role": "user"},
+    "ResumeEntry": {"interruptId": "i", "status": "resolved"},
+    "RunAgentInput": {"threadId": "t", "runId": "r"},
+    "TextPart": {"type": "text"},
+    "FilePart": {"type": "file", "url": "data:,x"},
+    "ToolPart": {"type": "tool-f", "toolCallId": "c"},
+    "OtherPart": {"type": "step-start"},
+    "UIMessage": {"role": "user"},
+    "GetConversation": {"conversation_id": "c"},
+    "Stop": {"turn_id": "t"},
     "SendMessageFields": {"content": "Hi"},
+    "ApproveToolFields": {"approvals": [{"call_id": "call_1", "approved": True}]},
 }
 """What a body cannot do without, where there is such a thing."""
 
 
+DESCRIBING = {each.schemas for each in DIALECTS.values()}
+NOT_THESE = (Shown, McpMessage)  # what is said; JSON-RPC, to which null is not nothing
 EDGES = ("chat.routes", "chat.pubsub", "chat.dialects", "chat.schemas")
-DESCRIBING = tuple(f"{each}_schemas" for each in ("shape", "reply", *DIALECTS))
 
 
 def bodies() -> Iterator[type[pydantic.BaseModel]]:
     """Every schema of a body or a frame. A query string has no null, and what only describes reads nothing."""
     for module in modules("chat"):
-        if module.name.startswith(EDGES) and not module.name.endswith(DESCRIBING):
+        if module.name.startswith(EDGES) and module.name not in DESCRIBING:
             for value in vars(importlib.import_module(module.name)).values():
                 is_schema = isinstance(value, type) and issubclass(value, pydantic.BaseModel)
-                if is_schema and value.__module__ == module.name and not value.__name__.endswith("Query"):
+                if not is_schema or value.__module__ != module.name or issubclass(value, NOT_THESE):
+                    continue
+                if not value.__name__.endswith("Query"):
                     yield value
 
 
@@ -130,7 +161,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert (refused.value.field, refused.value.message) == (field, sentence)
 
 
-TYPES = "one of send_message, typing_start, typing_stop, cancel, resume, ping"
+TYPES = "one of send_message, approve_tool, typing_start, typing_stop, cancel, resume, ping"
 FRAMES: list[tuple[dict[str, Any], str, str]] = [
     ({"content": "Hi"}, "type", f"A frame needs a `type`: {TYPES}"),
     ({"type": None}, "type", f"A frame needs a `type`: {TYPES}"),

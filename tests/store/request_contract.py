@@ -59,6 +59,15 @@ class RequestContract:
             again = await known(store)
             assert (dict(again.made), again.held) == (made, False)
 
+    async def test_what_came_of_it_is_found_without_asking_again(self, store: Stores) -> None:
+        assert dict(await store.requests.find_made("ann", "k")) == {}
+        claim = await known(store)
+        assert dict(await store.requests.find_made("ann", "k")) == {}
+        await store.requests.note_made("ann", "k", MADE)
+        assert dict(await store.requests.find_made("ann", "k")) == MADE
+        assert dict(await store.requests.find_made("bob", "k")) == {}
+        assert (await known(store)).promised == claim.promised
+
     async def test_what_came_of_a_key_that_is_not_known_is_not_noted(self, store: Stores) -> None:
         await store.requests.note_made("ann", "k", MADE)
         claim = asked()

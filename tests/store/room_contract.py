@@ -19,6 +19,7 @@ from chat.errors import (
     VersionConflict,
 )
 from chat.messages import message_id
+from chat.reply_options import ReplyOptions, ResponseSchema, ToolChoice
 from chat.requests import TurnRequest
 from chat.store.conversation_store import ASKED, WAITING, SessionChanges, Waits
 from chat.store.errand_store import Errand
@@ -70,15 +71,18 @@ class WaitingContract:
         started = await new_turn(store)
         session_id = started.session.id
         tools = tuple(ToolDefinition(f"t{n}", "d", {"x": "é" * 7500}, n == 1) for n in range(64))
+        wanted = ReplyOptions(
+            ("x",), 1, ToolChoice("required", "t1"), response_schema=ResponseSchema("n", {})
+        )
         for number in range(WAITING):
-            await wait_in(
-                store, session_id, "x", tools=tools, settings={"number": number}, on_behalf_of="bob"
-            )
+            asked = {"tools": tools, "settings": {"number": number}, "options": wanted}
+            await wait_in(store, session_id, "x", **asked, on_behalf_of="bob")
         session = await store.conversations.get_session("ann", session_id)
         waiting = await store.conversations.load_waiting(session)
         assert [each.request.settings for each in waiting] == [{"number": n} for n in range(WAITING)]
         assert all(each.request.tools == tools and each.parts > 1 for each in waiting)
         assert {each.request.on_behalf_of for each in waiting} == {"bob"}
+        assert all(each.request.options == wanted for each in waiting)
         await store.turns.end_turn(ending(started))
         session = await store.conversations.get_session("ann", session_id)
         second = message_id(session_id, session.waiting[1].seq)

@@ -209,6 +209,17 @@ class TurnStoreContract:
             await store.turns.end_turn(ending(started))
         assert await store.turns.read_events(started.turn) == []
 
+    async def test_what_a_dialect_keeps_of_a_turn_that_ended_is_changed(self, store: Stores) -> None:
+        started = await new_turn(store)
+        ended = await store.turns.end_turn(ending(started))
+        await store.turns.note_client(ended, {"hidden": True})
+        noted = await store.turns.get_turn("ann", ended.id)
+        assert (noted.hidden, noted.request.client) == (True, {"hidden": True})
+        assert replace(noted, request=ended.request, version="") == replace(ended, version="")
+        await store.conversations.delete_session("ann", started.session.id)
+        with pytest.raises(TurnNotFound):
+            await store.turns.note_client(ended, {})
+
     @pytest.mark.parametrize("closes", [True, False])
     async def test_events_that_land_after_the_end_are_not_read(self, store: Stores, closes: bool) -> None:
         started = await new_turn(store)

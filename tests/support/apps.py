@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chat.app import ChatApp, Closing, assemble_app
+from chat.app import ChatApp, assemble_app
 from chat.clock import Clock, SystemClock
 from chat.dialects.catalogue import DIALECTS
+from chat.process import Closing
 from chat.providers.scripted import Script, ScriptedProvider
 from chat.push.base import PushService
 from chat.rooms.sockets import NoSockets, Sockets, build_sockets

@@ -31,6 +31,7 @@ class GenieService:
     error: str = ""
     refusal: tuple[int, str, str] | None = None  # status, code and message of every Genie call
     asked: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # space and question
+    no_token: bool = False  # nobody can sign in
     hanging: bool = False  # no Genie call is answered
     looks: int = 0
     looked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +57,14 @@ class GenieService:
         }
         return web.json_response({"statement_response": response})
 
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        """What the workspace answers besides Genie."""
+        return []
+
     async def token(self, request: web.Request) -> web.Response:
+        if self.no_token:
+            return web.json_response({"error": "invalid_client"}, status=401)
         return web.json_response({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600})
 
     async def discover(self, request: web.Request) -> web.Response:
@@ -97,8 +105,8 @@ def _problem(status: int, code: str, message: str) -> web.Response:
 
 
 @asynccontextmanager
-async def running_genie() -> AsyncGenerator[GenieService]:
-    service = GenieService()
+async def running_genie(service: GenieService | None = None) -> AsyncGenerator[GenieService]:
+    service = service or GenieService()
     app = web.Application(middlewares=[service.guard])
     app.router.add_post(f"{GENIE}/start-conversation", service.start)
     app.router.add_get(MESSAGE, service.look)
@@ -106,6 +114,7 @@ async def running_genie() -> AsyncGenerator[GenieService]:
     app.router.add_get(f"{MESSAGE}/query-result/{{attachment}}", service.result)
     app.router.add_get("/oidc/.well-known/oauth-authorization-server", service.discover)
     app.router.add_post("/oidc/v1/token", service.token)
+    app.add_routes(service.routes)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:

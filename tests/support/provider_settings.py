@@ -14,13 +14,21 @@ def settings_for(endpoint: str, *, key: str = KEY, **more: str) -> Settings:
 
 
 def provider_settings(
-    name: str, endpoint: str, *, key: str = KEY, first_token: str = "", token_gap: str = "", **more: str
+    name: str,
+    endpoint: str,
+    *,
+    key: str = KEY,
+    protocol: str = "chat",
+    first_token: str = "",
+    token_gap: str = "",
+    **more: str,
 ) -> Settings:
     """The settings with which one provider alone asks this endpoint, for the model `model-router`."""
     values = {
         "endpoint": endpoint,
         "key": key,
         "model": "model-router",
+        "protocol": protocol,
         "first_token_timeout": first_token,
         "token_gap_timeout": token_gap,
     }

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from chat.conversation import Turn
-from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, SocketFace, merged
+from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, SocketFace
 from chat.dialects.frames import read_object
 from chat.dialects.framing import NDJSON
+from chat.dialects.merging import merged
 from chat.errors import ChatError, ValidationError
 from chat.events import (
     JSONObject,

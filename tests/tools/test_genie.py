@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from chat.calls import ToolCall
+from chat.databricks import DatabricksAccess
 from chat.tools import genie as module
 from chat.tools.base import Caller, ToolResult
-from chat.tools.genie import Genie, GenieAccess
+from chat.tools.genie import Genie
 from chat.tools.registry import ToolRegistry
 from chat.tools.threads import SHARES, THREAD
 from tests.support.genie_service import CLIENT, TOKEN, GenieService, running_genie
@@ -24,19 +25,19 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[GenieServic
         yield running
 
 
-def box(access: GenieAccess, time_limit: float = 20) -> ToolRegistry:
+def box(access: DatabricksAccess, time_limit: float = 20) -> ToolRegistry:
     return ToolRegistry(Genie(access).tools, time_limit=time_limit, max_output=100_000)
 
 
 async def ask(
-    access: GenieAccess, query: str = "Revenue?", space_id: str = "s1", time_limit: float = 20
+    access: DatabricksAccess, query: str = "Revenue?", space_id: str = "s1", time_limit: float = 20
 ) -> ToolResult:
     arguments = json.dumps({"space_id": space_id, "query": query})
     return await box(access, time_limit).run(ToolCall("c", "execute_genie_query", arguments))
 
 
 async def test_a_question_is_answered_with_text_sql_and_rows(service: GenieService) -> None:
-    result = await ask(GenieAccess(service.url, TOKEN), "Revenue by plant?")
+    result = await ask(DatabricksAccess(service.url, TOKEN), "Revenue by plant?")
     assert not result.is_error, result.output
     assert json.loads(result.output) == {
         "text": "Revenue by plant.",
@@ -49,37 +50,37 @@ async def test_a_question_is_answered_with_text_sql_and_rows(service: GenieServi
 
 
 async def test_a_service_principal_may_ask_too(service: GenieService) -> None:
-    result = await ask(GenieAccess(service.url, client_id=CLIENT[0], client_secret=CLIENT[1]))
+    result = await ask(DatabricksAccess(service.url, client_id=CLIENT[0], client_secret=CLIENT[1]))
     assert not result.is_error, result.output
 
 
 async def test_a_slow_answer_is_waited_for(service: GenieService) -> None:
     service.statuses = ["SUBMITTED", "FETCHING_METADATA", "ASKING_AI", "EXECUTING_QUERY", "COMPLETED"]
-    assert not (await ask(GenieAccess(service.url, TOKEN))).is_error
+    assert not (await ask(DatabricksAccess(service.url, TOKEN))).is_error
     assert service.looks == 5
 
 
 async def test_an_answer_without_sql_is_its_text(service: GenieService) -> None:
     service.sql = ""
-    result = await ask(GenieAccess(service.url, TOKEN))
+    result = await ask(DatabricksAccess(service.url, TOKEN))
     assert json.loads(result.output) == {"text": "Revenue by plant."}
 
 
 async def test_no_answer_is_said(service: GenieService) -> None:
     service.sql = service.text = ""
-    assert "no answer" in (await ask(GenieAccess(service.url, TOKEN))).output
+    assert "no answer" in (await ask(DatabricksAccess(service.url, TOKEN))).output
 
 
 async def test_of_many_rows_the_first_are_shown(service: GenieService) -> None:
     service.rows = [["Aurora", str(number)] for number in range(250)]
-    found = json.loads((await ask(GenieAccess(service.url, TOKEN))).output)
+    found = json.loads((await ask(DatabricksAccess(service.url, TOKEN))).output)
     assert (len(found["rows"]), found["truncated"]) == (200, True)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "QUERY_RESULT_EXPIRED"])
 async def test_an_answer_that_failed_says_why(service: GenieService, status: str) -> None:
     service.statuses, service.error = ["ASKING_AI", status], "No such table."
-    result = await ask(GenieAccess(service.url, TOKEN))
+    result = await ask(DatabricksAccess(service.url, TOKEN))
     assert result == ToolResult(f"Genie ended with {status}: No such table.", is_error=True)
 
 
@@ -95,13 +96,13 @@ async def test_what_the_service_refuses_is_told_to_the_model(
     service: GenieService, status: int, code: str, message: str
 ) -> None:
     service.refusal = (status, code, message)
-    result = await ask(GenieAccess(service.url, TOKEN))
+    result = await ask(DatabricksAccess(service.url, TOKEN))
     assert result.is_error
     assert message in result.output
 
 
 async def test_a_wrong_token_is_no_secret_told(service: GenieService) -> None:
-    result = await ask(GenieAccess(service.url, "dapi-wrong"))
+    result = await ask(DatabricksAccess(service.url, "dapi-wrong"))
     assert result.is_error
     assert "dapi-wrong" not in result.output
 
@@ -109,16 +110,16 @@ async def test_a_wrong_token_is_no_secret_told(service: GenieService) -> None:
 async def test_a_workspace_that_is_away_is_an_error(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RETRYING", 1)
+    monkeypatch.setattr("chat.databricks.RETRYING", 1)
     with caplog.at_level(logging.ERROR, "chat"):
-        result = await ask(GenieAccess("http://127.0.0.1:9", TOKEN))
+        result = await ask(DatabricksAccess("http://127.0.0.1:9", TOKEN))
     assert (result.output, result.is_error) == ("Genie cannot be reached.", True)
     assert TOKEN not in caplog.text
 
 
 async def test_an_answer_that_never_comes_is_given_up(service: GenieService) -> None:
     service.statuses = ["EXECUTING_QUERY"]
-    access = GenieAccess(service.url, TOKEN)
+    access = DatabricksAccess(service.url, TOKEN)
     tools = box(access, time_limit=0.3)
     call = ToolCall("c", "execute_genie_query", '{"space_id": "s1", "query": "?"}')
     assert (await tools.run(call)).output == "execute_genie_query took longer than 0.3 s."
@@ -126,7 +127,7 @@ async def test_an_answer_that_never_comes_is_given_up(service: GenieService) -> 
 
 async def test_a_turn_that_is_stopped_asks_no_more(service: GenieService) -> None:
     service.statuses = ["EXECUTING_QUERY"]
-    running = asyncio.create_task(ask(GenieAccess(service.url, TOKEN)))
+    running = asyncio.create_task(ask(DatabricksAccess(service.url, TOKEN)))
     async with asyncio.timeout(20):
         await service.looked.wait()
     running.cancel()
@@ -139,10 +140,10 @@ async def test_a_turn_that_is_stopped_asks_no_more(service: GenieService) -> Non
 
 
 async def test_names_are_looked_up_while_many_questions_hang(service: GenieService) -> None:
-    await ask(GenieAccess(service.url, TOKEN))  # to import the SDK takes a while
+    await ask(DatabricksAccess(service.url, TOKEN))  # to import the SDK takes a while
     others = set(threading.enumerate())  # the thread of that question may not have ended
     service.hanging = True
-    tools = box(GenieAccess(service.url, TOKEN))
+    tools = box(DatabricksAccess(service.url, TOKEN))
     arguments = json.dumps({"space_id": "s1", "query": "?"})
     asked = ToolCall("c", "execute_genie_query", arguments)
     running = [asyncio.create_task(tools.run(asked, Caller(f"user{each % 20}"))) for each in range(60)]
@@ -157,19 +158,19 @@ async def test_names_are_looked_up_while_many_questions_hang(service: GenieServi
 
 @pytest.mark.parametrize("space_id", ["", "../x", "a/b", "a?b", "x" * 65])
 async def test_a_space_cannot_lead_elsewhere(service: GenieService, space_id: str) -> None:
-    result = await ask(GenieAccess(service.url, TOKEN), space_id=space_id)
+    result = await ask(DatabricksAccess(service.url, TOKEN), space_id=space_id)
     assert (result.is_error, service.asked) == (True, [])
 
 
 @pytest.mark.parametrize(
     ("access", "offered"),
     [
-        (GenieAccess("", "t"), False),
-        (GenieAccess("https://x"), False),
-        (GenieAccess("https://x", client_id="a"), False),
-        (GenieAccess("https://x", "t"), True),
-        (GenieAccess("https://x", client_id="a", client_secret="b"), True),
+        (DatabricksAccess("", "t"), False),
+        (DatabricksAccess("https://x"), False),
+        (DatabricksAccess("https://x", client_id="a"), False),
+        (DatabricksAccess("https://x", "t"), True),
+        (DatabricksAccess("https://x", client_id="a", client_secret="b"), True),
     ],
 )
-async def test_it_is_offered_only_when_it_is_configured(access: GenieAccess, offered: bool) -> None:
+async def test_it_is_offered_only_when_it_is_configured(access: DatabricksAccess, offered: bool) -> None:
     assert bool(Genie(access).tools) == offered

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from chat.calls import Approval, CallAnswer, CallOutput, ToolCall, ToolDefinition
-from chat.errors import Forbidden, ProviderUnavailable, SessionNotFound, StoreUnavailable, ValidationError
+from chat.calls import ARGUMENTS_BYTES, REASON, Approval, CallAnswer, CallOutput, ToolCall, ToolDefinition
+from chat.errors import (
+    BudgetSpent,
+    Forbidden,
+    ProviderUnavailable,
+    SessionNotFound,
+    StoreUnavailable,
+    ValidationError,
+)
 from chat.events import ApprovalRequested, JSONObject, NumberedEvent, ToolOutput
 from chat.messages import Message
 from chat.providers.base import ModelMessage, ToolCallPiece
@@ -16,9 +23,9 @@ from chat.requests import TurnRequest
 from chat.tools.base import Caller
 from chat.tools.function_tool import tool
 from chat.tools.registry import ToolRegistry
+from chat.turns.allowance import Allowance
 from chat.turns.approved_calls import DENIED
 from chat.turns.client_calls import find_continued
-from chat.turns.decisions import ARGUMENTS_BYTES, REASON
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed, LiveTurn
 from chat.turns.runner import TurnRunner
@@ -68,9 +75,11 @@ class Chat:
         self.runner = self.instance(self.store)
         self.session_id = ""
 
-    def instance(self, store: Any) -> TurnRunner:
+    def instance(self, store: Any, **more: Any) -> TurnRunner:
         window = ContextWindow(self.provider, store, system_prompt="Be brief.", limit=100_000, history=50)
-        return make_runner(store=store, sources={"": TurnEngine(self.provider, window, tools=self.tools)})
+        return make_runner(
+            store=store, sources={"": TurnEngine(self.provider, window, tools=self.tools)}, **more
+        )
 
     async def say(self, text: str, user: str = "ann") -> LiveTurn:
         request = TurnRequest(user, content=text, session_id=self.session_id, tools=(ASK,))
@@ -79,16 +88,8 @@ class Chat:
         return live
 
     async def going_on(self, *said: CallAnswer, user: str = "ann", nonce: str = "") -> TurnRequest:
-        key = TurnRequest(user, nonce=nonce).key
-        found = await find_continued(self.store, self.store, self.tools, user, self.session_id, said, key=key)
-        return TurnRequest(
-            user,
-            message_id=found.question_id,
-            session_id=self.session_id,
-            continued=found.answer,
-            on_behalf_of=found.on_behalf_of,
-            nonce=nonce,
-        )
+        request = TurnRequest(user, session_id=self.session_id, nonce=nonce)
+        return await find_continued(self.store, self.store, self.tools, request, said)
 
     async def answer(self, *said: CallAnswer, user: str = "ann", nonce: str = "") -> LiveTurn:
         return await self._run(await self.going_on(*said, user=user, nonce=nonce))
@@ -239,12 +240,12 @@ async def test_approved_calls_run_side_by_side() -> None:
 
 
 @virtual
-async def test_the_next_reply_may_ask_for_another_approval_by_the_same_id() -> None:
+async def test_the_next_reply_may_ask_for_another_approval_and_its_id_is_another() -> None:
     chat = Chat(booking("c1"), booking("c1"), ["Done."])
     await chat.say("Book Rome")
     await chat.answer(yes())
     assert [each["output"] for each in calls_of(await chat.newest())] == ["Rome is booked", None]
-    await chat.answer(yes())
+    await chat.answer(yes("c1_"))
     assert len(chat.desk.ran) == 2
     assert [each["output"] for each in calls_of(await chat.newest())] == ["Rome is booked"] * 2
 
@@ -291,6 +292,30 @@ async def test_two_calls_of_one_id_in_one_reply_are_two() -> None:
     assert chat.desk.ran == [("Rome", "ann")]
 
 
+@virtual
+async def test_a_later_turn_has_other_ids_too() -> None:
+    chat = Chat(booking("c1"), booking("c1"), ["Done."])
+    await chat.say("Book Rome")
+    await chat.say("Book Rome again")
+    assert calls_of(await chat.newest())[0]["id"] == "c1_"
+
+
+@virtual
+async def test_where_two_turns_have_calls_of_one_id_the_turn_must_be_named() -> None:
+    chat = Chat(booking("c1"), calling(("c1", "book", '{"city":"Oslo"}')), ["Done."])
+    first = await chat.say("Book Rome")
+    again = TurnRequest("ann", message_id=first.turn.user_message_id, session_id=chat.session_id)
+    second = await chat.runner.start(again)
+    await read(second.feed)
+    with pytest.raises(ValidationError, match="Several turns") as refused:
+        await chat.answer(yes())
+    assert refused.value.field == "approvals.0.turn_id"
+    with pytest.raises(ValidationError, match="No call"):
+        await chat.answer(Approval("c1", True, turn_id="t"))
+    await chat.answer(Approval("c1", True, turn_id=second.turn.id))
+    assert chat.desk.ran == [("Oslo", "ann")]
+
+
 # who may, and with whose access
 
 
@@ -317,6 +342,10 @@ SAID_BY_BOB: dict[str, tuple[list[CallAnswer], list[tuple[str, str]]]] = {
     "arguments": ([yes(arguments='{"city":"Oslo"}'), no("c2")], [("Oslo", "bob"), ("look Rome", "bob")]),
     "a reason": ([yes(), no("c2", "Look at Rome")], [("Rome", "ann"), ("look Rome", "bob")]),
     "a bare no": ([yes(), no("c2")], [("Rome", "ann"), ("look Rome", "ann")]),
+    "arguments that are the same to Python": (
+        [yes(arguments='{"city":"Rome","seconds":0}'), no("c2")],
+        [("Rome", "bob"), ("look Rome", "bob")],
+    ),
     "the same arguments": (
         [yes(arguments='{ "city": "Rome" }'), no("c2")],
         [("Rome", "ann"), ("look Rome", "ann")],
@@ -335,6 +364,42 @@ def test_what_somebody_else_makes_up_runs_with_their_own_access(name: str) -> No
         assert chat.desk.ran == ran
 
     test()
+
+
+@pytest.mark.parametrize("more", [{"settings": {"system_prompt": "Look at Rome"}}, {"tools": (ASK,)}])
+def test_who_brings_settings_or_tools_with_their_yes_has_asked_from_then_on(more: dict[str, Any]) -> None:
+    @virtual
+    async def test() -> None:
+        chat = await with_bob(booking("c1"), calling(("c2", "look", BOOK)), ["Done."])
+        request = TurnRequest("bob", session_id=chat.session_id, **more)
+        found = await find_continued(chat.store, chat.store, chat.tools, request, [yes()])
+        await read((await chat.runner.start(found)).feed)
+        assert chat.desk.ran == [("Rome", "ann"), ("look Rome", "bob")]
+
+    test()
+
+
+@virtual
+async def test_nothing_runs_for_who_has_no_budget_left() -> None:
+    class Spent(Allowance):
+        async def granted(self) -> None:
+            raise BudgetSpent
+
+    chat = Chat(booking("c1"), ["Done."])
+    await chat.say("Book Rome")
+    with pytest.raises(BudgetSpent):
+        await chat.runner.start(await chat.going_on(yes()), Spent())
+    await chat.answer(yes())
+    assert chat.desk.ran == [("Rome", "ann")]
+
+
+@virtual
+async def test_an_approved_tool_ends_with_the_time_of_its_turn() -> None:
+    chat = Chat(calling(("c1", "book", '{"city":"Rome","seconds":25}')), ["Never."])
+    chat.runner = chat.instance(chat.store, turn_limit=10)
+    await chat.say("Book Rome")
+    live = await chat.answer(yes())
+    assert (kinds(live.feed.events)[-1], chat.desk.stopped) == ("TurnFailed", ["Rome"])
 
 
 @virtual

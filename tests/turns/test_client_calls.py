@@ -14,7 +14,7 @@ from chat.providers.base import ModelMessage, ToolCallPiece
 from chat.providers.scripted import Line, ScriptedProvider
 from chat.requests import TurnRequest
 from chat.tools.base import NoTools
-from chat.turns.client_calls import Continuation, find_continued
+from chat.turns.client_calls import find_continued
 from chat.turns.feed import LiveTurn
 from tests.support.members import let_into
 from tests.support.memory.store import MemoryStore
@@ -45,24 +45,13 @@ class Chat:
         self.session_id = live.turn.session_id
         return live
 
-    async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> Continuation:
-        key = TurnRequest(user, nonce=nonce).key
+    async def find(self, *outputs: tuple[str, str], nonce: str = "", user: str = "ann") -> TurnRequest:
+        request = TurnRequest(user, session_id=self.session_id, tools=(ASK,), nonce=nonce)
         given = [CallOutput(*each) for each in outputs]
-        return await find_continued(self.store, self.store, NoTools(), user, self.session_id, given, key=key)
+        return await find_continued(self.store, self.store, NoTools(), request, given)
 
     async def give(self, *outputs: tuple[str, str], nonce: str = "") -> LiveTurn:
-        return await self._run(await self.going_on(*outputs, nonce=nonce))
-
-    async def going_on(self, *outputs: tuple[str, str], nonce: str = "") -> TurnRequest:
-        found = await self.find(*outputs, nonce=nonce)
-        return TurnRequest(
-            "ann",
-            message_id=found.question_id,
-            session_id=self.session_id,
-            tools=(ASK,),
-            continued=found.answer,
-            nonce=nonce,
-        )
+        return await self._run(await self.find(*outputs, nonce=nonce))
 
     async def _run(self, request: TurnRequest) -> LiveTurn:
         live = await self.runner.start(request)
@@ -186,7 +175,7 @@ async def test_an_output_is_taken_once() -> None:
 async def test_outputs_that_are_brought_twice_at_once_are_taken_once() -> None:
     chat = Chat(asking("c1"), ["Blue."], ["Red."])
     await chat.say("Which?")
-    requests = [await chat.going_on(("c1", color)) for color in ("blue", "red")]
+    requests = [await chat.find(("c1", color)) for color in ("blue", "red")]
     await chat._run(requests[0])  # pyright: ignore[reportPrivateUsage]
     await asyncio.sleep(0.1)
     with pytest.raises(ValidationError, match="answered already"):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,8 +14,16 @@ from chat.conversation import Session
 from chat.errors import BadProviderReply, ChatError
 from chat.events import ToolOutput, TurnEvent
 from chat.messages import MessageDraft
-from chat.providers.base import ModelMessage, ReasoningPiece, StopReason, ToolCallPiece, UsageReport
+from chat.providers.base import (
+    ModelMessage,
+    ReasoningPiece,
+    ServiceOutputPiece,
+    StopReason,
+    ToolCallPiece,
+    UsageReport,
+)
 from chat.providers.scripted import Line, ScriptedProvider
+from chat.reply_options import ReplyOptions, ToolChoice
 from chat.requests import TurnRequest
 from chat.tools.base import NOBODY, Caller, ToolBox, ToolResult
 from chat.turns.base import TurnContext
@@ -354,3 +363,67 @@ async def test_in_a_mixed_round_ours_are_run_first() -> None:
 async def test_a_caller_cannot_have_a_tool_run_that_it_did_not_name() -> None:
     found = await said(engine(calls(("c1", "ask_user", "{}")), ["Sorry"]))
     assert [each.is_error for each in found if isinstance(each, ToolOutput)] == [True]
+
+
+async def test_a_call_that_the_model_must_make_is_made_once_and_other_wishes_hold() -> None:
+    made = engine(calls(("a", "say", '"hi"')), ["Said."])
+    wishes = ReplyOptions(("x",), tool_choice=ToolChoice("required", "say"))
+    asked = context()
+    async with aclosing(
+        made.events(replace(asked, request=replace(asked.request, options=wishes)))
+    ) as stream:
+        assert [each.text async for each in stream if isinstance(each, events.TextDelta)] == ["Said."]
+    first, second = (each.options for each in provider_of(made).requests)
+    assert (first, second) == (wishes, ReplyOptions(("x",)))
+
+
+SERVED: list[Line] = [
+    ToolCallPiece(0, "c1", "say", "{}"),  # by a name that one of ours has as well
+    ServiceOutputPiece("c1", "say", "theirs"),
+]
+
+
+async def test_a_call_that_the_service_ran_is_shown_and_not_run():
+    box = Box()
+    made = engine([*SERVED, "Done."], box=box)
+    told = await said(made)
+    assert [type(each).__name__ for each in told] == [
+        *("StepStarted", "ToolCallStarted", "ToolCallDelta", "ToolCallFinished", "ToolOutput"),
+        *("TextStarted", "TextDelta", "TextFinished", "StepFinished"),
+    ]
+    assert told[4] == ToolOutput("c1", "say", "theirs")
+    assert (box.ran, len(provider_of(made).requests)) == ([], 1)
+
+
+async def test_our_calls_beside_those_of_the_service_are_run_and_both_are_shown_to_the_model():
+    box = Box()
+    made = engine(
+        ["I look.", *SERVED, ToolCallPiece(1, "c2", "say", '"hi"'), StopReason("tool_calls")],
+        ["Done."],
+        box=box,
+    )
+    await said(made)
+    assert [call.id for call in box.ran] == ["c2"]
+    assert provider_of(made).requests[1].messages[-3:] == (
+        ModelMessage("assistant", "I look.", (ToolCall("c1", "say", "{}"), ToolCall("c2", "say", "{}"))),
+        ModelMessage("tool", "theirs", (), "c1"),
+        ModelMessage("tool", 'say: "hi"', (), "c2"),
+    )
+
+
+async def test_calls_of_the_service_do_not_count_as_ours():
+    box = Box()
+    many: list[Line] = []
+    for number in range(MAX_CALLS):
+        many += [
+            ToolCallPiece(number, f"c{number}", "say", "{}"),
+            ServiceOutputPiece(f"c{number}", "say", ""),
+        ]
+    await said(engine([*many, ToolCallPiece(MAX_CALLS, "ours", "say", "{}")], ["Done."], box=box))
+    assert [call.id for call in box.ran] == ["ours"]
+
+
+async def test_calls_of_the_service_without_a_word_are_no_answer():
+    with pytest.raises(ChatError) as failure:
+        await said(engine([*SERVED]))
+    assert failure.value.code == "MODEL_NO_ANSWER"

@@ -7,7 +7,7 @@ from datetime import datetime
 import orjson
 
 from chat.clock import Clock
-from chat.conversation import MemberRole
+from chat.conversation import MemberRole, Turn
 from chat.errors import Forbidden, SessionNotFound, StoreConflict, TurnInProgress
 from chat.store.membership import offers_from_json
 from chat.store.tables.table_client import Row, Table, quoted
@@ -43,13 +43,13 @@ class Deletions:
         if not ours:
             raise SessionNotFound
 
-    async def delete_unlisted(self, session_id: str, last_turn: str) -> None:
-        """The session, where it is not listed and no turn came after that one."""
-        row = await self._heads.row(session_id)
-        if row is None or row.values.get("listed", True) or row.values.get("last_turn") != last_turn:
+    async def delete_unlisted(self, turn: Turn) -> None:
+        """The session of a turn, where no other came after it."""
+        row = await self._heads.row(turn.session_id)
+        if row is None or row.values.get("last_turn") != turn.id:
             return
         with suppress(SessionNotFound, TurnInProgress):  # gone, or there is a newer turn after all
-            await self.delete(row.values["user_id"], session_id)
+            await self.delete(row.values["user_id"], turn.session_id)
 
     async def go_on(self, before: datetime) -> int:
         """With the removals that were asked for before then and are not done. How many were looked at."""

@@ -46,6 +46,10 @@ class TableKeyedRequests:
                 return _request(row, request)
         raise StoreConflict
 
+    async def find_made(self, user_id: str, key: str) -> Mapping[str, str]:
+        row = await self._limits.get(*_keys(user_id, key))
+        return _made_of(row) if row is not None else {}
+
     async def hold_request(self, known: KeyedRequest) -> KeyedRequest | None:
         with suppress(RowChanged, RowMissing):
             version = await self._limits.merge({**_row_keys(known), "held": True}, known.version)
@@ -130,11 +134,15 @@ def _request(row: Row, asked: KeyedRequest) -> KeyedRequest:
         asked,
         digest=values["digest"],
         promised=values["promised"],
-        made=orjson.loads(values.get("made") or "{}"),
+        made=_made_of(row),
         held=values["held"],
         age=row.age,
         version=row.etag,
     )
+
+
+def _made_of(row: Row) -> Mapping[str, str]:
+    return orjson.loads(row.values.get("made") or "{}")
 
 
 def _keys(user_id: str, key: str) -> tuple[str, str]:

@@ -39,12 +39,12 @@ class EventPurge:
                 return True
             session_id, seq = place
             found = await self._sessions.get(session_id, turn_key(seq))
-            if found is not None:
-                ended_at = turn_from_row(found.values, found.etag).ended_at
-                if ended_at is None or ended_at >= ended_before:
-                    return False
+            turn = turn_from_row(found.values, found.etag) if found else None
+            if turn and (turn.ended_at is None or turn.ended_at >= ended_before):
+                return False
             await self._sessions.delete_all(key_range(*events_range(session_id, seq)))
-            await self._deletions.delete_unlisted(session_id, row.values["turn_id"])
+            if turn and not turn.listed:
+                await self._deletions.delete_unlisted(turn)
             return True
 
         return await self._due.work_off("due-events", ended_before, purge_turn)

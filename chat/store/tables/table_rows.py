@@ -224,6 +224,8 @@ def turn_to_row(turn: Turn, seq: int) -> Entity:
         row["on_behalf_of"] = turn.request.on_behalf_of
     if turn.request.client:
         row |= json_chunked("client", turn.request.client)
+    if not turn.listed:
+        row["listed"] = False
     if turn.ended_at is not None:
         row["ended_at"] = turn.ended_at
     if turn.error is not None:
@@ -260,6 +262,7 @@ def turn_from_row(row: Stored, etag: str) -> Turn:
         state=row["state"],
         instance_id=row["instance_id"],
         started_at=moment(row["started_at"]),
+        listed=row.get("listed", True),
         ended_at=moment(ended_at) if ended_at else None,
         ended_by=row.get("ended_by", ""),
         last_event=row["last_event"],

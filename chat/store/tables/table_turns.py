@@ -7,7 +7,7 @@ from datetime import datetime
 
 from chat.conversation import MemberRole, Turn
 from chat.errors import NotFound, StoreConflict, TurnNotFound
-from chat.events import NumberedEvent
+from chat.events import JSONObject, NumberedEvent
 from chat.messages import Message, split_message_id
 from chat.store.conversation_store import ConversationStore
 from chat.store.drafts import session_from
@@ -29,7 +29,7 @@ from chat.store.tables.table_events import events_from_rows, events_to_rows
 from chat.store.tables.table_heads import Head, Heads
 from chat.store.tables.table_keys import HEAD, events_range, is_id, turn_key
 from chat.store.tables.table_limits import check_entity
-from chat.store.tables.table_properties import Entity, weight
+from chat.store.tables.table_properties import Entity, json_chunked, weight
 from chat.store.tables.table_purge import EventPurge
 from chat.store.tables.table_rows import message_to_rows, turn_from_row, turn_to_row
 from chat.store.tables.table_usage import UsageRows
@@ -103,6 +103,14 @@ class TableTurns:
         if (stored.state, stored.ended_at) != (ending.ended.state, ending.ended.ended_at):
             await self._usage.correct(ending.ended, stored, ending.message)
         return stored
+
+    async def note_client(self, turn: Turn, client: JSONObject) -> None:
+        session_id, seq = _place(turn.id)
+        row: Entity = {"PartitionKey": session_id, "RowKey": turn_key(seq), **json_chunked("client", client)}
+        try:
+            await self._sessions.merge(row)
+        except RowMissing:
+            raise TurnNotFound from None
 
     async def purge_events(self, *, ended_before: datetime) -> int:
         return await self._purge.purge(ended_before)

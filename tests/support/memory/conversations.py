@@ -128,7 +128,7 @@ class MemoryConversations(MemoryPort):
         parts = len(request_to_rows(head.id, 1, request))
         [message] = self.rows.append(stored, [request.question], self.clock.now())
         # As it comes back from rows: what has a place of its own is not kept twice.
-        kept = replace(request.kept, tools=request.tools, settings=request.settings)
+        kept = replace(request.kept, tools=request.tools, settings=request.settings, options=request.options)
         stored.requests[message.seq] = kept
         self.rows.set_head(stored, with_waiting(stored.head, WaitingMessage(message.seq, request, parts)))
         return Waits(message)

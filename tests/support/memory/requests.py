@@ -33,6 +33,11 @@ class MemoryRequests(MemoryPort):
         return replace(stored.request, age=self.clock.monotonic() - stored.changed)
 
     @port
+    async def find_made(self, user_id: str, key: str) -> Mapping[str, str]:
+        stored = self._keyed.get((user_id, key))
+        return stored.request.made if stored else {}
+
+    @port
     async def hold_request(self, known: KeyedRequest) -> KeyedRequest | None:
         stored = self._as_read(known)
         return self._change(stored, replace(known, held=True, age=0.0)) if stored else None

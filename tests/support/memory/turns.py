@@ -6,7 +6,7 @@ from datetime import datetime
 
 from chat.conversation import MemberRole, Turn
 from chat.errors import Forbidden, TurnNotFound, VersionConflict
-from chat.events import NumberedEvent
+from chat.events import JSONObject, NumberedEvent
 from chat.messages import Message, split_message_id
 from chat.store.drafts import (
     appended,
@@ -80,6 +80,12 @@ class MemoryTurns(MemoryPort):
         moment = ending.ended.ended_at or self.clock.now()
         self.rows.set_head(stored, replace(stored.head, running_turn="", updated_at=moment))
         return stored.turns[turn.id]
+
+    @port
+    async def note_client(self, turn: Turn, client: JSONObject) -> None:
+        noted = self._turn(turn.id)
+        stored = self.rows.sessions[turn.session_id]
+        stored.turns[turn.id] = replace(noted, request=replace(noted.request, client=client))
 
     @port
     async def purge_events(self, *, ended_before: datetime) -> int:

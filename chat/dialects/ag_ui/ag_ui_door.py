@@ -1,0 +1,182 @@
+"""What is asked at `POST /api/ag-ui`: a question, outputs of tools of the page, or answers to interrupts.
+
+Clients send all that they show with each run. Of a thread that is there what is new counts, since the stored history
+is the authority; what stands before the question of a new thread becomes its history.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+
+from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
+from chat.dialects.ag_ui.ag_ui_input import STATE_BYTES, PageTool, ResumeEntry, RunAgentInput, RunMessage
+from chat.dialects.base import Asked, Asker
+from chat.errors import ValidationError
+from chat.events import JSONObject
+from chat.messages import MessageDraft, Role
+from chat.requests import TRIP, TRIP_STAGES, TurnRequest
+from chat.schemas.fields import EMPTY, check_json_size, check_size, validate
+from chat.schemas.trip_state import TripState
+
+NAME = "ag-ui"
+OUTPUT_BYTES = 64 * 1024  # of the output of one call
+ROLES: Mapping[str, Role] = {
+    "user": "user",
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "system",
+}
+
+
+def read_run(body: RunAgentInput, asker: Asker) -> Asked:
+    """ValidationError, TooLarge."""
+    answers = _answers(body)
+    content, history = "", ()
+    if not answers:
+        content, history = _question(body.messages, asker), _history(body.messages[:-1], asker)
+    pipeline = _pipeline(body.forwarded_props)
+    trip = _trip(body.state) if pipeline else None
+    request = TurnRequest(
+        asker.user_id,
+        content=content,
+        history=history,
+        nonce=asker.nonce,
+        tools=_tools(body.tools),
+        pipeline=pipeline,
+        input=trip.input if trip else {},
+        dialect=NAME,
+        client=_client(body, asker, pipeline),
+    )
+    return Asked(request, chat=body.thread_id, answers=tuple(answers))
+
+
+def _answers(body: RunAgentInput) -> list[CallAnswer]:
+    """What the calls that wait are answered with. TanStack AI says an approval twice, in an output as well."""
+    approvals = [*_approvals(body.resume)]
+    approved = {each.call_id for each in approvals}
+    return [*approvals, *(each for each in _outputs(body.messages) if each.call_id not in approved)]
+
+
+def _client(body: RunAgentInput, asker: Asker, pipeline: str) -> JSONObject:
+    """What the encoder needs. TanStack AI names its run in a header, too."""
+    client: JSONObject = {"thread": body.thread_id, "run": body.run_id}
+    if body.parent_run_id:
+        client["parent"] = body.parent_run_id
+    if asker.headers.get("x-run-id"):
+        client["tanstack"] = True
+    beside = {name: value for name, value in _object(body.state).items() if name not in TRIP_STAGES}
+    if pipeline and beside:
+        client["state"] = _small(beside)
+    return client
+
+
+def _small(state: JSONObject) -> JSONObject:
+    try:
+        check_json_size(state, STATE_BYTES)
+    except ValueError as error:
+        raise ValidationError("state", str(error)) from None
+    return state
+
+
+def _question(messages: Sequence[RunMessage], asker: Asker) -> str:
+    last = len(messages) - 1
+    if last < 0 or messages[last].role != "user":
+        raise ValidationError(
+            "messages", "The last message must be the user's, or what a tool of the page answered"
+        )
+    field = f"messages.{last}.content"
+    if unread := _kinds(messages[last].content) - {"text"}:
+        raise ValidationError(field, f"Parts of type {', '.join(sorted(unread))} are not taken")
+    text = text_of(messages[last].content)
+    check_size(field, text, limit=asker.message_bytes)
+    if not text.strip():
+        raise ValidationError(field, EMPTY)
+    return text
+
+
+def _history(messages: Sequence[RunMessage], asker: Asker) -> tuple[MessageDraft, ...]:
+    """The texts of a conversation so far."""
+    drafts: list[MessageDraft] = []
+    for index, each in enumerate(messages):
+        role, text = ROLES.get(each.role), text_of(each.content)
+        if role is not None and text.strip():
+            check_size(f"messages.{index}.content", text, limit=asker.message_bytes)
+            drafts.append(MessageDraft(role, text, author=asker.user_id if role == "user" else ""))
+    return tuple(drafts)
+
+
+def _outputs(messages: Sequence[RunMessage]) -> list[CallAnswer]:
+    """What tools answered, at the end of the list: after the last thing that somebody said."""
+    found: list[CallAnswer] = []
+    for index in range(len(messages) - 1, -1, -1):
+        each = messages[index]
+        if each.role in ("activity", "reasoning"):
+            continue
+        if each.role != "tool":
+            break
+        if not each.tool_call_id:
+            raise ValidationError(f"messages.{index}.toolCallId", "This field must be given")
+        text = text_of(each.content)
+        check_size(f"messages.{index}.content", text, limit=OUTPUT_BYTES)
+        failed = each.error is not None
+        found.append(CallOutput(each.tool_call_id, text or _said(each.error), failed))
+    return found[::-1]
+
+
+def _said(error: object) -> str:
+    return "" if error is None else str(error)[:OUTPUT_BYTES]
+
+
+def _approvals(resume: Sequence[ResumeEntry]) -> Iterator[CallAnswer]:
+    """An interrupt that was cancelled is a no."""
+    for each in resume:
+        payload = _object(each.payload)
+        approved = each.status == "resolved" and payload.get("approved", each.payload) is True
+        arguments = payload.get("arguments", payload.get("editedArgs"))
+        text = orjson.dumps(arguments).decode() if approved and isinstance(arguments, dict) else ""
+        reason = payload.get("reason")
+        yield Approval(each.interrupt_id, approved, text, reason if isinstance(reason, str) else "")
+
+
+def _pipeline(forwarded: object) -> str:
+    name = _object(forwarded).get("pipeline") or ""
+    if name not in ("", TRIP):
+        raise ValidationError("forwardedProps.pipeline", f"Not one of {TRIP}")
+    return str(name)
+
+
+def _trip(state: object) -> TripState:
+    try:
+        return validate(TripState, _object(state))
+    except ValidationError as error:
+        raise ValidationError(f"state.{error.field}", error.message) from None
+
+
+def _tools(tools: Sequence[PageTool]) -> tuple[ToolDefinition, ...]:
+    names = [each.name for each in tools]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValidationError(f"tools.{number}.name", "Two tools have this name")
+    return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in tools)
+
+
+def text_of(content: object) -> str:
+    """Of a message: its text, or those of its parts."""
+    if isinstance(content, str):
+        return content
+    texts = (each.get("text") for each in _parts(content) if each.get("type") == "text")
+    return "".join(each for each in texts if isinstance(each, str))
+
+
+def _kinds(content: object) -> set[str]:
+    return {str(each.get("type")) for each in _parts(content)}
+
+
+def _parts(content: object) -> list[dict[str, Any]]:
+    parts = cast("list[Any]", content) if isinstance(content, list) else []
+    return [each for each in parts if isinstance(each, dict)]
+
+
+def _object(value: object) -> JSONObject:
+    return cast("JSONObject", value) if isinstance(value, dict) else {}

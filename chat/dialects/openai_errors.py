@@ -1,0 +1,42 @@
+"""Errors as OpenAI's clients read them (https://platform.openai.com/docs/guides/error-codes, read November 2026)."""
+
+import re
+from collections.abc import Mapping
+
+from chat.conversation import Turn
+from chat.dialects.base import Reply
+from chat.dialects.shapes import failure_headers, json_reply
+from chat.errors import ChatError
+from chat.events import JSONObject, TurnFailed
+
+TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    410: "not_found_error",
+    429: "rate_limit_error",
+}
+"""By the status; others are `invalid_request_error`, and from 500 on `server_error`."""
+
+INVALID = 400
+"""The status of what is wrong in a request, which here is 422 elsewhere."""
+
+
+def show_error(status: int, code: str, message: str, param: str | None = None) -> JSONObject:
+    """`{"error": {"message", "type", "param", "code"}}`"""
+    kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code.lower()}}
+
+
+def refusal(error: ChatError) -> Reply:
+    """What is refused. The name of a field is written as OpenAI does: `input[0].content`."""
+    status = INVALID if error.status == 422 else error.status
+    field = error.details.get("field")
+    param = re.sub(r"\.(\d+)", r"[\1]", str(field)) if field else None
+    return json_reply(show_error(status, error.code, error.message, param), status)
+
+
+def failed(turn: Turn, failure: TurnFailed) -> Reply:
+    """A turn that failed before it said anything."""
+    body = show_error(failure.status, failure.code, failure.message)
+    return json_reply(body, failure.status, failure_headers(turn, failure))

@@ -154,6 +154,8 @@ class Operation:
         elif self.row.reply:
             for status in self.row.statuses:
                 found[str(status)] = self._reply(status, is_problem=status in statuses)
+            for status in self.row.silent:
+                found[str(status)] = {"description": self.row.summary}
         elif self.row.content:
             schema = {"type": "object" if self.row.content == JSON else "string"}
             found["200"] = {

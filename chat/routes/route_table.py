@@ -27,6 +27,7 @@ class Route:
     reply: str = ""  # what it answers with; nothing is written through it, tests hold replies against it
     content: str = ""  # the type of what it answers with, where no model tells its form
     statuses: tuple[int, ...] = (200,)  # of what it answers with
+    silent: tuple[int, ...] = ()  # statuses of its answers that have no body
     streams: bool = False  # it answers with the stream of a turn
     kinds: tuple[str, ...] = ()  # of content in which it may answer beside JSON
     problems: tuple[int, ...] = ()  # statuses of problems that others like it do not have

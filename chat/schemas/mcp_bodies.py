@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from chat.schemas.fields import Body, Content, Id, Whole, examples
+from chat.schemas.fields import MAX_ID, Body, Content, Id, Whole, examples
 
-type RpcId = StrictStr | StrictInt
+type RpcId = (
+    Annotated[StrictStr, Field(max_length=MAX_ID)] | Annotated[StrictInt, Field(ge=-(2**53), le=2**53)]
+)
 type Limit = Annotated[Whole, Field(ge=1, le=50)]
 
 

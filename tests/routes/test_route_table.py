@@ -56,7 +56,7 @@ def indexed() -> Indexed:
     modules, rows, found = json.loads(done.stdout)
     routes: dict[str, dict[str, Route]] = {}
     for path, method, row in rows:
-        lists = {name: tuple(row[name]) for name in ("statuses", "problems")}
+        lists = {name: tuple(row[name]) for name in ("statuses", "silent", "problems")}
         routes.setdefault(path, {})[method] = Route(**row | lists)
     return Indexed(set(modules), routes, found)
 

@@ -21,7 +21,7 @@ ROUTES: Routes = {
             "one message of the Model Context Protocol",
             body="mcp_models:McpMessage",
             reply="mcp_models:McpAnswer",
-            statuses=(200, 202),
+            silent=(202,),
             problems=(404,),
             scope="read",
             makes=True,

@@ -1,5 +1,6 @@
 """Every route that makes something, asked the same again with its Idempotency-Key, over the whole stack."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 

@@ -18,7 +18,9 @@ from chat.telemetry import Seldom, record, record_warning
 OLD = 300.0  # seconds after which keys are asked for again
 KEPT = 24 * 3600.0  # seconds for which they are good without an answer
 PAUSE = 5.0  # seconds between the beginnings of two fetches
-MAX_WAITING = 200  # callers that wait for one; of more it cannot be told who they are
+MAX_WAITING = (
+    2000  # callers that wait for one: about what a process takes in PAUSE; who more are cannot be told
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ UNANSWERED = {
     ("OPTIONS", "/api/webpubsub/events"),
     ("PUT", "/api/v1/chat/limits/{user_id}"),  # nothing is limited here
     ("DELETE", "/api/v1/chat/limits/{user_id}"),
+    ("GET", "/.well-known/oauth-protected-resource"),  # no issuer is trusted here
+    ("GET", "/.well-known/oauth-protected-resource/api/mcp"),
+    ("POST", "/api/chat"),  # takes messages or a message, which its schema cannot say
 }
 
 

@@ -18,9 +18,9 @@ from tests.support.stack import Stack
 
 USER = "pairs"
 HEADERS = {"x-dev-user": USER}
-SLOW = "#chunks=40 #rate=20 Say"  # two seconds
+SLOW = "#chunks=120 #rate=20 Say"  # six seconds, in which all others come
 ENDLESS = "#chunks=900 #rate=20 Say"
-TEXT = " ".join(f"word{number}" for number in range(1, 41))
+TEXT = " ".join(f"word{number}" for number in range(1, 121))
 
 
 @pytest.fixture(scope="module")

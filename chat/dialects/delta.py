@@ -11,9 +11,9 @@ from pydantic import FailFast, Field
 from chat.calls import CallReader
 from chat.conversation import Turn
 from chat.dialects.base import Asked, Asker, Dialect, Door, Reply, read_arguments
+from chat.dialects.conversations import read_conversation
 from chat.dialects.framing import sse
 from chat.dialects.shapes import failure_headers, show_failure
-from chat.errors import ValidationError
 from chat.events import (
     TERMINAL_NUMBER,
     ApprovalRequested,
@@ -24,9 +24,8 @@ from chat.events import (
     ToolOutput,
     TurnFailed,
 )
-from chat.messages import MessageDraft
 from chat.requests import TurnRequest
-from chat.schemas.fields import EMPTY, Body, Id, check_size, examples
+from chat.schemas.fields import Body, Id, examples
 
 
 class TextDeltaEncoder:
@@ -88,29 +87,16 @@ class StreamBody(Body):
 def _read(body: StreamBody, asker: Asker) -> Asked:
     """In a known session the stored history counts, and only the last message is new. Clients send again what is on
     their screen: an empty answer in it, of a turn that failed, is passed over."""
-    last = len(body.messages) - 1
-    for index, each in enumerate(body.messages):
-        check_size(f"messages.{index}.content", each.content, limit=asker.message_bytes)
-    if body.messages[last].role != "user":
-        raise ValidationError("messages", "The last message must be the user's")
-    if not body.messages[last].content.strip():
-        raise ValidationError(f"messages.{last}.content", EMPTY)
-    before = () if body.session_id else body.messages[:last]
-    history = tuple(_draft(each, asker.user_id) for each in before if each.content.strip())
-    said = body.messages[last].content
+    content, history = read_conversation(body.messages, asker, is_known=bool(body.session_id))
     request = TurnRequest(
         asker.user_id,
-        content=said,
+        content=content,
         session_id=body.session_id or "",
         history=history,
         nonce=asker.nonce,
         dialect=DELTA.name,
     )
     return Asked(request)
-
-
-def _draft(message: HistoryMessage, user_id: str) -> MessageDraft:
-    return MessageDraft(message.role, message.content, author=user_id if message.role == "user" else "")
 
 
 def _failed(turn: Turn, failed: TurnFailed) -> Reply:

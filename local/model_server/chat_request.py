@@ -5,7 +5,7 @@ Source: OpenAI API reference, "Create chat completion" (v1).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -66,14 +66,20 @@ def text_of(message: Mapping[str, Any]) -> str:
     return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
 
 
-def read_request(raw: bytes) -> ChatRequest:
-    """Problem 400 for what the service refuses, with its words where they are known."""
+def read_json_object(raw: bytes) -> dict[str, Any]:
+    """A body. Problem 400."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"Invalid JSON: {error}", code="BadRequest") from None
     if not isinstance(body, dict):
         raise Problem(400, "The body must be a JSON object.", code="BadRequest")
+    return cast("dict[str, Any]", body)
+
+
+def read_request(raw: bytes) -> ChatRequest:
+    """Problem 400 for what the service refuses, with its words where they are known."""
+    body = read_json_object(raw)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Problem(400, "Missing required parameter: 'messages'.", code="missing_required_parameter")

@@ -7,9 +7,7 @@ Source: OpenAI API reference, "Create a model response" (v1); MLflow's `Response
 import re
 from typing import Any
 
-import orjson
-
-from local.model_server.chat_request import ChatRequest, check_messages
+from local.model_server.chat_request import ChatRequest, check_messages, read_json_object
 from local.model_server.problems import Problem
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -36,12 +34,7 @@ OF_AGENTS = frozenset(
 
 def read_response_request(raw: bytes, *, agent: bool) -> ChatRequest:
     """Problem 400 for what the service refuses."""
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"Invalid JSON: {error}", code="BadRequest") from None
-    if not isinstance(body, dict):
-        raise Problem(400, "The body must be a JSON object.", code="BadRequest")
+    body = read_json_object(raw)
     if agent and (strange := set(body) - OF_AGENTS):
         raise Problem(
             400, f"Invalid properties not defined in the schema found: {strange}", code="BAD_REQUEST"

@@ -12,6 +12,7 @@ import orjson
 from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
 from chat.dialects.ag_ui.ag_ui_input import STATE_BYTES, PageTool, ResumeEntry, RunAgentInput, RunMessage
 from chat.dialects.base import Asked, Asker
+from chat.dialects.conversations import said
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.messages import MessageDraft, Role
@@ -102,7 +103,7 @@ def _history(messages: Sequence[RunMessage], asker: Asker) -> tuple[MessageDraft
         role, text = ROLES.get(each.role), text_of(each.content)
         if role is not None and text.strip():
             check_size(f"messages.{index}.content", text, limit=asker.message_bytes)
-            drafts.append(MessageDraft(role, text, author=asker.user_id if role == "user" else ""))
+            drafts.append(said(role, text, asker))
     return tuple(drafts)
 
 

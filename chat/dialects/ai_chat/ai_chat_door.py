@@ -6,12 +6,11 @@ from chat.conversation import Turn
 from chat.dialects.ai_chat.ai_chat_encoder import AiChatEncoder
 from chat.dialects.ai_chat.ai_chat_schemas import AiChatBody
 from chat.dialects.base import Asked, Asker, Reply
+from chat.dialects.conversations import read_conversation
 from chat.dialects.shapes import failure_headers, json_reply, retry_after
-from chat.errors import ChatError, Conflict, ValidationError
+from chat.errors import ChatError, Conflict
 from chat.events import JSON, TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnFailed
-from chat.messages import MessageDraft
 from chat.requests import TurnRequest
-from chat.schemas.fields import EMPTY, check_size
 
 PATIENCE = 200.0  # seconds after which a whole reply is given up: the platform's front end gives up after 230
 
@@ -24,23 +23,12 @@ LISTS = {"stage": "stages", "toolCall": "toolCalls", "toolOutput": "toolOutputs"
 def read(body: AiChatBody, asker: Asker) -> Asked:
     """In a session that `sessionState` names, the stored history counts and only the last message is new; else the
     messages before the last begin a new one. ValidationError, TooLarge."""
-    last = len(body.messages) - 1
-    for index, each in enumerate(body.messages):
-        check_size(f"messages.{index}.content", each.content, limit=asker.message_bytes)
-    if body.messages[last].role != "user":
-        raise ValidationError("messages", "The last message must be the user's")
-    if not body.messages[last].content.strip():
-        raise ValidationError(f"messages.{last}.content", EMPTY)
-    before = () if body.session_state else body.messages[:last]
+    content, history = read_conversation(body.messages, asker, is_known=bool(body.session_state))
     request = TurnRequest(
         asker.user_id,
-        content=body.messages[last].content,
+        content=content,
         session_id=body.session_state or "",
-        history=tuple(
-            MessageDraft(each.role, each.content, author=asker.user_id if each.role == "user" else "")
-            for each in before
-            if each.content.strip()
-        ),
+        history=history,
         nonce=asker.nonce,
         dialect="ai-chat",
     )

@@ -8,6 +8,7 @@ from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
 from chat.dialects.ai_sdk.body_schemas import FilePart, TextPart, ToolPart, UIChatBody, UIMessage
 from chat.dialects.ai_sdk.files import read_text_file
 from chat.dialects.base import Asked, Asker
+from chat.dialects.conversations import said
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.messages import MessageDraft, split_message_id
@@ -27,7 +28,7 @@ def read_ui_body(body: UIChatBody, asker: Asker) -> Asked:
         return Asked(_request(body, asker, message_id=messages[place].id), chat=chat, answers=answers)
     last = _question(body, messages)
     drafts = [
-        MessageDraft(each.role, text, author=asker.user_id if each.role == "user" else "")
+        said(each.role, text, asker)
         for place, each in enumerate(messages[: last + 1])
         if (text := _text(f"messages.{place}", each, asker, whole=place == last)) or place == last
     ]

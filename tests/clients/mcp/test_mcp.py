@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -18,8 +17,8 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
-from tests.support.azurite import NODE
 from tests.support.clients import eventually
+from tests.support.node import run_script
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.stack import Stack
 
@@ -47,12 +46,8 @@ async def client_of(stack: Stack, user: str, era: str = "auto", instance: int = 
 
 async def on_node(stack: Stack, user: str, *script: tuple[str, Any]) -> list[tuple[str, Any]]:
     """What the client for Node prints."""
-    arguments = [str(NODE), str(HERE / "client.mjs"), f"{stack.url}/api/mcp", user, json.dumps(script)]
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=PIPE, stderr=PIPE)
-    async with asyncio.timeout(60):
-        said, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return [tuple(json.loads(line)) for line in said.decode().splitlines()]
+    said = await run_script(HERE / "client.mjs", f"{stack.url}/api/mcp", user, json.dumps(script))
+    return [tuple(json.loads(line)) for line in said.splitlines()]
 
 
 def text_of(result: CallToolResult) -> str:

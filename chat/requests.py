@@ -140,4 +140,33 @@ class Answered:
     frame: JSONObject | str
 
 
-type Action = Say | Approve | Cancel | Resume | Typing | Answered
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request as at a door, whose answer comes in frames of its own."""
+
+    request_id: str
+    body: object  # what the door of the dialect reads
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A request to be shown the turn that runs in a chat, from its beginning."""
+
+    request_id: str
+    chat: str  # its name, a session's id, or that of the turn
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Stop the turn that a request asked for. One that is merely watched goes on."""
+
+    request_id: str
+
+
+type SessionAction = Say | Approve | Cancel | Resume | Typing | Answered
+"""On sockets that watch a session."""
+
+type RequestAction = Ask | Watch | Abort
+"""On those whose requests are answered one by one."""
+
+type Action = SessionAction | RequestAction

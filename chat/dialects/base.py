@@ -182,13 +182,27 @@ class JoinedEncoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestFace:
+    """What is said to each of the requests of a socket. It belongs to no session: each request names its own."""
+
+    id_of: Callable[[str], str]  # of the request that a frame is about; "" where that cannot be read
+    began: Callable[[str], JSONObject]  # the turn that it wants to see is there
+    shown: Callable[[str, int, JSONObject], JSONObject]  # a payload, by its number from 0 on
+    ended: Callable[[str], JSONObject]  # there is no more
+    idle: Callable[[str], JSONObject]  # there is nothing to see
+    failed: Callable[[str, ChatError], JSONObject]
+
+
+@dataclass(frozen=True, slots=True)
 class SocketFace:
     """What is said on sockets. What is None the dialect does not have."""
 
     read: Callable[[str, str], Action]
     """What a client said, by the name and the data of the service's event. InvalidBody, ValidationError."""
-    snapshot: Callable[[Turn, Sequence[NumberedEvent]], Iterable[JSONObject]]
+    snapshot: Callable[[Turn, Sequence[NumberedEvent]], Iterable[JSONObject]] | None = None
     """What somebody who comes late is shown of a turn so far."""
+    requests: RequestFace | None = None
+    """In place of the above and of all that is about a session: see `watching`."""
     error: Callable[[ChatError], JSONObject] = plain_error  # what goes wrong outside a turn
     names: tuple[str, ...] = ()  # by which clients of a JSON subprotocol may call their frames
     ack: Callable[[Say | Approve, str, str], JSONObject] | None = None
@@ -243,3 +257,8 @@ class Dialect:
 def spoken(dialects: Mapping[str, Dialect]) -> Mapping[str, Dialect]:
     """Those that sockets speak."""
     return {name: each for name, each in dialects.items() if each.socket is not None}
+
+
+def watching(dialects: Mapping[str, Dialect]) -> Mapping[str, Dialect]:
+    """Those of them whose sockets watch a session. On all others each request is answered by itself."""
+    return {name: each for name, each in spoken(dialects).items() if each.face.requests is None}

@@ -14,6 +14,7 @@ from chat.events import (
     TextDelta,
     TextFinished,
     TextStarted,
+    TurnEvent,
     UsageReported,
 )
 
@@ -34,6 +35,32 @@ SILENT = (
     UsageReported,
 )
 """Events that no dialect of a socket shows: text before and after them is one text."""
+
+
+def squeezed(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:
+    """All of the events, with pieces of one text, or of one reasoning, that follow each other as one, as long as it
+    fits into a frame."""
+    held: NumberedEvent | None = None
+    for numbered in events:
+        if held is not None and (longer := _continued(held.event, numbered.event)) is not None:
+            held = NumberedEvent(numbered.number, longer)
+            continue
+        if held is not None:
+            yield held
+        held = numbered
+    if held is not None:
+        yield held
+
+
+def _continued(before: TurnEvent, event: TurnEvent) -> TurnEvent | None:
+    match before, event:
+        case (TextDelta(one, text), TextDelta(other, more)) | (
+            ReasoningDelta(one, text),
+            ReasoningDelta(other, more),
+        ) if one == other and len(text) + len(more) <= PIECE:
+            return type(event)(one, text + more)
+        case _:
+            return None
 
 
 def merged(events: Iterable[NumberedEvent]) -> Iterator[NumberedEvent]:

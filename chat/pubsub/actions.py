@@ -4,7 +4,7 @@ from chat.app import ChatApp
 from chat.dialects.base import SocketFace
 from chat.errors import ChatError, Forbidden, ValidationError
 from chat.events import JSONObject
-from chat.requests import Action, Answered, Approve, Cancel, Resume, Say, TurnRequest, Typing
+from chat.requests import Answered, Approve, Cancel, Resume, Say, SessionAction, TurnRequest, Typing
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
 from chat.store.conversation_store import Waits
@@ -15,7 +15,7 @@ from chat.turns.client_calls import find_continued
 
 
 async def act(
-    app: ChatApp, sockets: Sockets, connection: Connection, action: Action, *, nonce: str = ""
+    app: ChatApp, sockets: Sockets, connection: Connection, action: SessionAction, *, nonce: str = ""
 ) -> JSONObject | str | None:
     """Do it. `nonce` names the event, in case it comes again. The frame that answers, to this socket alone; what
     everybody shall see comes to it as to all others. ChatError."""

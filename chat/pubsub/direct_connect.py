@@ -14,7 +14,7 @@ from chat.clock import derived_id
 from chat.dialects.base import spoken
 from chat.errors import Forbidden, NotFound, PushError, TurnNotFound, Unauthenticated, ValidationError
 from chat.pubsub.socket_events import SocketEvent
-from chat.requests import Action, Approve, Cancel, Resume, Say, Typing
+from chat.requests import Approve, Cancel, Resume, Say, SessionAction, Typing
 from chat.rooms.newcomers import Newcomer
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import check_size
@@ -38,7 +38,8 @@ async def ask_who(app: ChatApp, event: SocketEvent) -> Ticket:
     known = spoken(app.dialects)
     if name not in known:
         raise ValidationError("dialect", f"Not one of {', '.join(known)}")
-    if not principal.may(scope := "read" if session_id else "write"):  # a new session is a thing that is made
+    makes = not session_id and app.dialects[name].face.requests is None
+    if not principal.may(scope := "write" if makes else "read"):  # a new session is a thing that is made
         raise Forbidden(f"This credential is not for `{scope}`.")
     if session_id:
         await app.conversations.get_session(principal.user_id, session_id)
@@ -50,7 +51,9 @@ def promised_session(app: ChatApp, sockets: Sockets, connection_id: str) -> str:
     return sockets.newcomers.get(connection_id, derived_id(app.clock.now(), connection_id)).session_id
 
 
-async def ensure_session(app: ChatApp, sockets: Sockets, connection: Connection, action: Action) -> bool:
+async def ensure_session(
+    app: ChatApp, sockets: Sockets, connection: Connection, action: SessionAction
+) -> bool:
     """Make the session of a socket that was promised one, if this is what begins it. False where there is nothing to
     do, since nothing was said yet. TooLarge, TurnNotFound, StoreUnavailable; SessionNotFound when it was deleted."""
     newcomer = sockets.newcomers.get(connection.id, connection.session_id)
@@ -62,7 +65,7 @@ async def ensure_session(app: ChatApp, sockets: Sockets, connection: Connection,
 
 
 async def _begin(
-    app: ChatApp, sockets: Sockets, connection: Connection, action: Action, newcomer: Newcomer
+    app: ChatApp, sockets: Sockets, connection: Connection, action: SessionAction, newcomer: Newcomer
 ) -> bool:
     match action:
         case Say():

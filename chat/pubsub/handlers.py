@@ -1,6 +1,7 @@
 """What the app does when a socket connects, speaks and leaves."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from chat.app import ChatApp
 from chat.conversation import Session
@@ -18,12 +19,13 @@ from chat.errors import (
     ValidationError,
 )
 from chat.pubsub.actions import act
+from chat.pubsub.answering import answer
 from chat.pubsub.direct_connect import ask_who, ensure_session, is_direct, promised_session
 from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import credential_of, is_promised, is_signed, limits_of, sign
 from chat.push.base import EVERYBODY, key_group, room_of
-from chat.requests import Answered, Resume, Say
+from chat.requests import Abort, Answered, Ask, Resume, Say, Watch
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
@@ -32,7 +34,7 @@ from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.
 SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
-READING = (Resume, Answered)  # what one may ask for who may only read
+READING = (Resume, Answered, Watch)  # what one may ask for who may only read
 
 
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
@@ -57,7 +59,8 @@ async def _handle(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Reply:
         return await _connect(app, sockets, event)
     connection, credential = await _known(app, sockets, event), credential_of(event.states)
     if event.kind == "disconnected":
-        if is_promised(event.states):
+        sockets.rooms.followers.leave(connection.id)
+        if connection.session_id and is_promised(event.states):
             sockets.newcomers.get(connection.id, connection.session_id).left = True
         sockets.flood.forget(connection.id)
         await sockets.attendance.left(connection)
@@ -77,7 +80,9 @@ async def _connect(app: ChatApp, sockets: Sockets, event: SocketEvent) -> Accept
     """Whoever has a ticket, is who it was given to, and is still a member; or who may come without."""
     ticket = await (ask_who(app, event) if is_direct(app, event) else _take(app, sockets, event))
     session_id, running_turn, seq = ticket.session_id, "", ""
-    if session_id:
+    if app.dialects[ticket.dialect].face.requests is not None:
+        session_id = ""  # it is in none
+    elif session_id:
         session = await _enter(app, sockets, ticket, event.connection_id)
         running_turn, seq = session.running_turn, str(session.last_seq)
     else:
@@ -153,6 +158,9 @@ async def _hear(
     app: ChatApp, sockets: Sockets, connection: Connection, credential: Credential, event: SocketEvent
 ) -> Said:
     face = app.dialects[connection.dialect].face
+    refused = face.error
+    if face.requests is not None:
+        refused = partial(face.requests.failed, face.requests.id_of(event.data))
     left = sockets.flood.take(connection.id)
     if left < -ENDURED:
         record("flood", connection_id=connection.id, user_id=connection.user_id)
@@ -173,6 +181,10 @@ async def _hear(
             raise ValidationError(
                 "session_id", "This socket is in another session: name it where you connect"
             )
+        if isinstance(action, Ask | Watch | Abort):
+            assert face.requests is not None, connection.dialect
+            answer(app, sockets, connection, credential, face.requests, action)
+            return Said()
         if is_promised(event.states) and not await ensure_session(app, sockets, connection, action):
             return Said()
         return Said(await act(app, sockets, connection, action, nonce=_nonce(event)))
@@ -181,11 +193,11 @@ async def _hear(
         return Said()
     except SessionNotFound as error:  # taken out, or deleted, and its socket was not closed
         app.evictions.expel(connection)
-        return Said(face.error(error))
+        return Said(refused(error))
     except Forbidden:
-        return Said(face.error(Forbidden("You may read this session, not write in it.")))
+        return Said(refused(Forbidden("You may read this session, not write in it.")))
     except ChatError as error:
-        return Said(face.error(error))
+        return Said(refused(error))
     except Exception as error:
         record_error("socket_event_failed", error, connection_id=connection.id)
-        return Said(face.error(ChatError()))
+        return Said(refused(ChatError()))

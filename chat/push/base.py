@@ -61,6 +61,11 @@ def group_of(session_id: str, dialect: str) -> str:
     return f"s.{session_id}.{dialect}"
 
 
+def instance_group(instance_id: str) -> str:
+    """The sockets whose requests a process answers, by which they are closed when it dies: they ask again then."""
+    return f"i.{instance_id}"
+
+
 def key_group(key_id: str, dialect: str) -> str:
     """The sockets that were opened with an API key, by which they are closed when it is revoked."""
     return f"k.{key_id}.{dialect}"

@@ -86,7 +86,9 @@ class Attendance:
             self._look_for_ghosts(connection.session_id)
 
     async def left(self, connection: Connection) -> None:
-        """The socket is gone."""
+        """The socket is gone. Nothing of one that was in no session."""
+        if not connection.session_id:
+            return
         self._noted.pop(connection.id, None)
         now = self._clock.now()
         before, after = await self._change(connection, lambda person: _without(person, connection.id, now))
@@ -102,6 +104,8 @@ class Attendance:
 
     def heard(self, connection: Connection) -> None:
         """The socket said something: it lives."""
+        if not connection.session_id:
+            return
         now = self._clock.monotonic()
         last = self._noted.setdefault(connection.id, now)
         if now - last >= SEEN:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import chain
 from typing import Protocol
 
-from chat.dialects.base import Dialect, spoken
+from chat.dialects.base import Dialect, spoken, watching
 from chat.errors import ChatError, CredentialEnded, NotFound
 from chat.news import Notice
 from chat.push.base import PushService, group_of, key_group, room_of
@@ -122,7 +122,7 @@ class SocketEvictor(Evictor):
         if errand.kind == "revoke":
             return await self._close_key(errand.session_id)
         push, session_id, user_id = self._push, errand.session_id, errand.user_id
-        groups = [each(session_id, name) for each in (room_of, group_of) for name in self._dialects]
+        groups = [each(session_id, name) for each in (room_of, group_of) for name in watching(self._dialects)]
         try:
             session = await self._conversations.load_session(session_id)
         except NotFound:  # whoever is left in a group is found by the group alone, since the rows are gone

@@ -163,6 +163,7 @@ class Joiners:
 
 def snapshot_of(turn: Turn, dialect: Dialect, events: Sequence[NumberedEvent]) -> Iterable[JSONObject]:
     """What a socket is shown that has nothing of the turn yet."""
+    assert dialect.face.snapshot is not None, dialect.name
     for payload in dialect.face.snapshot(turn, events):
         yield {**payload, "snapshot": True}
 

@@ -5,12 +5,13 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect, spoken
+from chat.dialects.base import Dialect, watching
 from chat.errors import ChatError
 from chat.news import MessageShown
 from chat.push.base import PushService, group_of
 from chat.rooms.arrivals import Arrivals
 from chat.rooms.ends import Ends
+from chat.rooms.followers import Followers
 from chat.rooms.gate import GroupGate
 from chat.rooms.live import HANDOVER, LiveRoomTurn, Pace, Turnaround
 from chat.rooms.past_turns import PastTurns
@@ -51,9 +52,10 @@ class Rooms(TurnWatcher):
         self._conversations = conversations
         self._turns = turns
         self._instances = instances
-        self._dialects = spoken(dialects)
+        self._dialects = watching(dialects)
         self._live: dict[str, LiveRoomTurn] = {}
         self._fill = Filling(conversations)
+        self.followers = Followers(push)
         self.news = RoomNews(push, self._dialects)
         # By turn that was made here, who was shown all of it; by group, the gate that is the last to send to it.
         self._saw: OrderedDict[str, set[str]] = OrderedDict()
@@ -120,8 +122,9 @@ class Rooms(TurnWatcher):
         for name in self._dialects:
             self._go_last(group_of(turn.session_id, name), Turnaround(task, told))
 
-    def died(self) -> None:
+    def died(self, instance_id: str) -> None:
         self._ends.died()
+        self.followers.died(instance_id)
 
     async def work_off(self) -> None:
         """Tell the ends that processes died over. StoreError."""
@@ -129,7 +132,7 @@ class Rooms(TurnWatcher):
 
     @property
     def telling(self) -> bool:
-        return bool(self._live)
+        return bool(self._live) or self.followers.busy
 
     async def show(self, turn: Turn, join: Join, *, by_maker: bool = False) -> None:
         """Show a socket a turn, wherever that runs; `by_maker` also when it ended, since its end may be on its way to
@@ -156,6 +159,7 @@ class Rooms(TurnWatcher):
     async def aclose(self) -> None:
         """Let what the turns said last go out, and stop."""
         await self._arrivals.aclose()
+        await self.followers.aclose(LAST_WORDS)
         await asyncio.gather(
             self._tasks.settle(LAST_WORDS), self.news.settle(LAST_WORDS), self._past.aclose(LAST_WORDS)
         )

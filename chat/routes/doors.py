@@ -9,20 +9,16 @@ from typing import Any
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import ask_again, ask_as_read, asker_of, check_still
 from chat.auth.base import Principal
-from chat.dialects.base import Asked, Asker, Dialect, Door
+from chat.dialects.base import Asked, Dialect, Door
 from chat.dialects.framing import Cursor
 from chat.events import NumberedEvent
-from chat.routes.chats import find_place
-from chat.routes.following import find_branch
 from chat.routes.limit_headers import with_limits
-from chat.routes.models import known_models
 from chat.routes.once import key_of, promised_id
 from chat.routes.replies import shown_reply, turn_problem
 from chat.routes.requests import read_body
-from chat.routes.streams import OPENING, ask, ask_again, check_still, find_cursor, stream_turn
-from chat.routes.tool_schemas import check_names
-from chat.turns.create import GoneOn
+from chat.routes.streams import OPENING, find_cursor, stream_turn
 from chat.turns.feed import LiveTurn
 
 type Asking = Callable[[Asked], Awaitable[LiveTurn]]
@@ -33,11 +29,7 @@ async def enter(app: ChatApp, principal: Principal, request: Request, *, dialect
     promised = promised_id(request)
 
     async def asking(asked: Asked) -> LiveTurn:
-        placed = replace(asked, request=replace(asked.request, promised=promised))
-        try:
-            return await ask(app, await find_place(app, placed))
-        except GoneOn:
-            return await ask(app, await find_branch(app, placed))
+        return await ask_as_read(app, replace(asked, request=replace(asked.request, promised=promised)))
 
     return await _entered(app, principal, request, dialect, asking)
 
@@ -67,26 +59,15 @@ async def _entered(
     assert door is not None, dialect
     until = app.clock.monotonic() + door.patience
     body = await read_body(request, door.body, limit=app.settings.max_body_bytes)
-    asked = door.read(body, _asker(app, principal, request))
-    check_names(asked.request.tools, app.tools.definitions)
+    path = request.url.path
+    asker = asker_of(app, principal.user_id, key_of(request), headers=request.headers, path=path)
+    asked = door.read(body, asker)
     began = app.clock.monotonic()
     live = await asking(asked)
     if asked.stream:
         return await _stream(app, principal, spoken, door, live, began=began, after=after)
     patience = until - app.clock.monotonic() if asked.waits else 0
     return await _whole(app, door, live, principal, patience=patience)
-
-
-def _asker(app: ChatApp, principal: Principal, request: Request) -> Asker:
-    return Asker(
-        principal.user_id,
-        key_of(request),
-        app.settings.max_message_bytes,
-        request.headers,
-        known_models(app.settings),
-        app.tools.definitions,
-        request.url.path,
-    )
 
 
 async def _stream(

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import note_made
 from chat.auth.base import Principal
 from chat.clock import iso
 from chat.credentials import SCOPES, ApiKey, Scope, digest_of, make_key
 from chat.errors import Forbidden, KeyNotFound, ShownOnce, ValidationError
 from chat.events import JSONObject
 from chat.routes.key_schemas import KeyBody
-from chat.routes.once import note_made, promised_id
+from chat.routes.once import promised_id
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of
 

@@ -13,13 +13,13 @@ import orjson
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import ask_as_read, asker_of
 from chat.auth.base import Principal
-from chat.dialects.base import Asker, Door, Reply
+from chat.dialects.base import Door, Reply
 from chat.dialects.framing import Cursor, written
 from chat.errors import ChatError, ValidationError
 from chat.events import JSON, TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from chat.routes import streams
-from chat.routes.chats import find_place
 from chat.routes.limit_headers import with_limits
 from chat.routes.mcp_tools import arguments_of, check_write, show_tool_failure
 from chat.routes.replies import json_reply, shown_reply
@@ -65,8 +65,8 @@ async def _turn(app: ChatApp, principal: Principal, request: Request, message: M
             raise ValidationError("text", "Cannot be given with turn_id")
         return await app.runner.open(principal.user_id, asked.turn_id)
     check_write(principal)
-    asker = Asker(principal.user_id, nonce_of(request), app.settings.max_message_bytes, request.headers)
-    return await streams.ask(app, await find_place(app, _door(app).read(message, asker)))
+    asker = asker_of(app, principal.user_id, nonce_of(request), headers=request.headers)
+    return await ask_as_read(app, _door(app).read(message, asker))
 
 
 def _token(message: McpMessage) -> JSON:

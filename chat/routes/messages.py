@@ -7,13 +7,13 @@ from datetime import datetime
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import note_made
 from chat.auth.base import Principal
 from chat.conversation import Session
 from chat.dialects.shapes import show_message
 from chat.errors import ValidationError
 from chat.messages import Message, MessageDraft, split_message_id
 from chat.requests import TurnRequest
-from chat.routes.once import note_made
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import MessageBody, MessagesQuery

@@ -3,11 +3,11 @@
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import known_models
 from chat.auth.base import Principal
 from chat.errors import NotFound
 from chat.events import JSON, JSONObject
 from chat.routes.replies import json_reply
-from chat.settings import Settings
 
 
 async def list_models(app: ChatApp, _principal: Principal, _request: Request) -> Response:
@@ -24,17 +24,6 @@ async def get_model(app: ChatApp, _principal: Principal, request: Request) -> Re
     if provider is None:
         raise NotFound("There is no such model.")
     return json_reply(_shown(name, provider))
-
-
-def known_models(settings: Settings) -> dict[str, str]:
-    """The service of each model, in the order in which they are asked. Where two have a model of one name, the second
-    has that of its service before it."""
-    found: dict[str, str] = {}
-    for provider in settings.providers:
-        service = settings.services.get(provider)
-        name = (service.model if service else settings.azure_model) or provider.lower()
-        found[f"{provider.lower()}/{name}" if name in found else name] = provider
-    return found
 
 
 def _shown(name: str, provider: str) -> JSONObject:

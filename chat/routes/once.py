@@ -56,16 +56,6 @@ def key_of(request: Request) -> str:
     return getattr(request.state, "key", "") or nonce_of(request)
 
 
-async def note_made(app: ChatApp, user_id: str, key: str, made: Mapping[str, str]) -> None:
-    """Have a request that comes again be answered from these ids. Nothing without a key. Should this get lost, the
-    repeat finds what was made by the promised id, or by the key."""
-    try:
-        if key:
-            await app.requests.note_made(user_id, key, made)
-    except StoreError as error:
-        record("made_not_noted", code=error.code, **made)
-
-
 async def _key_of(app: ChatApp, request: Request, route: Route) -> str:
     """The Idempotency-Key, or else what the dialect of the route calls a request in its body."""
     door = app.dialects[route.dialect].door if route.dialect else None

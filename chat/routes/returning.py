@@ -5,17 +5,18 @@ from dataclasses import replace
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import ask_again
+from chat.asking.chats import find_chat
 from chat.auth.base import Principal
 from chat.conversation import Session, Turn
 from chat.dialects.base import Dialect, Encoder, Past, ReturnFace, Spoken
 from chat.dialects.framing import Cursor
 from chat.errors import MessageNotFound, SessionNotFound, ValidationError
 from chat.messages import Message, split_message_id
-from chat.routes.chats import find_chat
 from chat.routes.replies import json_reply
 from chat.routes.requests import read_query
 from chat.routes.schemas import ReturnQuery
-from chat.routes.streams import ask_again, find_cursor, stream_turn, whole_stream
+from chat.routes.streams import find_cursor, stream_turn, whole_stream
 from chat.turns.branches import current, in_order
 from chat.turns.feed import LiveTurn
 from chat.turns.tool_history import stored_calls

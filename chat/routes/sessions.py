@@ -7,13 +7,14 @@ from functools import partial
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.asks import note_made
 from chat.auth.base import Principal
 from chat.conversation import Session
 from chat.dialects.shapes import show_session
 from chat.errors import Forbidden, NotFound, ValidationError
 from chat.events import JSONObject
 from chat.news import SessionChanged
-from chat.routes.once import note_made, promised_id
+from chat.routes.once import promised_id
 from chat.routes.pages import read_page, show_page
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query

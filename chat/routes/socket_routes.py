@@ -25,7 +25,8 @@ MAX_EVENT = 2 * 1024 * 1024  # bytes; a frame has at most 1 MiB
 
 
 async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dialect: str) -> Response:
-    """`GET /ws` and its like: the address of a socket that speaks this dialect, unless the query names another."""
+    """`GET /ws` and its like: the address of a socket that speaks this dialect, unless the query names another. For one
+    whose requests name their chats no session is made: `session_id` is "" then."""
     sockets = app.sockets.require("There are no sockets: the setting WebPubSubConnectionString is missing.")
     query = read_query(request, SocketQuery)
     name = query.dialect or dialect
@@ -34,21 +35,23 @@ async def negotiate(app: ChatApp, principal: Principal, request: Request, *, dia
     if query.protocol is not None and query.protocol not in SUBPROTOCOLS:
         raise ValidationError("protocol", f"Not one of {', '.join(SUBPROTOCOLS)}")
     session_id = request.path_params.get("session_id") or query.session_id or ""
-    session = await _session(app, principal, session_id)
+    if session_id or app.dialects[name].face.requests is None:
+        session_id = (await _session(app, principal, session_id)).id
+    place = session_id or app.ids.new()  # where the ticket is kept
     now = app.clock.now()
     expires = now + timedelta(minutes=app.settings.socket_minutes)
     expires = min(expires, principal.expires or expires)  # no ticket outlives what it was got with
     ticket_id = secrets.token_urlsafe(24)
-    ticket = Ticket(ticket_id, session.id, principal.user_id, name, expires, principal.credential)
+    ticket = Ticket(ticket_id, place, principal.user_id, name, expires, principal.credential)
     await sockets.presence.issue(ticket)
     minutes = (expires - now) / timedelta(minutes=1)
     url = await sockets.push.client_url(principal.user_id, minutes=minutes)
     return json_reply(
         {
-            "url": f"{url}&ticket={session.id}.{ticket.id}",
+            "url": f"{url}&ticket={place}.{ticket.id}",
             "protocol": query.protocol,
             "dialect": name,
-            "session_id": session.id,
+            "session_id": session_id,
             "expires_at": iso(expires),
         }
     )

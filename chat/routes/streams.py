@@ -2,32 +2,27 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from chat.app import ChatApp
+from chat.asking.asks import ask, ask_again, check_still
 from chat.auth.base import Principal
 from chat.dialects.base import Dialect, Framing
 from chat.dialects.catalogue import USUAL
 from chat.dialects.framing import Cursor, Place, read_cursor, written
-from chat.errors import ChatError, CredentialEnded, ValidationError
+from chat.errors import ChatError, ValidationError
 from chat.events import JSONObject, TurnEvent
-from chat.messages import Message
 from chat.requests import OnBusy, TurnRequest
 from chat.routes.limit_headers import with_limits
-from chat.routes.once import note_made
 from chat.routes.replies import turn_problem
 from chat.routes.requests import nonce_of, read_header
 from chat.routes.worker import UNWRAPPED_SEND
-from chat.store.conversation_store import Waits
 from chat.turns.feed import LiveTurn
 from chat.turns.grammar import broken_off
 
-QUEUED = 100.0  # seconds for which a request waits for its turn: the platform's front end gives up after 230
-SOON = 0.5  # seconds after which it is asked again whether a caller may hear the first word
 OPENING = 10.0  # seconds in which a failure still becomes an HTTP status
 
 
@@ -36,29 +31,6 @@ HEADERS = {
     "connection": "keep-alive",
     "x-accel-buffering": "no",
 }
-
-
-async def ask(app: ChatApp, request: TurnRequest, on_busy: OnBusy | None = None) -> LiveTurn:
-    """Start a turn. Where the message has to wait it is the turn that answers it, once there is one."""
-    user_id, key, shown = request.user_id, request.nonce, {"dialect": request.dialect}
-    asked = await app.ask(request, on_busy, usual="reject")
-    if isinstance(asked, Waits):
-        await note_made(app, user_id, key, shown | _ids(asked.message))
-        live = await app.answer_to(user_id, asked.message, patience=QUEUED)
-        asked = replace(live, standing=asked.standing)
-    if key:  # beside the turn: its first word is not kept waiting
-        app.tasks.spawn(note_made(app, user_id, key, shown | asked.turn.ids))
-    return asked
-
-
-async def ask_again(app: ChatApp, user_id: str, key: str, made: Mapping[str, str]) -> LiveTurn:
-    """The turn that a request has become. EventsGone; NotFound, where its session is deleted or one was taken out."""
-    if turn_id := made.get("turn_id"):
-        return await app.runner.open(user_id, turn_id)
-    message = await app.conversations.get_message(user_id, made["message_id"])
-    live = await app.answer_to(user_id, message, patience=QUEUED)
-    app.tasks.spawn(note_made(app, user_id, key, {**made, **live.turn.ids}))
-    return live
 
 
 async def start_and_stream(
@@ -78,18 +50,6 @@ async def stream_again(
     return await _opened(app, principal, live, made["dialect"], began=began)
 
 
-async def check_still(app: ChatApp, principal: Principal, live: LiveTurn, *, began: float) -> None:
-    """Who waited long for the first word may have been taken out meanwhile, and what they came with may have ended.
-    SessionNotFound, CredentialEnded; StoreUnavailable."""
-    if principal.expires is not None and app.clock.now() >= principal.expires:
-        raise CredentialEnded
-    if app.clock.monotonic() - began < SOON:
-        return
-    if principal.key_id:
-        await app.key_ring.check(principal.key_id)
-    await app.conversations.get_session(principal.user_id, live.turn.session_id)
-
-
 async def _opened(
     app: ChatApp, principal: Principal, live: LiveTurn, dialect: str, *, began: float
 ) -> Response:
@@ -98,10 +58,6 @@ async def _opened(
     if failed is not None:
         return with_limits(turn_problem(failed, live.turn), live.standing)
     return stream_turn(app, principal, live, app.dialects[dialect])
-
-
-def _ids(message: Message) -> dict[str, str]:
-    return {"session_id": message.session_id, "message_id": message.id}
 
 
 def stream_turn(

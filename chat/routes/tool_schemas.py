@@ -69,14 +69,6 @@ def read_tools(tools: Sequence[ClientTool], ours: Sequence[ToolDefinition]) -> t
     return tuple(ToolDefinition(each.name, each.description, each.parameters) for each in functions)
 
 
-def check_names(tools: Sequence[ToolDefinition], ours: Sequence[ToolDefinition]) -> None:
-    """ValidationError for a tool of the caller's that has the name of one of ours."""
-    names = {each.name for each in ours}
-    for number, each in enumerate(tools):
-        if each.name in names:
-            raise ValidationError(f"tools.{number}", f"{each.name} is the name of one of our tools")
-
-
 def read_answers(
     outputs: Sequence[ClientToolOutput] | None, approvals: Sequence[CallApproval] | None
 ) -> list[CallAnswer]:

@@ -3,11 +3,11 @@
 from fastapi import Request, Response
 
 from chat.app import ChatApp
+from chat.asking.chats import going_on
 from chat.auth.base import Principal
 from chat.dialects.shapes import show_turn
 from chat.errors import ValidationError
 from chat.requests import TRIP, TurnRequest
-from chat.routes.chats import going_on
 from chat.routes.replies import json_reply
 from chat.routes.requests import nonce_of, read_query
 from chat.routes.schemas import FollowQuery, RegenerateBody, StreamQuery, TurnBody, TurnQuery

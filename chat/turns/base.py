@@ -53,7 +53,7 @@ class TurnWatcher(Protocol):
 
     @property
     def telling(self) -> bool:
-        """Whether there are turns that are made here, or ended here, and are not shown to their end."""
+        """Whether there are turns that are shown to somebody here and not to their end."""
         ...
 
     def started(
@@ -81,7 +81,7 @@ class TurnWatcher(Protocol):
         """The end of a turn that nobody made any more was written."""
         ...
 
-    def died(self) -> None:
+    def died(self, instance_id: str) -> None:
         """An instance was found dead."""
         ...
 
@@ -113,7 +113,7 @@ class NoWatcher(TurnWatcher):
     def abandoned(self, turn: Turn) -> None:
         return
 
-    def died(self) -> None:
+    def died(self, instance_id: str) -> None:
         return
 
 

@@ -121,6 +121,11 @@ class TurnRunner:
         turns. While turns are made here that is done anyway. Returns at once."""
         self._patrol.used()
 
+    async def be_missed(self) -> str:
+        """Have the watcher of another process hear that this one died, should it do so while its own watcher is
+        `telling`. The id by which it hears. StoreUnavailable."""
+        return await self._lease.ensure()
+
     async def sweep(self, *, events_ttl: timedelta) -> None:
         """Do what is left to do for processes that died, and remove what is old. StoreError."""
         await self.sweeper.sweep(events_ttl=events_ttl)

@@ -110,7 +110,7 @@ class TurnSweeper:
             return True
         fenced = lease.age > LEASE and await self._instances.fence(lease)
         if fenced:
-            self._watcher.died()
+            self._watcher.died(instance_id)
         return fenced
 
 

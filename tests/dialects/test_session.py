@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.conversation import Turn
-from chat.dialects.base import Dialect
+from chat.dialects.base import Dialect, watching
 from chat.dialects.catalogue import DIALECTS
 from chat.dialects.chat import CHAT
 from chat.dialects.framing import read_cursor
@@ -351,5 +351,5 @@ def test_no_frame_is_longer_than_the_service_takes() -> None:
 
 
 def test_a_snapshot_of_nothing_is_nothing() -> None:
-    faces = [each.socket for each in DIALECTS.values() if each.socket]
-    assert [list(each.snapshot(TURN, [])) for each in faces] == [[]] * 3
+    faces = [each.face.snapshot for each in watching(DIALECTS).values()]
+    assert [list(show(TURN, [])) for show in faces if show] == [[]] * 3

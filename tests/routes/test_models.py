@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chat.routes.models import known_models
+from chat.asking.asks import known_models
 from chat.settings import load_settings
 from tests.support.apps import make_app
 from tests.support.http_instance import Instance

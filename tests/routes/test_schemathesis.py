@@ -9,6 +9,7 @@ import requests
 import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -37,17 +38,21 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-routes = schemathesis.openapi.from_dict(
-    document(),
-    config=SchemathesisConfig.from_dict(
-        {
-            "seed": 1,
-            "generation": {"deterministic": True, "with-security-parameters": False},
-            "phases": {"stateful": {"enabled": False}},
-        }
-    ),
-)
-"""Of the document that is served: see test_openapi.py."""
+
+
+@pytest.fixture(scope="module")
+def routes() -> Any:
+    """Of the document that is served: see test_openapi.py."""
+    return schemathesis.openapi.from_dict(
+        document(),
+        config=SchemathesisConfig.from_dict(
+            {
+                "seed": 1,
+                "generation": {"deterministic": True, "with-security-parameters": False},
+                "phases": {"stateful": {"enabled": False}},
+            }
+        ),
+    )
 
 
 RERUN = "/api/v1/chat/turns/{turn_id}/rerun"
@@ -156,20 +161,27 @@ def anybody_about_what_is_not_there(case: Any, world: World) -> None:
 
 
 def _add_tests() -> None:
-    """One for each route and each caller, with a name of its own: schemathesis calls all of a function alike, and of
-    tests with one name only one is run where tests run side by side."""
+    """One for each route and each caller, with a name of its own: of tests with one name only one is run where tests
+    run side by side. What is asked of a route is made when its test runs: made for all of them where tests are
+    collected, as schemathesis does it, it is a gigabyte and fifteen seconds in every worker."""
     names = [each["operationId"] for some in document()["paths"].values() for each in some.values()]
     for ask in (whose_sessions_they_are, a_stranger_to_what_is_there, anybody_about_what_is_not_there):
         for name in names:
-            test = _named(ask, f"test_{ask.__name__}__{name}")
-            globals()[test.__name__] = routes.include(operation_id=name).parametrize()(BOUNDED(test))
+            test = _named(ask, name)
+            globals()[test.__name__] = test
 
 
 def _named(ask: Any, name: str) -> Any:
-    def test(case: Any, world: World) -> None:
-        ask(case, world)
+    def test(routes: Any, world: World) -> None:
+        def one(case: Any) -> None:
+            ask(case, world)
 
-    test.__name__ = test.__qualname__ = name
+        route = routes.include(operation_id=name)
+        tests = get_all_tests(schema=route, test_func=one, settings=BOUNDED, given_kwargs=None)
+        [(_, hypothesis_test)] = [each.ok() for each in tests]
+        hypothesis_test()
+
+    test.__name__ = test.__qualname__ = f"test_{ask.__name__}__{name}"
     return test
 
 

@@ -5,6 +5,7 @@ from chat.dialects.ai_sdk.body_schemas import UIChatBody
 from chat.dialects.ai_sdk.door import NAME, read_ui_body
 from chat.dialects.ai_sdk.earlier import join_message
 from chat.dialects.ai_sdk.encoder import UIMessageEncoder
+from chat.dialects.ai_sdk.socket_face import SOCKET
 from chat.dialects.base import Dialect, Door, Reply
 from chat.dialects.framing import sse
 from chat.dialects.shapes import failure_headers
@@ -35,5 +36,6 @@ AI_SDK = Dialect(
     joined=join_message,
     framing=sse(done="[DONE]", headers=_headers),
     door=Door(UIChatBody, read_ui_body, framing=PAGE, failed=_failed, refusal=_refused),
+    socket=SOCKET,
     schemas="chat.dialects.ai_sdk.chunk_schemas",
 )

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chat.app import ChatApp
+from chat.asking.following import follow_on
 from chat.calls import CallAnswer, CallOutput
 from chat.conversation import Session
 from chat.dialects.base import Asked
 from chat.errors import SessionNotFound
 from chat.messages import Message, split_message_id
 from chat.requests import TurnRequest
-from chat.routes.following import follow_on
 from chat.turns.client_calls import LOOKED_BACK, find_continued
 from chat.turns.feed import LiveTurn
 from chat.turns.tool_history import stored_calls

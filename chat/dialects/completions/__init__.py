@@ -39,6 +39,7 @@ COMPLETIONS = Dialect(
         refusal=_refusal,
         whole=whole,
         patience=PATIENCE,
+        headers={"x-session-id": "A session, which then is the conversation: only the last message is new."},
     ),
     schemas="chat.dialects.completions.completion_schemas",
 )

@@ -421,6 +421,7 @@ BODIES = st.fixed_dictionaries(
         "reasoning": JSON_VALUES,
         "top_logprobs": JSON_VALUES,
         "prompt": JSON_VALUES,
+        "include": JSON_VALUES,
         "whatElse": JSON_VALUES,
     },
 )  # fmt: skip

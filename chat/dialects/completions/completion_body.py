@@ -175,6 +175,10 @@ class CompletionsBody(Body):
     stop: Annotated[StopTexts, BeforeValidator(_texts, json_schema_input_type=StopText | StopTexts)] = Field(
         default_factory=list[str]
     )
+    logprobs: Flag = False
+    modalities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
+        default_factory=list[str]
+    )
     seed: Annotated[int, Field(ge=-INTEGER, le=INTEGER)] | None = None
     user: Annotated[str, Field(max_length=255)] | None = None
     metadata: Annotated[JSONObject, _small(METADATA_BYTES)] = Field(default_factory=dict)

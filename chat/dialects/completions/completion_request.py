@@ -33,6 +33,7 @@ LATER = "Only text can be carried: there is no way yet to show the model a part 
 
 def read_body(body: CompletionsBody, asker: Asker) -> Asked:
     """ValidationError, TooLarge."""
+    _check(body)
     texts = [_text(number, each, asker.message_bytes) for number, each in enumerate(body.messages)]
     last = _question(body.messages, texts)
     session_id = _session_id(body, asker)
@@ -53,6 +54,14 @@ def read_body(body: CompletionsBody, asker: Asker) -> Asked:
         client=_client(body),
     )
     return Asked(request, stream=body.stream, answers=answers)
+
+
+def _check(body: CompletionsBody) -> None:
+    """What the reply could not have is refused before it is missed."""
+    if body.logprobs:
+        raise ValidationError("logprobs", "Probabilities of tokens are not known here")
+    if set(body.modalities) - {"text"}:
+        raise ValidationError("modalities", "Only text can be answered")
 
 
 def _text(number: int, message: CompletionMessage, limit: int) -> str:

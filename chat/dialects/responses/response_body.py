@@ -162,4 +162,5 @@ class ResponsesBody(Body):
     parallel_tool_calls: bool | None = None
     user: Id | None = None
     prompt: Any = None
+    include: Annotated[list[Word], Field(max_length=64)] = Field(default_factory=list[str])
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None

@@ -18,6 +18,7 @@ from chat.schemas.fields import check_size
 
 SHOWN_BYTES = 8 * 1024  # of each field that a response says again of its request
 MOST_TOKENS = 1_000_000
+LOGPROBS = "message.output_text.logprobs"
 FORMATS = ("text", "json_object", "json_schema")
 CHOICES: tuple[ToolMode, ...] = ("auto", "none", "required")
 
@@ -65,6 +66,8 @@ def _check(body: ResponsesBody) -> None:
         raise ValidationError("prompt", "There are no stored prompts here: send instructions and input")
     if body.top_logprobs:
         raise ValidationError("top_logprobs", "Probabilities of tokens are not known here")
+    if LOGPROBS in body.include:
+        raise ValidationError("include", "Probabilities of tokens are not known here")
     if body.text.format.type not in FORMATS:
         raise ValidationError("text.format.type", f"Must be one of {', '.join(FORMATS)}")
 

@@ -212,6 +212,19 @@ async def test_an_answer_that_was_cut_short_says_so(client: openai.AsyncOpenAI) 
     assert (await streamed(client, "#chunks=2 #finish=length Hi"))[-1].choices[0].finish_reason == "length"
 
 
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [({"logprobs": True}, "logprobs"), ({"modalities": ["text", "audio"]}, "modalities"), ({"n": 2}, "n")],
+)
+async def test_what_the_reply_could_not_have_is_not_asked_for(
+    client: openai.AsyncOpenAI, asked: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await ask(client, "Hi", **asked)
+    assert (caught.value.param, caught.value.code) == (param, "invalid_input")
+    assert (await ask(client, "#chunks=1", logprobs=False, modalities=["text"], n=1)).choices
+
+
 async def test_what_is_refused_is_an_error_of_its_kind(stack: Stack, client: openai.AsyncOpenAI) -> None:
     image: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]
     with pytest.raises(openai.BadRequestError, match="Only text can be carried") as caught:

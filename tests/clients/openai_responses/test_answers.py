@@ -170,6 +170,12 @@ REFUSED: list[tuple[dict[str, Any], type[sdk.APIStatusError], str, str | None]] 
     ({"input": "Hi", "background": True, "store": False}, sdk.BadRequestError, "invalid_input", "background"),
     ({"input": "Hi", "prompt": {"id": "p"}}, sdk.BadRequestError, "invalid_input", "prompt"),
     ({"input": "Hi", "top_logprobs": 3}, sdk.BadRequestError, "invalid_input", "top_logprobs"),
+    (
+        {"input": "Hi", "include": ["message.output_text.logprobs"]},
+        sdk.BadRequestError,
+        "invalid_input",
+        "include",
+    ),
     ({"input": "Hi", "tools": [{"type": "web_search"}]}, sdk.BadRequestError, "invalid_input", "tools[0].type"),
     ({"input": "Hi", "tools": [{**TOOL, "name": "query_data"}]}, sdk.BadRequestError, "invalid_input",
      "tools[0]"),

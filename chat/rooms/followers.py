@@ -157,11 +157,15 @@ class Followers:
             await self._failed(answer, connection_id, ChatError())
 
     async def _enter(self, connection_id: str, instance_id: str) -> None:
-        """PushError: who cannot be told of our death is not answered."""
-        if self._grouped.get(connection_id) == instance_id:
+        """PushError: who cannot be told of our death is not answered. A process has a new id whenever it has something
+        to do again."""
+        before = self._grouped.get(connection_id)
+        if before == instance_id:
             return
         await self._push.add_to_group(instance_group(instance_id), connection_id)
         self._grouped[connection_id] = instance_id
+        if before is not None:
+            self._tasks.spawn(self._push.remove_from_group(instance_group(before), connection_id))
         if len(self._grouped) > KNOWN:
             self._grouped.popitem(last=False)
 

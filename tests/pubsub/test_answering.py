@@ -259,6 +259,19 @@ async def test_the_sockets_of_a_process_that_died_are_closed_by_who_finds_it_dea
     assert group == instance_group(group.removeprefix("i."))
 
 
+@serviced(["Hello"])
+async def test_a_socket_is_in_one_group_of_a_process_however_often_that_has_something_to_do(
+    service: Service,
+) -> None:
+    accepted = await service.connect()
+    for number in range(3):
+        await service.tell(service.here, accepted, send(request_id=f"r{number}"))
+        await asyncio.sleep(60)
+        assert service.text(f"r{number}") == "Hello"
+    used = {name: members for name, members in service.push.groups.items() if name.startswith("i.")}
+    assert (len(used), [*used.values()]) == (3, [[], [], ["c1"]])
+
+
 @serviced(SLOW)
 async def test_who_cannot_be_told_of_a_death_is_not_answered(service: Service) -> None:
     accepted = await service.connect()

@@ -31,8 +31,8 @@ class PushService(Protocol):
         in that order."""
         ...
 
-    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
-        """Nothing happens when it is gone."""
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> bool:
+        """False when it is gone."""
         ...
 
     async def close(self, connection_id: str, reason: str) -> None:

@@ -78,10 +78,10 @@ class WebPubSub(PushService):
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         path = f"groups/{quote(group, safe='')}/:send"
         others = f"userId ne '{to_token(but_user)}'" if but_user else ""
-        await self._send(path, frame, f"&filter={quote(others, safe='')}" if others else "")
+        await self._request("POST", path, frame, f"&filter={quote(others, safe='')}" if others else "")
 
-    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
-        await self._send(f"connections/{quote(connection_id, safe='')}/:send", frame)
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> bool:
+        return await self._request("POST", f"connections/{quote(connection_id, safe='')}/:send", frame) != 404
 
     async def close(self, connection_id: str, reason: str) -> None:
         async with _sdk():
@@ -109,9 +109,6 @@ class WebPubSub(PushService):
         await self._client.close()
         if self._identity is not None:
             await self._identity.close()
-
-    async def _send(self, path: str, frame: JSONObject, query: str = "") -> None:
-        await self._request("POST", path, frame, query)  # a connection that is gone needs no frame
 
     async def _request(self, method: str, path: str, frame: JSONObject | None = None, query: str = "") -> int:
         """The status: 200, 202, 204, or 404 when there is no such connection."""

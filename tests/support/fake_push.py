@@ -51,9 +51,12 @@ class FakePush(Faults, PushService):
                 self.seen[each].append(frame)
 
     @port
-    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> bool:
         await self._take_time()
+        if connection_id in self.gone:
+            return False
         self.seen[connection_id].append(frame)
+        return True
 
     @port
     async def close(self, connection_id: str, reason: str) -> None:

@@ -179,6 +179,12 @@ REFUSED: list[tuple[dict[str, Any], type[sdk.APIStatusError], str, str | None]] 
     ({"input": [{"type": "function_call_output", "call_id": "x", "output": "y"}]}, sdk.BadRequestError,
      "invalid_input", "input"),
     ({"input": "Hi", "previous_response_id": "resp_x"}, sdk.NotFoundError, "turn_not_found", None),
+    ({"input": "Hi", "previous_response_id": "resp_"}, sdk.NotFoundError, "turn_not_found", None),
+    ({"input": "Hi", "parallel_tool_calls": "yes"}, sdk.BadRequestError, "invalid_input", "parallel_tool_calls"),
+    ({"input": "Hi", "temperature": True}, sdk.BadRequestError, "invalid_input", "temperature"),
+    ({"input": "Hi", "max_output_tokens": "9"}, sdk.BadRequestError, "invalid_input", "max_output_tokens"),
+    ({"input": [{"role": "user", "content": "Hi"}, {"type": "function_call", "call_id": "c", "name": "a b"}]},
+     sdk.BadRequestError, "invalid_input", "input[1].name"),
     ({"input": "Hi", "conversation": "conv_x"}, sdk.NotFoundError, "session_not_found", None),
     ({"input": "Hi", "conversation": "x", "previous_response_id": "y"}, sdk.BadRequestError, "invalid_input",
      "conversation"),
@@ -200,6 +206,39 @@ async def test_refusals_before_the_headers(
     with pytest.raises(kind) as refused:
         await openai.responses.create(model=MODEL, stream=streams, **body)
     assert (refused.value.code, refused.value.param) == (code, param)
+
+
+@pytest.mark.parametrize("size", [900_000, 60_000], ids=["one large call", "many calls"])
+async def test_a_history_of_large_calls_is_told_whole_and_kept_within_bounds(
+    openai: AsyncOpenAI, size: int
+) -> None:
+    count = 900_000 // size
+    calls = [
+        {"type": "function_call", "call_id": f"c{n}", "name": "paint", "arguments": "{}"}
+        for n in range(count)
+    ]
+    outputs = [
+        {"type": "function_call_output", "call_id": f"c{n}", "output": "y" * 60_000} for n in range(count)
+    ]
+    if count == 1:
+        calls[0]["arguments"], outputs[0]["output"] = json.dumps({"x": "y" * size}), "done"
+    items: Any = [
+        {"role": "user", "content": "Paint"},
+        *calls,
+        *outputs,
+        {"role": "user", "content": "#echo"},
+    ]
+    response = await ask(openai, items, tools=[TOOL])
+    shown = [each for each in json.loads(response.output_text)["messages"] if each["role"] == "tool"]
+    assert [each["content"] for each in shown] == [each["output"] for each in outputs]
+    later = await ask(openai, "#chunks=1", previous_response_id=response.id)
+    assert later.status == "completed"
+
+
+async def test_what_is_not_here_is_not_found_as_openai_says_it(openai: AsyncOpenAI) -> None:
+    with pytest.raises(sdk.NotFoundError) as missing:
+        await openai.embeddings.create(model=MODEL, input="Hi")
+    assert (missing.value.code, missing.value.type) == ("not_found", "not_found_error")
 
 
 async def test_nobody_knows_who_asks(pair: Stack) -> None:

@@ -235,6 +235,38 @@ async def test_a_history_of_large_calls_is_told_whole_and_kept_within_bounds(
     assert later.status == "completed"
 
 
+async def test_input_items_are_paged_though_ids_of_calls_come_again(openai: AsyncOpenAI) -> None:
+    """Some services number the calls of each reply from 1."""
+    items: list[Any] = []
+    for number in range(6):
+        items.append({"role": "user", "content": f"question {number}"})
+        items.append({"type": "function_call", "call_id": "call_1", "name": "paint", "arguments": "{}"})
+        items.append({"type": "function_call_output", "call_id": "call_1", "output": f"output {number}"})
+    response = await ask(openai, [*items, {"role": "user", "content": "#chunks=1"}])
+    for order in ("asc", "desc"):
+        listed: list[Any] = []
+        async for item in openai.responses.input_items.list(response.id, order=order, limit=4):
+            listed.append(item)
+            assert len(listed) <= 19, "it comes to an end"
+        assert len({each.id for each in listed}) == len(listed) == 19
+
+
+async def test_an_output_of_an_id_that_came_before_is_listed_once(openai: AsyncOpenAI) -> None:
+    previous: Any = None
+    for said in ("first", "second"):
+        asked = await ask(openai, PAINT, tools=[TOOL], previous_response_id=previous)
+        [call] = asked.output
+        output: Any = {
+            "type": "function_call_output",
+            "call_id": getattr(call, "call_id", ""),
+            "output": said,
+        }
+        done = await ask(openai, [output], previous_response_id=asked.id, tools=[TOOL])
+        previous = done.id
+        [item] = (await openai.responses.input_items.list(done.id)).data
+        assert getattr(item, "output", "") == said
+
+
 async def test_what_is_not_here_is_not_found_as_openai_says_it(openai: AsyncOpenAI) -> None:
     with pytest.raises(sdk.NotFoundError) as missing:
         await openai.embeddings.create(model=MODEL, input="Hi")

@@ -244,8 +244,8 @@ class Dialect:
     """Of a turn with those that it goes on from, the oldest first, where its answer is one message with theirs: for who
     has not seen them."""
     schemas: str = ""
-    """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, and what else it says at its
-    door: `WHOLE`, `FAILED`, `REFUSED`."""
+    """The module of the models of its frames: `OUT`, what clients say on sockets `IN`, what is said there where
+    that is not the same `SAYS`, and what else it says at its door: `WHOLE`, `FAILED`, `REFUSED`."""
 
     @property
     def face(self) -> SocketFace:

@@ -17,7 +17,6 @@ from chat.rooms.sockets import Sockets
 from chat.store.presence_store import Connection
 from chat.store.request_store import KeyedRequest
 from chat.telemetry import record
-from chat.turns.feed import LiveTurn
 
 LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each look for the turn of a request that is aborted
 
@@ -52,9 +51,12 @@ def _read(app: ChatApp, connection: Connection, dialect: Dialect, ask: Ask) -> A
 
 
 async def _ask(app: ChatApp, principal: Principal, dialect: Dialect, asked: Asked, answer: Answer) -> None:
-    """Who leaves meanwhile has asked all the same."""
-    began = app.clock.monotonic()
-    live = await asyncio.shield(app.tasks.spawn(_asked(app, asked)))
+    """The turn of a request, which is noted under its key, so that any process finds it when it is aborted or comes
+    again."""
+    began, request = app.clock.monotonic(), asked.request
+    claim = KeyedRequest(request.user_id, request.nonce, "", app.ids.new())
+    promised = (await app.requests.claim_request(claim)).promised
+    live = await ask_as_read(app, replace(asked, request=replace(request, promised=promised)))
     await check_still(app, principal, live, began=began)
     await answer.follow(app.readers.follow(live, principal), dialect.encoder(live.turn))
 
@@ -67,15 +69,6 @@ async def _watch(app: ChatApp, principal: Principal, dialect: Dialect, chat: str
     spoken = await joined(app, principal.user_id, live.turn, dialect)
     await answer.begin()
     await answer.follow(app.readers.follow(live, principal), spoken.encoder(live.turn))
-
-
-async def _asked(app: ChatApp, asked: Asked) -> LiveTurn:
-    """The turn of a request, which is noted under its key, so that any process finds it when it is aborted or comes
-    again."""
-    request = asked.request
-    claim = KeyedRequest(request.user_id, request.nonce, "", app.ids.new())
-    promised = (await app.requests.claim_request(claim)).promised
-    return await ask_as_read(app, replace(asked, request=replace(request, promised=promised)))
 
 
 async def _abort(app: ChatApp, connection: Connection, request_id: str) -> None:

@@ -32,13 +32,16 @@ class Answer:
         self._push, self._connection_id = push, connection_id
         self._request_id, self._face = request_id, face
         self._number = 0
-        self.over = False  # the client waits for nothing more
+        self.over = False  # nobody waits for anything more
 
     async def begin(self) -> None:
+        """The turn that a request wants to see is there."""
         await self._send(self._face.began(self._request_id))
 
     async def show(self, payload: JSONObject) -> None:
         """What the service refuses is left out, as in rooms: the numbers have no hole, or the client gives up."""
+        if self.over:
+            return
         try:
             await self._send(self._face.shown(self._request_id, self._number, payload))
             self._number += 1
@@ -62,6 +65,8 @@ class Answer:
                 for numbered in squeezed(batch):
                     for payload in encoder.encode(numbered):
                         await self.show(payload)
+                if self.over:
+                    return
         await self.end()
 
     async def _last(self, frame: JSONObject) -> None:
@@ -70,6 +75,7 @@ class Answer:
             await self._send(frame)
 
     async def _send(self, frame: JSONObject) -> None:
+        """PushRefused; PushError, after PATIENCE seconds."""
         await patiently(lambda: self._push.send_to_connection(self._connection_id, frame), PATIENCE)
 
 
@@ -109,11 +115,10 @@ class Followers:
         task.add_done_callback(lambda _: (self._running.pop(key, None), self._answers.pop(key, None)))
 
     def leave(self, connection_id: str, request_id: str = "") -> None:
-        """A request, or all of the socket's, needs no answer any more."""
-        for key, task in list(self._running.items()):
+        """Nobody waits for the answer to a request any more, or to any of the socket's. What it asked for is done."""
+        for key, answer in self._answers.items():
             if key[0] == connection_id and request_id in ("", key[1]):
-                self._answers[key].over = True
-                task.cancel()
+                answer.over = True
         if not request_id:
             self._grouped.pop(connection_id, None)
 
@@ -152,11 +157,15 @@ class Followers:
             await self._failed(answer, connection_id, ChatError())
 
     async def _enter(self, connection_id: str, instance_id: str) -> None:
-        """PushError: who cannot be told of our death is not answered."""
-        if self._grouped.get(connection_id) == instance_id:
+        """PushError: who cannot be told of our death is not answered. A process has a new id whenever it has something
+        to do again."""
+        before = self._grouped.get(connection_id)
+        if before == instance_id:
             return
         await self._push.add_to_group(instance_group(instance_id), connection_id)
         self._grouped[connection_id] = instance_id
+        if before is not None:
+            self._tasks.spawn(self._push.remove_from_group(instance_group(before), connection_id))
         if len(self._grouped) > KNOWN:
             self._grouped.popitem(last=False)
 

@@ -255,7 +255,7 @@ def models_of(operation: Operation) -> Iterator[type[BaseModel]]:
 def models_of_dialects() -> Iterator[type[BaseModel]]:
     """The frames of all dialects."""
     for dialect in DIALECTS.values():
-        for name in ("OUT", "IN", "WHOLE", "FAILED", "REFUSED"):
+        for name in ("OUT", "IN", "SAYS", "WHOLE", "FAILED", "REFUSED"):
             yield from _models_of(dialect, name)
 
 
@@ -267,8 +267,8 @@ def _models_of(dialect: Dialect, name: str) -> Iterator[type[BaseModel]]:
 
 
 def _frames_of(dialect: Dialect) -> Mapping[str, type[BaseModel]]:
-    said = {"says": "OUT", "takes": "IN"}
-    return {key: model for key, name in said.items() for model in _models_of(dialect, name)}
+    said = (("says", "OUT"), ("says", "SAYS"), ("takes", "IN"))  # the later one counts
+    return {key: model for key, name in said for model in _models_of(dialect, name)}
 
 
 def _query_of(row: Route) -> dict[str, Schema]:

@@ -105,7 +105,7 @@ def test_every_dialect_describes_its_frames() -> None:
     schemas = document()["components"]["schemas"]
     assert {frame_of(name) for name in DIALECTS} <= schemas.keys()
     sockets = {name for name, each in DIALECTS.items() if each.socket is not None}
-    assert {f"{name.title()}ClientFrame" for name in sockets} <= schemas.keys()
+    assert {frame_of(f"{name}-client") for name in sockets} <= schemas.keys()
 
 
 def test_names_of_schemas_are_those_of_models() -> None:

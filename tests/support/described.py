@@ -72,6 +72,12 @@ def frame_of(dialect: str) -> str:
     return dialect.title().replace("-", "") + "Frame"
 
 
+def on_sockets(dialect: str) -> str:
+    """What `check_frame` knows a dialect as, of which sockets say something else than streams."""
+    named = f"{dialect}-socket"
+    return named if frame_of(named) in document()["components"]["schemas"] else dialect
+
+
 def check_reply(method: str, path: str, status: int, content_type: str, body: Any) -> None:
     """AssertionError for a reply that its route is not said to give. What no route answers is not looked at."""
     if (template := _template_of(urlsplit(path).path, method)) is None:

@@ -40,6 +40,10 @@ class FakePush(Faults, PushService):
         return True
 
     @port
+    async def remove_from_group(self, group: str, connection_id: str) -> None:
+        self.groups[group] = [each for each in self.groups[group] if each != connection_id]
+
+    @port
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         await self._take_time()
         for each in self.groups[group]:

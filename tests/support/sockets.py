@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from tests.support import canaries
 from tests.support.clients import ChatClient
-from tests.support.described import check_frame
+from tests.support.described import check_frame, on_sockets
 
 PLAIN = "json.webpubsub.azure.v1"
 RELIABLE = "json.reliable.webpubsub.azure.v1"
@@ -152,7 +152,7 @@ def room(session_id: str) -> str:
 async def socket_of(client: ChatClient, path: str = "/ws", *, protocol: str = "") -> AsyncGenerator[Socket]:
     """An open socket, from negotiation to its close."""
     address = await negotiate(client, path)
-    socket = Socket(address["url"], protocol, dialect=address["dialect"])
+    socket = Socket(address["url"], protocol, dialect=on_sockets(address["dialect"]))
     await socket.open()
     try:
         yield socket

@@ -37,5 +37,5 @@ AI_SDK = Dialect(
     framing=sse(done="[DONE]", headers=_headers),
     door=Door(UIChatBody, read_ui_body, framing=PAGE, failed=_failed, refusal=_refused),
     socket=SOCKET,
-    schemas="chat.dialects.ai_sdk.chunk_schemas",
+    schemas="chat.dialects.ai_sdk.socket_schemas",
 )

@@ -4,66 +4,91 @@ https://ai-sdk.dev/docs/reference/ai-sdk-ui/websocket-chat-transport, of `ai` 7.
 what they say is not looked at.
 """
 
-from typing import Annotated, Any
+import json
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from chat.dialects.ai_sdk.body_schemas import UIChatBody
 from chat.dialects.base import RequestFace, SocketFace
 from chat.dialects.frames import read_object
-from chat.errors import ChatError, InvalidBody, ValidationError
-from chat.events import JSONObject
+from chat.errors import ChatError, ValidationError
+from chat.events import JSONObject, empty_object
 from chat.requests import Abort, Action, Ask, Watch
-from chat.schemas.fields import Body, Id, validate
+from chat.schemas.fields import Body, Id, examples, validate
 
-NAMED = ("id", "messages", "trigger", "messageId")
-"""What a frame says itself, and its `body` cannot."""
-
-type RequestId = Annotated[str, Field(min_length=1, max_length=128)]
+type Unread = Annotated[Any, Field(description="Not looked at.")]
 
 
 class RequestFrame(Body):
-    """The beginning of every frame of a client."""
+    """What a frame of a client is about."""
 
-    requestId: RequestId
+    requestId: Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class SendFrame(RequestFrame):
-    """`send`: as the body of `POST /api/chat`, whose further fields are in `body`."""
+class SendFrame(RequestFrame, UIChatBody):
+    """As the body of `POST /api/chat`, what is not the SDK's own of it in `body`."""
 
-    id: Annotated[Id, Field(min_length=1)]
-    body: dict[str, Any] = Field(default_factory=dict[str, Any])
+    model_config = examples(
+        {
+            "type": "send",
+            "requestId": "r1",
+            "id": "chat-1",
+            "trigger": "submit-message",
+            "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}],
+            "headers": {},
+            "body": {"uiMessageStream": "v7"},
+        }
+    )
+
+    type: Literal["send"]
+    id: Annotated[Id, Field(min_length=1, description="The page's own name of the chat, or a session's id.")]
+    body: JSONObject = Field(default_factory=empty_object)
+    headers: Unread = None
+    metadata: Unread = None
 
 
 class ResumeFrame(RequestFrame):
-    """`resume`: the turn that runs in the chat, from its beginning."""
+    """Show me the turn that runs in the chat, from its beginning."""
 
+    type: Literal["resume"]
     id: Annotated[Id, Field(min_length=1)]
-    lastSequence: int | None = None
+    lastSequence: None = None
+    body: Unread = None
+    headers: Unread = None
+    metadata: Unread = None
+
+
+class AbortFrame(RequestFrame):
+    """Stop the turn that a `send` began; what a `resume` shows goes on unseen."""
+
+    type: Literal["abort"]
 
 
 def _read(name: str, data: str) -> Action:
     frame = read_object(name, data)
     match frame.get("type"):
         case "send":
-            said = validate(SendFrame, frame)
-            named = {name: frame[name] for name in NAMED if frame.get(name) is not None}
-            return Ask(said.requestId, validate(UIChatBody, said.body | named))
+            body = frame.get("body")
+            said = validate(SendFrame, {**(body if isinstance(body, dict) else {}), **frame})
+            return Ask(said.requestId, said)
         case "resume":
-            asked = validate(ResumeFrame, frame)
-            if asked.lastSequence is not None:
+            if frame.get("lastSequence") is not None:
                 raise ValidationError("lastSequence", "Leave it out: a stream is shown from its beginning")
+            asked = validate(ResumeFrame, frame)
             return Watch(asked.requestId, asked.id)
         case "abort":
-            return Abort(validate(RequestFrame, frame).requestId)
+            return Abort(validate(AbortFrame, frame).requestId)
         case _:
             raise ValidationError("type", "Not one of send, resume, abort")
 
 
 def _id_of(data: str) -> str:
+    """Also of what is refused as a whole: a client waits for ever for what names no request."""
     try:
-        return validate(RequestFrame, read_object("message", data)).requestId
-    except (InvalidBody, ValidationError):
+        frame: Any = json.loads(data)
+        return validate(RequestFrame, {"requestId": frame["requestId"]}).requestId
+    except (ValueError, LookupError, TypeError, RecursionError, ValidationError):
         return ""
 
 

@@ -14,7 +14,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from chat.tools.remote.mcp_definitions import cleaned
+from chat.tools.remote.mcp_texts import cleaned
 
 MAX_LINE = 300  # characters of a name, a type or an address
 

@@ -128,5 +128,6 @@ async def test_the_usage_and_the_model_stand_in_the_metadata(stack: Stack) -> No
 
 
 async def test_the_program_of_the_documentation_works(stack: Stack) -> None:
-    [(language, program)] = snippets_of("AI SDK")
+    [(language, program), (_, on_a_socket)] = snippets_of("AI SDK")
     assert await run_snippet(language, program, stack.url) == f"{expected_text(3)}\n2 3\nready\n"
+    assert await run_snippet(language, on_a_socket, stack.url) == "true\nready\n"

@@ -153,6 +153,7 @@ async def test_when_the_process_that_answers_is_killed_the_page_hears_of_it_and_
         playing = asyncio.create_task(page(stack, "socket killed", began, {}, {"resume": True}))
         async with connected(stack.url) as client:
             await eventually(lambda: _runs(client, "socket killed"), seconds=20, what="stream")
+        await asyncio.sleep(2)
         os.kill(stack.pids[await _maker(stack)], signal.SIGKILL)
         played = await playing
         assert played.errors[0].startswith("WebSocket chat network connection closed")

@@ -28,6 +28,7 @@ READABLE = ", ".join(
         *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy", "etag"),
         *(f"stream-{what}" for what in ("next-offset", "cursor", "up-to-date", "closed", "expires-at")),
         *("x-workflow-run-id", "x-workflow-stream-tail-index"),
+        "x-should-retry",
         *(
             f"x-ratelimit-{what}-{unit}"
             for unit in ("requests", "tokens")

@@ -104,9 +104,10 @@ def with_calls(metadata: JSONObject, events: Iterable[NumberedEvent]) -> JSONObj
     return {**metadata, "tool_calls": kept(calls)} if calls else metadata
 
 
-def continued_metadata(answer: MessageDraft) -> JSONObject:
-    """What the message begins with that goes on from an answer: its calls, with the outputs, within the bounds."""
-    return {**answer.metadata, "tool_calls": kept(stored_calls(answer.metadata))}
+def kept_metadata(said: MessageDraft) -> JSONObject:
+    """The metadata of a message as they are stored: with its calls and their outputs within the bounds."""
+    calls = stored_calls(said.metadata)
+    return {**said.metadata, "tool_calls": kept(calls)} if calls else said.metadata
 
 
 def stored_calls(metadata: Mapping[str, JSON]) -> list[JSONObject]:

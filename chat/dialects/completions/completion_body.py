@@ -7,7 +7,7 @@ import orjson
 from pydantic import BeforeValidator, FailFast, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples
 
 MAX_TOOLS = 64  # that one request may name
 MAX_CALLS = 128  # of one message, and more than one answer can make
@@ -153,7 +153,7 @@ class CompletionsBody(Body):
     model: Annotated[str, Field(max_length=255)] = ""
     stream: Flag = False
     stream_options: CompletionStreamOptions = Field(default_factory=CompletionStreamOptions)
-    n: Annotated[int, Field(ge=1, le=1)] = 1
+    n: Annotated[Whole, Field(ge=1, le=1)] = 1
     tools: Annotated[list[CompletionTool], Field(max_length=MAX_TOOLS)] = Field(
         default_factory=list[CompletionTool]
     )
@@ -168,14 +168,14 @@ class CompletionsBody(Body):
     ) = None
     parallel_tool_calls: Flag | None = None
     response_format: CompletionFormat | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=MOST_TOKENS)] | None = None
+    max_completion_tokens: Annotated[Whole, Field(ge=1, le=MOST_TOKENS)] | None = None
     stop: Annotated[StopTexts, BeforeValidator(_texts, json_schema_input_type=StopText | StopTexts)] = Field(
         default_factory=list[str]
     )
-    seed: Annotated[int, Field(ge=-INTEGER, le=INTEGER)] | None = None
+    seed: Annotated[Whole, Field(ge=-INTEGER, le=INTEGER)] | None = None
     user: Annotated[str, Field(max_length=255)] | None = None
     metadata: Annotated[JSONObject, _small(METADATA_BYTES)] = Field(default_factory=dict)
     approvals: Annotated[list[CompletionApproval], Field(max_length=MAX_CALLS)] = Field(

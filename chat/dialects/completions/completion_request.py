@@ -77,13 +77,16 @@ def _question(messages: Sequence[CompletionMessage], texts: Sequence[str]) -> in
 
 
 def _session_id(body: CompletionsBody, asker: Asker) -> str:
+    """ValidationError."""
     for field, given in (
         ("x-session-id", asker.headers.get("x-session-id")),
         ("metadata.session_id", body.metadata.get("session_id")),
     ):
+        if not isinstance(given, str | None):
+            raise ValidationError(field, "Must be a text")
         if given:
-            check_id(field, str(given))
-            return str(given)
+            check_id(field, given)
+            return given
     return ""
 
 
@@ -185,6 +188,8 @@ def _tools(tools: Sequence[CompletionTool]) -> tuple[ToolDefinition, ...]:
     for number, each in enumerate(tools):
         if each.function.name in names:
             raise ValidationError(f"tools.{number}.function.name", "Two tools have this name")
+        if each.function.parameters.get("type", "object") != "object":
+            raise ValidationError(f"tools.{number}.function.parameters", "Must be the schema of an object")
         names.add(each.function.name)
     functions = [each.function for each in tools]
     return tuple(

@@ -7,7 +7,7 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples
 
 MAX_ITEMS = 2000
 MAX_PARTS = 1000  # of one message
@@ -69,7 +69,7 @@ class InputItem(Body):
     role: Word = ""
     content: Parts | None = None
     call_id: Id = ""
-    name: Annotated[str, Field(max_length=256)] = ""
+    name: Name = ""
     arguments: Annotated[str, BeforeValidator(_text)] = ""
     output: Parts | None = None
     error: Any = None
@@ -153,13 +153,13 @@ class ResponsesBody(Body):
         Field(default_factory=lambda: ChosenTool(type="auto"))
     )
     text: TextParam = Field(default_factory=TextParam)
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[Whole, Field(ge=1, le=10**9)] | None = None
     metadata: Annotated[dict[str, str], _small(METADATA_BYTES)] = Field(default_factory=dict)
     truncation: Word | None = None
     reasoning: Annotated[JSONObject, _small(METADATA_BYTES)] | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: Flag | None = None
     user: Id | None = None
     prompt: Any = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[Whole, Field(ge=0, le=20)] | None = None

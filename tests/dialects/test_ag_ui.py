@@ -139,7 +139,8 @@ def test_a_call_that_has_its_output_waits_no_more() -> None:
 def test_a_call_that_needs_approval_interrupts() -> None:
     *_, last = encoded(*CALL, events.ApprovalRequested("c", "pay"), *END)
     [interrupt] = last["outcome"]["interrupts"]
-    assert (interrupt["id"], interrupt["toolCallId"], interrupt["reason"]) == ("c", "c", "approval_required")
+    assert (interrupt["id"], interrupt["toolCallId"]) == ("s-00000002.c", "c")
+    assert interrupt["reason"] == "approval_required"
     assert interrupt["metadata"] == {"kind": "approval", "toolName": "pay", "input": {"a": 1}}
 
 
@@ -451,7 +452,7 @@ def test_calls_come_before_what_was_said_after_them() -> None:
 def test_a_call_that_waits_for_approval_is_asked_about_again() -> None:
     assert AG_UI.returns is not None
     shown: Any = AG_UI.returns.show(Past("ann", "mine", "s", SAID[5]))
-    assert [each["id"] for each in shown["interrupts"]["pending"]] == ["c"]
+    assert [each["toolCallId"] for each in shown["interrupts"]["pending"]] == ["c"]
     *_, last = AG_UI.returns.idle(Past("ann", "mine", "s", SAID[5]))
     assert last["outcome"]["type"] == "interrupt"  # type: ignore[index,call-overload]
 

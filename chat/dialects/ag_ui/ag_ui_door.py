@@ -11,6 +11,7 @@ import orjson
 
 from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
 from chat.dialects.ag_ui.ag_ui_input import STATE_BYTES, PageTool, ResumeEntry, RunAgentInput, RunMessage
+from chat.dialects.approval_ids import split_approval_id
 from chat.dialects.base import Asked, Asker
 from chat.dialects.conversations import said
 from chat.errors import ValidationError
@@ -137,7 +138,8 @@ def _approvals(resume: Sequence[ResumeEntry]) -> Iterator[CallAnswer]:
         arguments = payload.get("arguments", payload.get("editedArgs"))
         text = orjson.dumps(arguments).decode() if approved and isinstance(arguments, dict) else ""
         reason = payload.get("reason")
-        yield Approval(each.interrupt_id, approved, text, reason if isinstance(reason, str) else "")
+        turn_id, call_id = split_approval_id(each.interrupt_id)
+        yield Approval(call_id, approved, text, reason if isinstance(reason, str) else "", turn_id)
 
 
 def _pipeline(forwarded: object) -> str:

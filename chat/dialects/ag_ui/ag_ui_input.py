@@ -70,7 +70,7 @@ class RunMessage(Spelled):
 class ResumeEntry(Spelled):
     """The answer to an interrupt."""
 
-    interrupt_id: Annotated[str, Field(min_length=1, max_length=500)]
+    interrupt_id: Annotated[str, Field(min_length=1, max_length=600)]
     status: Literal["resolved", "cancelled"]
     payload: Any = None
 

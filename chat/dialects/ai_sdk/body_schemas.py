@@ -31,7 +31,7 @@ class FilePart(Body):
 class PartApproval(Body):
     """What somebody said to a call."""
 
-    id: Annotated[str, Field(max_length=500)] = ""
+    id: Annotated[str, Field(max_length=600)] = ""
     approved: Flag | None = None
     reason: Annotated[str, Field(max_length=4000)] = ""
 

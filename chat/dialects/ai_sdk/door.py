@@ -7,6 +7,7 @@ import orjson
 from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
 from chat.dialects.ai_sdk.body_schemas import FilePart, TextPart, ToolPart, UIChatBody, UIMessage
 from chat.dialects.ai_sdk.files import read_text_file
+from chat.dialects.approval_ids import split_approval_id
 from chat.dialects.base import Asked, Asker
 from chat.dialects.conversations import said
 from chat.errors import ValidationError
@@ -142,7 +143,9 @@ def _is_answered(part: ToolPart) -> bool:
 def _answers(field: str, message: UIMessage) -> Iterator[CallAnswer]:
     for place, part in _said_to(message):
         if part.state == "approval-responded" and part.approval is not None:
-            yield Approval(part.toolCallId, part.approval.approved is True, reason=part.approval.reason)
+            turn_id, _ = split_approval_id(part.approval.id)
+            approved, reason = part.approval.approved is True, part.approval.reason
+            yield Approval(part.toolCallId, approved, reason=reason, turn_id=turn_id)
             continue
         is_error = part.state == "output-error"
         output = part.errorText if is_error else _written(part.output)

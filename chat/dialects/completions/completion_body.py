@@ -123,7 +123,8 @@ class CompletionStreamOptions(Body):
 
 class CompletionApproval(Body):
     """An answer to a call that waits for an approval, which is not of the protocol: `{"call_id", "approved"}`, with
-    other `arguments` or a `reason` for the model where they are wanted."""
+    other `arguments` or a `reason` for the model where they are wanted, and with the `turn_id` that came with it where
+    several turns have a call of this id."""
 
     call_id: Annotated[Id, Field(min_length=1)]
     approved: Flag
@@ -131,6 +132,7 @@ class CompletionApproval(Body):
         str, BeforeValidator(_arguments, json_schema_input_type=str), Field(max_length=TOOL_BYTES)
     ] = ""
     reason: Annotated[str, Field(max_length=2000)] = ""
+    turn_id: Id = ""
 
 
 class CompletionsBody(Body):

@@ -12,6 +12,7 @@ from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged, RowExists, RowMissing
 from chat.store.tables.table_heads import Heads
 from chat.store.tables.table_keys import escaped
+from chat.store.tables.table_properties import Entity
 
 ALIAS, BEYOND = "a-", "a."
 ATTEMPTS = 8
@@ -32,7 +33,7 @@ class Aliases:
         """As `ConversationStore.claim_session`."""
         partition, key = escaped(user_id), ALIAS + escaped(alias)
         await self._note(self._clock.now(), user_id, alias, session_id)
-        entity = {"PartitionKey": partition, "RowKey": key, "session_id": session_id}
+        entity: Entity = {"PartitionKey": partition, "RowKey": key, "session_id": session_id}
         for _ in range(ATTEMPTS):
             try:
                 await self._directory.create(entity)

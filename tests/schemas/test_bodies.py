@@ -57,6 +57,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ToolPart": {"type": "tool-f", "toolCallId": "c"},
     "OtherPart": {"type": "step-start"},
     "UIMessage": {"role": "user"},
+    "SendFrame": {"id": "c"},
+    "ResumeFrame": {"id": "c"},
     "GetConversation": {"conversation_id": "c"},
     "Stop": {"turn_id": "t"},
     "SendMessageFields": {"content": "Hi"},

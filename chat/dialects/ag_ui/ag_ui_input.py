@@ -64,7 +64,7 @@ class RunMessage(Spelled):
     role: Literal["developer", "system", "user", "assistant", "tool", "activity", "reasoning"]
     content: Any = None
     tool_call_id: Annotated[str, Field(max_length=500)] = ""
-    error: Any = None
+    error: Annotated[str | None, Field(max_length=64 * 1024)] = None
 
 
 class ResumeEntry(Spelled):

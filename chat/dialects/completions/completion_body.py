@@ -3,11 +3,10 @@
 
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import BeforeValidator, FailFast, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples, json_text
 
 MAX_TOOLS = 64  # that one request may name
 MAX_CALLS = 128  # of one message, and more than one answer can make
@@ -26,7 +25,7 @@ def _parts(value: Any) -> Any:
 
 def _arguments(value: Any) -> Any:
     """Some clients send arguments as the object that they are."""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+    return json_text(value).decode() if isinstance(value, dict) else value
 
 
 def _texts(value: Any) -> Any:

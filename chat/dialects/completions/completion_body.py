@@ -3,11 +3,10 @@
 
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import BeforeValidator, FailFast, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples, json_text
 
 MAX_TOOLS = 64  # that one request may name
 MAX_CALLS = 128  # of one message, and more than one answer can make
@@ -26,7 +25,7 @@ def _parts(value: Any) -> Any:
 
 def _arguments(value: Any) -> Any:
     """Some clients send arguments as the object that they are."""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+    return json_text(value).decode() if isinstance(value, dict) else value
 
 
 def _texts(value: Any) -> Any:
@@ -123,7 +122,8 @@ class CompletionStreamOptions(Body):
 
 class CompletionApproval(Body):
     """An answer to a call that waits for an approval, which is not of the protocol: `{"call_id", "approved"}`, with
-    other `arguments` or a `reason` for the model where they are wanted."""
+    other `arguments` or a `reason` for the model where they are wanted, and with the `turn_id` that came with it where
+    several turns have a call of this id."""
 
     call_id: Annotated[Id, Field(min_length=1)]
     approved: Flag
@@ -131,6 +131,7 @@ class CompletionApproval(Body):
         str, BeforeValidator(_arguments, json_schema_input_type=str), Field(max_length=TOOL_BYTES)
     ] = ""
     reason: Annotated[str, Field(max_length=2000)] = ""
+    turn_id: Id = ""
 
 
 class CompletionsBody(Body):

@@ -98,7 +98,8 @@ def _answers(body: CompletionsBody, texts: Sequence[str]) -> tuple[CallAnswer, .
             break
         outputs.append(CallOutput(message.tool_call_id, text))
     approvals = (
-        Approval(each.call_id, each.approved, each.arguments, each.reason) for each in body.approvals
+        Approval(each.call_id, each.approved, each.arguments, each.reason, each.turn_id)
+        for each in body.approvals
     )
     return (*reversed(outputs), *approvals)
 

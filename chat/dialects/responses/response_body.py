@@ -3,11 +3,10 @@
 
 from typing import Annotated, Any
 
-import orjson
 from pydantic import BeforeValidator, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples, json_text
 
 MAX_ITEMS = 2000
 MAX_PARTS = 1000  # of one message
@@ -39,7 +38,7 @@ def _small(limit: int) -> Any:
 
 def _text(value: Any) -> Any:
     """Some clients send arguments as the object that they are."""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+    return json_text(value).decode() if isinstance(value, dict) else value
 
 
 type Name = Annotated[str, Field(pattern=TOOL)]  # of a function

@@ -43,6 +43,20 @@ def said(request: Any, *, approve: bool, **more: Any) -> list[Any]:
     return [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": approve, **more}]
 
 
+async def test_the_call_of_the_answer_that_is_followed_is_approved(
+    client: AsyncOpenAI, asking: Stack
+) -> None:
+    """Another answer to the same question has a call of the same id."""
+    asked = await ask(client, ADD)
+    async with connected(asking.url) as other:
+        path = f"/api/v1/chat/messages/{asked.id.removeprefix('resp_')}/regenerate"
+        async with other.open("POST", path, json={}) as stream:
+            await stream.read()
+            anew = f"resp_{stream.turn_id}"
+    done = await ask(client, said(request_in(asked), approve=True), previous_response_id=anew)
+    assert "42" in done.output_text
+
+
 async def test_a_call_is_approved_at_the_other_instance(client: AsyncOpenAI, other: AsyncOpenAI) -> None:
     async with client.responses.stream(model=MODEL, input=ADD) as events:
         async for event in events:

@@ -42,7 +42,10 @@ class RemoteDefinition:
 
     definition: ToolDefinition
     tool: str
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        return self.definition.digest
 
 
 def define(server: str, listed: ListedTool, *, needs_approval: bool) -> RemoteDefinition:
@@ -55,9 +58,13 @@ def define(server: str, listed: ListedTool, *, needs_approval: bool) -> RemoteDe
     except RecursionError:
         raise ValueError("its schema is nested too deeply") from None
     shown = ToolDefinition(
-        name_of(server, listed.name), _description(server, listed.description), schema, needs_approval
+        name_of(server, listed.name),
+        _description(server, listed.description),
+        schema,
+        needs_approval,
+        digest,
     )
-    return RemoteDefinition(shown, listed.name, digest)
+    return RemoteDefinition(shown, listed.name)
 
 
 def name_of(server: str, tool: str) -> str:

@@ -283,7 +283,9 @@ mend_worker()
 app = func.FunctionApp(http_auth_level=func.AuthLevel[read_setting("CHAT_HTTP_AUTH_LEVEL")])
 
 for path, methods, function in functions(ROUTES):
-    app.route(route=path, methods=methods)(function)
+    # What clients read to learn how to sign in (RFC 8615) they ask for without any key.
+    known = func.AuthLevel.ANONYMOUS if path.startswith(".well-known/") else None
+    app.route(route=path, methods=methods, auth_level=known)(function)
 
 
 @app.route(route="{*path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])

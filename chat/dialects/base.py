@@ -134,6 +134,8 @@ class Door[Body: BaseModel]:
     patience: float = 0.0  # seconds that a caller waits for a whole reply
     key: tuple[str, ...] = ()
     """Names of the field of the body that says which request it is, where there is no Idempotency-Key."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those that it reads, and what they say: for the document."""
     signs_in_by: str = ""
     """The path of what tells a stranger where to sign in (RFC 9728); "" says no more than that they must."""
 

@@ -36,10 +36,12 @@ TITLE = re.compile(r"^`[A-Z]+\b[^`]*`(?: and `[^`]*`| and its like| the same)*[:
 KEY = "Names the request: a repeat of it gets what there is, instead of a second one."
 OTHER = "For admins: whose it is, to see what that user sees. Each time a line of the audit log tells of it."
 LAST = "The `id:` of the last frame that came; browsers send it by themselves. `after` counts more."
+SSE = "text/event-stream"
 STREAM = (
     "Server-sent events, each of which the schema describes: an object of the dialect, or the end. A comment says that"
     " the connection lives."
 )
+LINES = "Lines, each of which the schema describes: an object of the dialect. An empty one says that nothing came."
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ class Operation:
             yield {"name": "user_id", "in": "query", "description": OTHER, "schema": text}
         if self.row.again:
             yield {"name": "Idempotency-Key", "in": "header", "description": KEY, "schema": text}
+        for name, about in (self.door.headers if self.door is not None else {}).items():
+            yield {"name": name, "in": "header", "description": about, "schema": text}
         if self.streams and not self.asks and not self.row.dialect:
             place = text | {"pattern": r"^\d{1,8}(\.\d{1,8})?$"}
             yield {"name": "Last-Event-ID", "in": "header", "description": LAST, "schema": place}
@@ -183,7 +187,8 @@ class Operation:
         framings = [*self._framings()]
         kinds = dict.fromkeys(framing.content_type for _, framing in framings)
         content = {kind: {"schema": _event(framings, "OUT", kind)} for kind in kinds}
-        return {"description": STREAM, "headers": headers_of("turn", "limit"), "content": content}
+        about = "\n\n".join(STREAM if kind == SSE else LINES for kind in kinds)
+        return {"description": about, "headers": headers_of("turn", "limit"), "content": content}
 
     def _whole(self) -> Schema:
         """The same in one, where the caller may have it so."""
@@ -230,9 +235,11 @@ class Operation:
 
 
 def _event(framings: Sequence[tuple[Dialect, Framing]], name: str, kind: str) -> Schema:
-    """What one event of a stream may be: before OpenAPI 3.2 the schema of a stream is taken to be that of its items."""
+    """What one event or line of a stream may be: before OpenAPI 3.2 its schema is taken to be that of its items."""
     framings = [each for each in framings if each[1].content_type == kind]
     frames = [ref(model) for dialect, _ in framings for model in _models_of(dialect, name)]
+    if kind != SSE:
+        return {"anyOf": frames}
     ends = dict.fromkeys(framing.done.decode().removeprefix("data: ").strip() for _, framing in framings)
     data: list[Schema] = [{"contentMediaType": JSON, "contentSchema": {"anyOf": frames}}]
     data += [{"const": each} for each in ends if each]

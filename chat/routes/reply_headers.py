@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from fastapi import Request, Response
 
 from chat.errors import Forbidden
+from chat.routes.mcp_versions import METHOD, NAME, VERSION
 from chat.settings import Settings
 from chat.settings.values import has_origin
 
@@ -26,6 +27,7 @@ PREFLIGHT = 600  # seconds for which a browser remembers what a page may send
 READABLE = ", ".join(
     (
         *("x-session-id", "x-turn-id", "retry-after", "allow", "ratelimit", "ratelimit-policy", "etag"),
+        "www-authenticate",
         *(f"stream-{what}" for what in ("next-offset", "cursor", "up-to-date", "closed", "expires-at")),
         *("x-workflow-run-id", "x-workflow-stream-tail-index"),
         "x-should-retry",
@@ -54,6 +56,7 @@ SENDABLE = ", ".join(
         *("if-none-match", "x-session-id"),
         *("x-api-key", "x-zumo-auth", "x-user-id", "x-user-roles", "x-dev-user", "x-dev-roles"),
         *OPENAI,
+        *(VERSION, METHOD, NAME, "x-ms-useragent"),
     )
 )
 """The headers that our routes read, or clients send, and that pages of other origins may therefore send."""

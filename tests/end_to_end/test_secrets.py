@@ -20,7 +20,7 @@ def talkative() -> Generator[Stack]:
 
 
 async def test_keys_tokens_and_tickets_in_addresses_are_not_logged(talkative: Stack) -> None:
-    key = next(words[2] for words in talkative.command.lines if words[:2] == ["key", "host"])
+    key = talkative.function_key
     code, token = f"?code={key}", canaries.canary("token")
     async with connected(talkative.url) as client:
         for path in ("/api/v1/chat/sessions", "/api/v1/chat/turns/x", "/nothing"):

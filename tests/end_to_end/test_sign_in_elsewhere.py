@@ -57,7 +57,7 @@ async def test_a_server_names_its_users_with_the_key_and_nobody_does_without(
 ) -> None:
     settings = {"CHAT_AUTH": "header", "CHAT_HTTP_AUTH_LEVEL": "FUNCTION"}
     stack = await asyncio.to_thread(start_stack, env=settings, flags=["--enable-auth"])
-    [key] = [words[2] for words in stack.command.lines if words[:2] == ["key", "host"]]
+    key = stack.function_key
     ann, with_key = {"x-user-id": "ann"}, {"x-functions-key": key}
     status, session = await call(stack, "POST", SESSIONS, ann | with_key, {})
     assert (status, session["user_id"]) == (201, "ann")

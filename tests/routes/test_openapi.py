@@ -72,6 +72,7 @@ def test_every_parameter_of_a_path_is_described() -> None:
 EXPECTED_PARAMETERS = {
     ("POST", "/api/chat/stream"): {"Idempotency-Key"},
     ("POST", "/chat"): {"Idempotency-Key"},
+    ("POST", "/api/openai/v1/chat/completions"): {"Idempotency-Key", "x-session-id"},
     ("GET", "/api/v1/chat/sessions"): {"page", "page_size", "cursor", "user_id"},
     ("POST", "/api/v1/chat/sessions/{session_id}/turns"): {"dialect", "pipeline", "Idempotency-Key"},
     ("GET", "/api/v1/chat/turns/{turn_id}/events"): {"after", "dialect", "Last-Event-ID", "user_id"},
@@ -90,10 +91,24 @@ def test_streams_name_the_frames_of_every_dialect_that_they_may_be_in() -> None:
     for _, _, operation, row in operations():
         if row.streams and not row.words:
             for kind, content in operation["responses"]["200"]["content"].items():
-                data, *end = content["schema"]["properties"]["data"]["anyOf"]
-                found = {each["$ref"] for each in data["contentSchema"]["anyOf"]}
+                shown, end = content["schema"], list[Any]()
+                if kind == "text/event-stream":
+                    data, *end = shown["properties"]["data"]["anyOf"]
+                    shown = data["contentSchema"]
+                found = {each["$ref"] for each in shown["anyOf"]}
                 assert found == {f"#/components/schemas/{frame_of(name)}" for name in framed(kind)}
                 assert end == [{"const": "[DONE]"}] * (kind == "text/event-stream")
+
+
+def test_streams_that_are_no_events_are_not_said_to_be() -> None:
+    """Lines are those objects, and a stream that a call of MCP may be answered by is one content of its route."""
+    paths = document()["paths"]
+    [(kind, lines)] = paths["/api/ai-chat/stream"]["post"]["responses"]["200"]["content"].items()
+    assert (kind, lines["schema"]) == (
+        "application/jsonl",
+        {"anyOf": [{"$ref": "#/components/schemas/AiChatFrame"}]},
+    )
+    assert "text/event-stream" in paths["/api/mcp"]["post"]["responses"]["200"]["content"]
 
 
 def framed(kind: str) -> set[str]:

@@ -213,12 +213,8 @@ def page_origin() -> str:
 @pytest.fixture
 async def client(open_stack: Stack) -> AsyncGenerator[ChatClient]:
     async with connected(open_stack.url) as anybody:
-        anybody.headers["x-functions-key"] = key_of(open_stack)
+        anybody.headers["x-functions-key"] = open_stack.function_key
         yield anybody
-
-
-def key_of(stack: Stack) -> str:
-    return next(words[2] for words in stack.command.lines if words[:2] == ["key", "host"])
 
 
 ROUTES = [(method, re.sub(r"{\w+}", "x", path)) for method, path, _ in read_routes()]
@@ -306,7 +302,7 @@ async def test_a_browser_reads_a_stream_and_a_problem_of_another_port(
     open_stack: Stack, page_url: str, tool: Callable[[str], str]
 ) -> None:
     async with opened_page(tool("chromium"), page_url) as page:
-        found = await page.run(f"{READ}('{open_stack.url}', '{key_of(open_stack)}')")
+        found = await page.run(f"{READ}('{open_stack.url}', '{open_stack.function_key}')")
     assert found["type"] == "cors"
     assert "word3" in found["text"] and found["text"].endswith("data: [DONE]\n\n")
     assert found["session"]

@@ -84,6 +84,11 @@ class Stack:
         return self._rows("issuer")[0][1]
 
     @property
+    def function_key(self) -> str:
+        """That of the Functions host, with the flag --enable-auth."""
+        return next(row[2] for row in self._rows("key") if row[1] == "host")
+
+    @property
     def socket_url(self) -> str:
         """Web PubSub's stand-in."""
         return self._rows("sockets")[0][1]

@@ -26,6 +26,7 @@ COMPLETIONS = Dialect(
         refusal=partial(refusal, fields=FIELDS),
         whole=whole,
         patience=PATIENCE,
+        headers={"x-session-id": "A session, which then is the conversation: only the last message is new."},
     ),
     schemas="chat.dialects.completions.completion_schemas",
 )

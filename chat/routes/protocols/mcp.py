@@ -21,6 +21,7 @@ ROUTES: Routes = {
             "one message of the Model Context Protocol",
             body="mcp_models:McpMessage",
             reply="mcp_models:McpAnswer",
+            kinds=("text/event-stream",),
             silent=(202,),
             problems=(404,),
             scope="read",

@@ -13,6 +13,7 @@ class ToolDefinition:
     description: str
     parameters: JSONObject
     needs_approval: bool = False  # ours, and run only when somebody who may write says so
+    digest: str = ""  # by which a changed definition of somebody else's is known; "" for one of this app
 
 
 @dataclass(frozen=True, slots=True)

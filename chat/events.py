@@ -131,10 +131,12 @@ class ToolOutput:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
-    """A call that is run when somebody who may write here says so: the turn ends with it."""
+    """A call that is run when somebody who may write here says so: the turn ends with it. `definition` is the digest of
+    the tool's definition, where it is somebody else's."""
 
     call_id: str
     name: str
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)

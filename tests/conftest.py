@@ -2,6 +2,7 @@
 processes."""
 
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -97,6 +98,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (ALONE.search(item.nodeid) is not None, item.path not in long))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure() -> None:

@@ -1,9 +1,10 @@
 """Where a secret is within reach of an error: services that are away or quote what they were sent, settings that hold
 one in the wrong place. All that is logged meanwhile is looked at by `tests/conftest.py`; here is what else goes out."""
 
+import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -194,26 +195,30 @@ SPOILT: list[Mapping[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("spoilt", SPOILT, ids=lambda value: " ".join(value))
-async def test_a_secret_that_stands_where_it_should_not(
-    monkeypatch: pytest.MonkeyPatch, spoilt: Mapping[str, str]
-) -> None:
-    right = STORAGE | {"AZURE_AI_ENDPOINT": f"{NOWHERE}/openai/v1", "AZURE_AI_KEY": "k"}
-    for name, value in (right | spoilt).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("chat.app._current", None)
-    built: list[ChatApp] = []
+async def test_a_secret_that_stands_where_it_should_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apps that can be built all the same ask a store that is not there, side by side: each gives up after seconds."""
+    asking: list[Coroutine[None, None, None]] = []
+    for spoilt in SPOILT:
+        with monkeypatch.context() as environment:
+            right = STORAGE | {"AZURE_AI_ENDPOINT": f"{NOWHERE}/openai/v1", "AZURE_AI_KEY": "k"}
+            for name, value in (right | spoilt).items():
+                environment.setenv(name, value)
+            environment.setattr("chat.app._current", None)
 
-    async def handle(app: ChatApp, _request: Request) -> Response:
-        built.append(app)
-        with pytest.raises(ChatError):
-            await app.conversations.get_session("ann", "0" * 26)
-        return json_reply({})
+            async def handle(app: ChatApp, _request: Request) -> Response:
+                asking.append(ask_in_vain(app))
+                return json_reply({})
 
-    reply = await answer_anyone(stranger(), handle)
-    assert not shows(bytes(reply.body))
-    for app in built:
-        await app.close()
+            reply = await answer_anyone(stranger(), handle)
+            assert not shows(bytes(reply.body)), spoilt
+    assert asking
+    await asyncio.gather(*asking)
+
+
+async def ask_in_vain(app: ChatApp) -> None:
+    with pytest.raises(ChatError):
+        await app.conversations.get_session("ann", "0" * 26)
+    await app.close()
 
 
 def stranger() -> Request:

@@ -16,7 +16,7 @@ from chat.settings import (
     storage_values,
 )
 from chat.settings.model_services import SERVICES, ServiceSettings
-from chat.settings.values import TOOLS
+from chat.settings.values import ALL
 
 LAPTOP = {"AZURE_FUNCTIONS_ENVIRONMENT": "Development"}
 LEAST = {"AZURE_AI_ENDPOINT": "https://x.services.ai.azure.com/openai/v1", "AzureWebJobsStorage": "a=b"}
@@ -118,7 +118,7 @@ def test_a_value_that_cannot_be_used_is_named_and_shown(name: str, value: str) -
         ("CHAT_TOOLS", "none", ()),
         ("CHAT_APPROVE_TOOLS", "", ()),
         ("CHAT_APPROVE_TOOLS", "query_data, current_time", ("query_data", "current_time")),
-        ("CHAT_APPROVE_TOOLS", "*", TOOLS),
+        ("CHAT_APPROVE_TOOLS", "*", (ALL,)),
         ("CHAT_SOCKET_DIRECT", "True", True),
         (
             "CHAT_SOCKET_ORIGINS",

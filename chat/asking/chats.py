@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chat.app import ChatApp
 from chat.asking.following import follow_on
-from chat.calls import CallAnswer, CallOutput
+from chat.calls import Approval, CallAnswer, CallOutput
 from chat.conversation import Session
 from chat.dialects.base import Asked
 from chat.errors import SessionNotFound
@@ -27,7 +27,15 @@ async def find_place(app: ChatApp, asked: Asked) -> TurnRequest:
         return await _anew(app, request, asked.anew)
     if not asked.answers:
         return request
-    return await going_on(app, request, await _waited_for(app, request, asked.answers))
+    answers = [_meant(each, asked.after) for each in asked.answers]
+    return await going_on(app, request, await _waited_for(app, request, answers))
+
+
+def _meant(answer: CallAnswer, turn_id: str) -> CallAnswer:
+    """An approval in a request that follows a turn is of a call of that turn."""
+    if isinstance(answer, Approval) and not answer.turn_id:
+        return replace(answer, turn_id=turn_id)
+    return answer
 
 
 async def _waited_for(

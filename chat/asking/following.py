@@ -16,6 +16,11 @@ from chat.turns.branches import up_to_answer
 from chat.turns.create import GoneOn
 from chat.turns.tool_history import stored_calls, waits_for_approval
 
+ALONE = (
+    "A call that waits for an approval is answered in its own conversation, and by nothing else in the request: send"
+    " that as conversation in place of previous_response_id"
+)
+
 
 async def follow_on(app: ChatApp, asked: Asked) -> TurnRequest:
     """The request in the session of the answer that it follows. GoneOn, where it needs a session of its own.
@@ -82,7 +87,7 @@ def _answered(said: MessageDraft, answers: Sequence[CallAnswer]) -> MessageDraft
     calls = stored_calls(said.metadata)
     waiting = {str(each["id"]) for each in calls if each["output"] is None}
     if any(waits_for_approval(each) for each in calls):
-        raise ValidationError("input", "A call that waits for an approval is answered where it was made")
+        raise ValidationError("input", ALONE)
     if len(given) < len(answers):
         raise ValidationError("input", "No call waits for an approval there")
     if strange := sorted(given.keys() - waiting):

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from chat.conversation import Turn
 from chat.dialects.base import Reply
@@ -28,15 +30,26 @@ def show_error(status: int, code: str, message: str, param: str | None = None) -
     return {"error": {"message": message, "type": kind, "param": param, "code": code.lower()}}
 
 
-def refusal(error: ChatError) -> Reply:
-    """What is refused. The name of a field is written as OpenAI does: `input[0].content`."""
+def refusal(error: ChatError, fields: Mapping[str, str] = MappingProxyType({})) -> Reply:
+    """What is refused. The name of a field is written as OpenAI does: `input[0].content`. `fields` are those of the
+    protocol that bring what the core has other names for."""
     status = INVALID if error.status == 422 else error.status
-    field = error.details.get("field")
-    param = re.sub(r"\.(\d+)", r"[\1]", str(field)) if field else None
-    return json_reply(show_error(status, error.code, error.message, param), status)
+    field = str(error.details.get("field") or "")
+    field = fields.get(field.partition(".")[0], field)
+    param = re.sub(r"\.(\d+)", r"[\1]", field) if field else None
+    return _once(
+        json_reply(show_error(status, error.code, error.message, param), status), retryable=error.retryable
+    )
 
 
 def failed(turn: Turn, failure: TurnFailed) -> Reply:
     """A turn that failed before it said anything."""
     body = show_error(failure.status, failure.code, failure.message)
-    return json_reply(body, failure.status, failure_headers(turn, failure))
+    return _once(
+        json_reply(body, failure.status, failure_headers(turn, failure)), retryable=failure.retryable
+    )
+
+
+def _once(reply: Reply, *, retryable: bool) -> Reply:
+    """Clients ask again by the status alone, unless they are told not to: each time would begin another turn."""
+    return reply if retryable else replace(reply, headers={**reply.headers, "x-should-retry": "false"})

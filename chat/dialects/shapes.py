@@ -153,3 +153,9 @@ def json_reply(value: JSON, status: int = 200, headers: Mapping[str, str] | None
 def _problem(name: str, code: str, details: Mapping[str, JSON]) -> JSONObject:
     now = iso(SystemClock().now())
     return {"error": name, "error_code": code, "details": dict(details), "timestamp": now}
+
+
+def in_a_sentence(error: ChatError) -> str:
+    """What was refused, where there is room for a text alone: behind the field that is wrong."""
+    field = error.details.get("field")
+    return f"{field}: {error.message}" if field else error.message

@@ -9,7 +9,7 @@ So items are told apart by their order and by the ids of calls, and never by the
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from chat.errors import BadProviderReply
+from chat.errors import BadProviderReply, ProviderRejected
 from chat.providers.base import (
     ModelChosen,
     ModelDelta,
@@ -19,11 +19,12 @@ from chat.providers.base import (
     UsageReport,
 )
 from chat.providers.bounds import bounded_count, bounded_name, parsed
-from chat.providers.responses_calls import Calls, is_call
+from chat.providers.responses_calls import Calls, is_call, string
 from chat.providers.service_errors import error_in_stream
 from chat.providers.think_tags import ThinkTags
 
 TEXT_DELTA = "response.output_text.delta"
+APPROVAL = "mcp_approval_request"
 
 ENDS = frozenset(
     f"{prefix}.{how}"
@@ -54,6 +55,7 @@ class ResponsesReader:
         self._calls = Calls()
         self._told: set[str] = set()  # kinds of items of which the beginning was told, and the end not yet
         self._said = False  # the last thing told was a whole message
+        self._worded = False  # the text at hand was told
         self._seen = False  # something of the response that runs
         self._stop: _Reason = ""
         self._usage: UsageReport | None = None
@@ -94,7 +96,8 @@ class ResponsesReader:
         if self._agent and self._said and not self._told:
             self._stop = self._stop or "stop"
         asks = self._calls.pending
-        if not self._stop or (self._agent and asks):
+        broken = self._stop == "stop" and self._calls.broken
+        if not self._stop or (self._agent and asks) or broken:
             raise BadProviderReply("The model's reply broke off before its end.")
         deltas: list[ModelDelta] = [*self._calls.close(), *self._tags.flush(), *self._calls.missing_outputs()]
         asks = asks and self._stop == "stop"
@@ -124,7 +127,9 @@ class ResponsesReader:
             case "response.created":
                 return self._begin(event)
             case "response.output_text.delta" | "response.refusal.delta":
-                return self._text(event)
+                return self._text(string(event["delta"]))
+            case "response.output_text.done" | "response.refusal.done":
+                return self._text_ends(event)
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 return self._thought(event)
             case "response.reasoning_summary_part.added":
@@ -132,9 +137,9 @@ class ResponsesReader:
             case "response.output_item.added":
                 return self._item_begins(event)
             case "response.function_call_arguments.delta" | "response.mcp_call_arguments.delta":
-                return self._arguments(event, _string(event["delta"]), whole=False)
+                return self._arguments(event, string(event["delta"]), whole=False)
             case "response.function_call_arguments.done" | "response.mcp_call_arguments.done":
-                return self._arguments(event, _string(event["arguments"]), whole=True)
+                return self._arguments(event, string(event["arguments"]), whole=True)
             case "response.output_item.done":
                 return self._whole(event["item"])
             case "function_call_output":  # agents send it bare as well
@@ -147,30 +152,38 @@ class ResponsesReader:
     def _begin(self, event: dict[str, Any]) -> list[ModelDelta]:
         """A response begins, in a stream of an agent maybe another one."""
         self._model = bounded_name(event["response"].get("model")) or self._model
-        self._seen, self._stop, self._said = False, "", False
+        self._seen, self._stop, self._said, self._worded = False, "", False, False
         return []
 
-    def _text(self, event: dict[str, Any]) -> list[ModelDelta]:
-        text = _string(event["delta"])
+    def _text(self, text: str) -> list[ModelDelta]:
         if not text:
             return []
         self._note("message")
-        deltas = [*self._calls.close(), *self._tags.split(text)]
-        self._plain = self._tags.done and (self._chosen or bool(deltas))
+        self._worded = True
+        deltas = self._calls.beside(self._tags.split(text))
+        self._plain = self._tags.done and not self._calls.holds and (self._chosen or bool(deltas))
+        return deltas
+
+    def _text_ends(self, event: dict[str, Any]) -> list[ModelDelta]:
+        """The whole of a text, which some services send without its deltas."""
+        text = event.get("text") or event.get("refusal") or ""
+        deltas = [] if self._worded else self._text(string(text))
+        self._worded = False
         return deltas
 
     def _thought(self, event: dict[str, Any]) -> list[ModelDelta]:
-        text = _string(event["delta"])
+        text = string(event["delta"])
         self._note("reasoning")
-        return [*self._calls.close(), ReasoningPiece(text)] if text else []
+        return self._calls.beside([ReasoningPiece(text)]) if text else []
 
     def _next_thought(self, event: dict[str, Any]) -> list[ModelDelta]:
         """A further part of a summary: a paragraph of its own."""
-        return [ReasoningPiece("\n\n")] if event.get("summary_index") else []
+        return self._calls.beside([ReasoningPiece("\n\n")]) if event.get("summary_index") else []
 
     def _item_begins(self, event: dict[str, Any]) -> list[ModelDelta]:
         item = event["item"]
-        self._said = False
+        self._said, self._worded = False, False
+        _check_approval(item)
         if not is_call(item):
             return []
         self._note()
@@ -181,17 +194,18 @@ class ResponsesReader:
 
     def _whole(self, item: dict[str, Any]) -> list[ModelDelta]:
         """What of a whole item was not told by deltas."""
+        _check_approval(item)
         kind = str(item.get("type") or "message")
         told = kind in self._told
         self._note()
         self._told.discard(kind)
         if kind == "message":
-            self._said = True
+            self._said = self._worded = True
             texts = [] if told else _texts(item.get("content"), "text", "refusal")
-            return [*self._calls.close(), *(each for text in texts for each in self._tags.split(text))]
+            return self._calls.beside([each for text in texts for each in self._tags.split(text)])
         if kind == "reasoning":
             texts = [] if told else _texts(item.get("summary"), "text") or _texts(item.get("content"), "text")
-            return [*self._calls.close(), ReasoningPiece("\n\n".join(texts))] if texts else []
+            return self._calls.beside([ReasoningPiece("\n\n".join(texts))] if texts else [])
         if kind == "function_call_output":
             return self._calls.answer(item)
         return self._calls.end(item) if is_call(item) else []
@@ -203,9 +217,9 @@ class ResponsesReader:
             raise error_in_stream(response.get("error") or "")
         deltas: list[ModelDelta] = []
         self._model = bounded_name(response.get("model")) or self._model
-        if not self._seen:
-            for item in response.get("output") or ():
-                deltas += self._whole(item)
+        seen = self._seen
+        for item in response.get("output") or ():
+            deltas += self._missing(item) if seen else self._whole(item)
         self._add_usage(response.get("usage") or {})
         details = response.get("incomplete_details") or {}
         broken = response.get("status") == "incomplete" or details
@@ -214,6 +228,11 @@ class ResponsesReader:
         self._told.clear()
         self.done = not self._agent
         return deltas
+
+    def _missing(self, item: dict[str, Any]) -> list[ModelDelta]:
+        """What of an item was not told before its response ended. Calls of a model have to be run."""
+        _check_approval(item)
+        return [] if self._agent else self._calls.end_missing(item)
 
     def _note(self, kind: str = "") -> None:
         """Something of a response was told: where one ended before, another has begun."""
@@ -234,15 +253,19 @@ def _key(item_id: object, event: dict[str, Any]) -> tuple[object, object]:
     return item_id, event.get("output_index")
 
 
+def _check_approval(item: dict[str, Any]) -> None:
+    """ProviderRejected for an item that waits for an approval: to answer it, it would have to be kept and sent back,
+    which items of services are not."""
+    if item.get("type") == APPROVAL:
+        name = bounded_name(item.get("name"))
+        raise ProviderRejected(
+            f"The model service asks for an approval of its own tool '{name}', which cannot be given here."
+        )
+
+
 def _texts(parts: object, *names: str) -> list[str]:
     """The texts of content, which is one text, or parts that each have theirs under one of the names."""
     if isinstance(parts, str):
         return [parts] if parts else []
     found = [part.get(name) for part in cast("list[dict[str, Any]]", parts or []) for name in names]
-    return [_string(text) for text in found if text]
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} where text belongs")
-    return value
+    return [string(text) for text in found if text]

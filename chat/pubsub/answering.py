@@ -1,6 +1,7 @@
 """Sockets whose requests are answered one by one, by the doors of their dialect."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -9,8 +10,8 @@ from chat.asking.asks import ask_as_read, asker_of, check_still
 from chat.asking.joining import find_live, joined
 from chat.auth.base import Principal
 from chat.credentials import Credential
-from chat.dialects.base import Asked, Dialect, RequestFace
-from chat.errors import ChatError
+from chat.dialects.base import Asked, Dialect
+from chat.errors import ChatError, ValidationError
 from chat.requests import Abort, Ask, RequestAction
 from chat.rooms.followers import Answer
 from chat.rooms.sockets import Sockets
@@ -26,37 +27,58 @@ def answer(
     sockets: Sockets,
     connection: Connection,
     credential: Credential,
-    face: RequestFace,
     action: RequestAction,
+    *,
+    event_id: str,
 ) -> None:
     """Do what a request says, and tell it what comes of it. Returns at once: no event waits for a turn.
     ValidationError, TooLarge, RateLimited."""
-    request_id, dialect = action.request_id, app.dialects[connection.dialect]
+    request_id, dialect, followers = (
+        action.request_id,
+        app.dialects[connection.dialect],
+        sockets.rooms.followers,
+    )
+    face, user_id, key = dialect.face.requests, connection.user_id, _key(connection, request_id)
+    assert face is not None, dialect.name
     if isinstance(action, Abort):
-        sockets.rooms.followers.leave(connection.id, request_id)
-        app.tasks.spawn(_abort(app, connection, request_id))
+        followers.leave(connection.id, request_id)
+        if credential.may("write"):
+            app.tasks.spawn(_abort(app, connection, key))
         return
-    principal = _principal(connection, credential)
+    principal, claim = _principal(connection, credential), KeyedRequest(user_id, key, event_id, app.ids.new())
     if isinstance(action, Ask):
-        work = partial(_ask, app, principal, dialect, _read(app, connection, dialect, action))
+        work = partial(_ask, app, principal, dialect, _read(app, dialect, action, claim))
     else:
         work = partial(_watch, app, principal, dialect, action.chat)
-    sockets.rooms.followers.answer(connection.id, request_id, face, work, be_missed=app.runner.be_missed)
+    once = partial(_once, app, claim, work)
+    followers.answer(connection.id, request_id, face, once, be_missed=app.runner.be_missed)
 
 
-def _read(app: ChatApp, connection: Connection, dialect: Dialect, ask: Ask) -> Asked:
+def _read(app: ChatApp, dialect: Dialect, ask: Ask, claim: KeyedRequest) -> Asked:
     door = dialect.door
     assert door is not None, dialect.name
-    return door.read(ask.body, asker_of(app, connection.user_id, _key(connection, ask.request_id)))
+    asked = door.read(ask.body, asker_of(app, claim.user_id, claim.key))
+    return replace(asked, request=replace(asked.request, promised=claim.promised))
+
+
+async def _once(
+    app: ChatApp, claim: KeyedRequest, work: Callable[[Answer], Awaitable[None]], answer: Answer
+) -> None:
+    """Do what a request asks for. Where its event comes again, whoever took it first answers, or is found dead, upon
+    which the socket is closed: two would number their chunks alike. ValidationError for another request of that id."""
+    known = await app.requests.claim_request(claim)
+    if known.promised == claim.promised:
+        await work(answer)
+    elif known.digest == claim.digest:
+        answer.over = True
+    else:
+        raise ValidationError("requestId", "Was used before: each request needs one of its own")
 
 
 async def _ask(app: ChatApp, principal: Principal, dialect: Dialect, asked: Asked, answer: Answer) -> None:
-    """The turn of a request, which is noted under its key, so that any process finds it when it is aborted or comes
-    again."""
-    began, request = app.clock.monotonic(), asked.request
-    claim = KeyedRequest(request.user_id, request.nonce, "", app.ids.new())
-    promised = (await app.requests.claim_request(claim)).promised
-    live = await ask_as_read(app, replace(asked, request=replace(request, promised=promised)))
+    """The turn of a request, which is noted under its key, so that any process finds it when it is aborted."""
+    began = app.clock.monotonic()
+    live = await ask_as_read(app, asked)
     await check_still(app, principal, live, began=began)
     await answer.follow(app.readers.follow(live, principal), dialect.encoder(live.turn))
 
@@ -71,9 +93,9 @@ async def _watch(app: ChatApp, principal: Principal, dialect: Dialect, chat: str
     await answer.follow(app.readers.follow(live, principal), spoken.encoder(live.turn))
 
 
-async def _abort(app: ChatApp, connection: Connection, request_id: str) -> None:
+async def _abort(app: ChatApp, connection: Connection, key: str) -> None:
     """The request may be just on its way."""
-    user_id, key = connection.user_id, _key(connection, request_id)
+    user_id = connection.user_id
     for pause in LOOKS:
         await asyncio.sleep(pause)
         try:
@@ -89,7 +111,7 @@ async def _abort(app: ChatApp, connection: Connection, request_id: str) -> None:
 
 
 def _key(connection: Connection, request_id: str) -> str:
-    """By which the request is known when its event comes again, and when it is aborted."""
+    """By which a request is known to all processes."""
     return f"{connection.id}:{request_id}"
 
 

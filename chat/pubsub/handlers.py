@@ -6,7 +6,7 @@ from functools import partial
 from chat.app import ChatApp
 from chat.conversation import Session
 from chat.credentials import Credential
-from chat.dialects.base import spoken
+from chat.dialects.base import RequestFace, spoken
 from chat.errors import (
     ChatError,
     CredentialEnded,
@@ -18,6 +18,7 @@ from chat.errors import (
     Unauthenticated,
     ValidationError,
 )
+from chat.events import JSONObject
 from chat.pubsub.actions import act
 from chat.pubsub.answering import answer
 from chat.pubsub.direct_connect import ask_who, ensure_session, is_direct, promised_session
@@ -34,7 +35,7 @@ from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.
 SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
-READING = (Resume, Answered, Watch)  # what one may ask for who may only read
+READING = (Resume, Answered, Watch, Abort)  # what one may ask for who may only read
 
 
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
@@ -158,9 +159,7 @@ async def _hear(
     app: ChatApp, sockets: Sockets, connection: Connection, credential: Credential, event: SocketEvent
 ) -> Said:
     face = app.dialects[connection.dialect].face
-    refused = face.error
-    if face.requests is not None:
-        refused = partial(face.requests.failed, face.requests.id_of(event.data))
+    refused = partial(_of_request, face.requests, event.data) if face.requests else face.error
     left = sockets.flood.take(connection.id)
     if left < -ENDURED:
         record("flood", connection_id=connection.id, user_id=connection.user_id)
@@ -182,8 +181,7 @@ async def _hear(
                 "session_id", "This socket is in another session: name it where you connect"
             )
         if isinstance(action, Ask | Watch | Abort):
-            assert face.requests is not None, connection.dialect
-            answer(app, sockets, connection, credential, face.requests, action)
+            answer(app, sockets, connection, credential, action, event_id=event.id)
             return Said()
         if is_promised(event.states) and not await ensure_session(app, sockets, connection, action):
             return Said()
@@ -201,3 +199,8 @@ async def _hear(
     except Exception as error:
         record_error("socket_event_failed", error, connection_id=connection.id)
         return Said(refused(ChatError()))
+
+
+def _of_request(face: RequestFace, data: str, error: ChatError) -> JSONObject:
+    """What is said to the request that a frame is about, which was refused."""
+    return face.failed(face.id_of(data), error)

@@ -22,13 +22,17 @@ class PushService(Protocol):
         happens when it is in the group."""
         ...
 
+    async def remove_from_group(self, group: str, connection_id: str) -> None:
+        """Nothing happens when it is not in there, or gone."""
+        ...
+
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         """To every socket in the group, except those of one user. Frames that are awaited one after the other arrive
         in that order."""
         ...
 
-    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
-        """Nothing happens when it is gone."""
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> bool:
+        """False when it is gone."""
         ...
 
     async def close(self, connection_id: str, reason: str) -> None:

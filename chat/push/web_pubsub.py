@@ -70,16 +70,18 @@ class WebPubSub(PushService):
         return str(token["url"])
 
     async def add_to_group(self, group: str, connection_id: str) -> bool:
-        path = f"groups/{quote(group, safe='')}/connections/{quote(connection_id, safe='')}"
-        return await self._request("PUT", path) != 404
+        return await self._request("PUT", _membership(group, connection_id)) != 404
+
+    async def remove_from_group(self, group: str, connection_id: str) -> None:
+        await self._request("DELETE", _membership(group, connection_id))
 
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         path = f"groups/{quote(group, safe='')}/:send"
         others = f"userId ne '{to_token(but_user)}'" if but_user else ""
-        await self._send(path, frame, f"&filter={quote(others, safe='')}" if others else "")
+        await self._request("POST", path, frame, f"&filter={quote(others, safe='')}" if others else "")
 
-    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
-        await self._send(f"connections/{quote(connection_id, safe='')}/:send", frame)
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> bool:
+        return await self._request("POST", f"connections/{quote(connection_id, safe='')}/:send", frame) != 404
 
     async def close(self, connection_id: str, reason: str) -> None:
         async with _sdk():
@@ -108,11 +110,8 @@ class WebPubSub(PushService):
         if self._identity is not None:
             await self._identity.close()
 
-    async def _send(self, path: str, frame: JSONObject, query: str = "") -> None:
-        await self._request("POST", path, frame, query)  # a connection that is gone needs no frame
-
     async def _request(self, method: str, path: str, frame: JSONObject | None = None, query: str = "") -> int:
-        """The status: 200, 202, or 404 when there is no such connection."""
+        """The status: 200, 202, 204, or 404 when there is no such connection."""
         target = f"{self._endpoint}/api/hubs/{self._hub}/{path}"
         headers = {"authorization": f"Bearer {await self._token(target)}", "content-type": "application/json"}
         url = f"{target}?api-version={API_VERSION}{query}"
@@ -120,7 +119,7 @@ class WebPubSub(PushService):
         async with self._call(method, url, body, headers) as response:
             if response.status in REFUSED:
                 raise PushRefused(f"The socket service answered {response.status}.")
-            if response.status not in (200, 202, 404):
+            if response.status not in (200, 202, 204, 404):
                 raise PushError(f"The socket service answered {response.status}.")
             return response.status
 
@@ -171,3 +170,7 @@ def read_connection_string(text: str) -> dict[str, str]:
     """`Endpoint=https://...;AccessKey=...;Version=1.0;` by its names in lower case."""
     pairs = (part.partition("=") for part in text.split(";") if part.strip())
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _membership(group: str, connection_id: str) -> str:
+    return f"groups/{quote(group, safe='')}/connections/{quote(connection_id, safe='')}"

@@ -154,7 +154,7 @@ async def shown_once(
         raise
 
 
-async def _send(frames: Iterable[JSONObject], send: Callable[[JSONObject], Awaitable[None]]) -> None:
+async def _send(frames: Iterable[JSONObject], send: Callable[[JSONObject], Awaitable[object]]) -> None:
     for frame in frames:
         with suppress(PushRefused):  # what comes after it is not refused
             await patiently(lambda frame=frame: send(frame), SENDING)

@@ -29,37 +29,39 @@ class Answer:
     """The frames of one request, in their order."""
 
     def __init__(self, push: PushService, connection_id: str, request_id: str, face: RequestFace) -> None:
-        self._push, self._connection_id = push, connection_id
-        self._request_id, self._face = request_id, face
+        self._push, self._face = push, face
+        self.connection_id, self.request_id = connection_id, request_id
         self._number = 0
         self.over = False  # nobody waits for anything more
+        self.following = False  # a turn, which goes on without it
 
     async def begin(self) -> None:
         """The turn that a request wants to see is there."""
-        await self._send(self._face.began(self._request_id))
+        await self._send(self._face.began(self.request_id))
 
     async def show(self, payload: JSONObject) -> None:
         """What the service refuses is left out, as in rooms: the numbers have no hole, or the client gives up."""
         if self.over:
             return
         try:
-            await self._send(self._face.shown(self._request_id, self._number, payload))
+            await self._send(self._face.shown(self.request_id, self._number, payload))
             self._number += 1
         except PushRefused as error:
             kind = str(payload.get("type"))
-            record("frame_refused", connection_id=self._connection_id, type=kind, code=error.code)
+            record("frame_refused", connection_id=self.connection_id, type=kind, code=error.code)
 
     async def end(self) -> None:
-        await self._last(self._face.ended(self._request_id))
+        await self._last(self._face.ended(self.request_id))
 
     async def show_nothing(self) -> None:
-        await self._last(self._face.idle(self._request_id))
+        await self._last(self._face.idle(self.request_id))
 
     async def fail(self, error: ChatError) -> None:
-        await self._last(self._face.failed(self._request_id, error))
+        await self._last(self._face.failed(self.request_id, error))
 
     async def follow(self, batches: AsyncGenerator[Sequence[NumberedEvent]], encoder: Encoder) -> None:
         """Show a turn to its end. What waited while a frame was on its way goes out together."""
+        self.following = True
         async with aclosing(batches) as following:
             async for batch in following:
                 for numbered in squeezed(batch):
@@ -76,7 +78,8 @@ class Answer:
 
     async def _send(self, frame: JSONObject) -> None:
         """PushRefused; PushError, after PATIENCE seconds."""
-        await patiently(lambda: self._push.send_to_connection(self._connection_id, frame), PATIENCE)
+        there = await patiently(lambda: self._push.send_to_connection(self.connection_id, frame), PATIENCE)
+        self.over = self.over or not there
 
 
 class Followers:
@@ -84,8 +87,7 @@ class Followers:
 
     def __init__(self, push: PushService) -> None:
         self._push = push
-        self._answers: dict[tuple[str, str], Answer] = {}  # by connection and request
-        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._running: dict[Answer, asyncio.Task[None]] = {}
         self._grouped = OrderedDict[str, str]()  # by connection, the process in whose group it is
         self._tasks = TaskSet()
 
@@ -103,22 +105,20 @@ class Followers:
         *,
         be_missed: Callable[[], Awaitable[str]],
     ) -> None:
-        """Answer a request by this work, whatever it raises; once, though it comes again. Returns at once.
-        RateLimited."""
-        key = (connection_id, request_id)
-        if key in self._running:
-            return
-        if sum(each == connection_id for each, _ in self._running) >= AT_ONCE:
+        """Answer a request by this work, whatever it raises. Returns at once. RateLimited."""
+        if sum(each.connection_id == connection_id for each in self._running) >= AT_ONCE:
             raise RateLimited(f"A socket may have {AT_ONCE} requests at a time.")
-        answer = self._answers[key] = Answer(self._push, connection_id, request_id, face)
-        task = self._running[key] = self._tasks.spawn(self._run(answer, connection_id, work, be_missed))
-        task.add_done_callback(lambda _: (self._running.pop(key, None), self._answers.pop(key, None)))
+        answer = Answer(self._push, connection_id, request_id, face)
+        task = self._running[answer] = self._tasks.spawn(self._run(answer, work, be_missed))
+        task.add_done_callback(lambda _: self._running.pop(answer))
 
     def leave(self, connection_id: str, request_id: str = "") -> None:
         """Nobody waits for the answer to a request any more, or to any of the socket's. What it asked for is done."""
-        for key, answer in self._answers.items():
-            if key[0] == connection_id and request_id in ("", key[1]):
+        for answer, task in self._running.items():
+            if answer.connection_id == connection_id and request_id in ("", answer.request_id):
                 answer.over = True
+                if answer.following:
+                    task.cancel()
         if not request_id:
             self._grouped.pop(connection_id, None)
 
@@ -130,7 +130,7 @@ class Followers:
         """Those that are not over are told that the process ends."""
         if self._running:
             await asyncio.wait(self._running.values(), timeout=patience)
-        left = [each for each in self._answers.values() if not each.over]
+        left = [each for each in self._running if not each.over]
         for task in list(self._running.values()):
             task.cancel()
         try:
@@ -143,33 +143,36 @@ class Followers:
     async def _run(
         self,
         answer: Answer,
-        connection_id: str,
         work: Callable[[Answer], Awaitable[None]],
         be_missed: Callable[[], Awaitable[str]],
     ) -> None:
         try:
-            await self._enter(connection_id, await be_missed())
+            await self._enter(answer.connection_id, await be_missed())
             await work(answer)
         except ChatError as error:
-            await self._failed(answer, connection_id, error)
+            await self._failed(answer, error)
         except Exception as error:
-            record_error("request_failed", error, connection_id=connection_id)
-            await self._failed(answer, connection_id, ChatError())
+            record_error("request_failed", error, connection_id=answer.connection_id)
+            await self._failed(answer, ChatError())
 
     async def _enter(self, connection_id: str, instance_id: str) -> None:
-        """PushError: who cannot be told of our death is not answered."""
-        if self._grouped.get(connection_id) == instance_id:
+        """PushError: who cannot be told of our death is not answered. A process has a new id whenever it has something
+        to do again."""
+        before = self._grouped.get(connection_id)
+        if before == instance_id:
             return
         await self._push.add_to_group(instance_group(instance_id), connection_id)
         self._grouped[connection_id] = instance_id
+        if before is not None:
+            self._tasks.spawn(self._push.remove_from_group(instance_group(before), connection_id))
         if len(self._grouped) > KNOWN:
             self._grouped.popitem(last=False)
 
-    async def _failed(self, answer: Answer, connection_id: str, error: ChatError) -> None:
+    async def _failed(self, answer: Answer, error: ChatError) -> None:
         try:
             await answer.fail(error)
         except PushError as failed:
-            record("failure_not_told", connection_id=connection_id, code=failed.code)
+            record("failure_not_told", connection_id=answer.connection_id, code=failed.code)
 
     async def _close_all(self, instance_id: str) -> None:
         try:

@@ -9,7 +9,7 @@ from chat.errors import PushError
 LONGEST = 5.0  # seconds between two tries of one frame
 
 
-async def patiently(send: Callable[[], Awaitable[None]], patience: float) -> None:
+async def patiently[T](send: Callable[[], Awaitable[T]], patience: float) -> T:
     """A frame that is left out would be a hole in the answer: it is tried again for so many seconds, and all that come
     after it wait. PushRefused at once, PushError at last."""
     time = asyncio.get_running_loop().time

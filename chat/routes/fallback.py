@@ -11,6 +11,8 @@ from chat.routes.replies import answer_anyone
 from chat.routes.reply_headers import answer_preflight, is_preflight
 from chat.routes.route_table import Routes
 
+HOME = 4  # parts that the paths of a protocol share: "", "api", "openai", "v1"
+
 
 async def answer_rest(request: Request, routes: Routes) -> Response:
     """A preflight where web pages may ask at all, else a refusal."""
@@ -36,8 +38,12 @@ def no_such_route(routes: Mapping[str, Collection[str]], path: str) -> NotFound 
 
 
 def _words(routes: Routes, path: str) -> str:
-    """Of the dialect that has the path, under other methods."""
-    rows = [row for route, rows in routes.items() if _matches(route, path) for row in rows.values()]
+    """Of the dialect that has the path under other methods, or else has paths beside it: clients of a protocol ask for
+    parts of it that are not here."""
+    beside = "".join(f"{part}/" for part in path.lower().split("/")[:HOME])
+    found = [route for route in routes if _matches(route, path)]
+    found += [route for route in routes if route.startswith(beside) and beside.count("/") == HOME]
+    rows = [row for route in found for row in routes[route].values()]
     return rows[0].words if rows else ""
 
 

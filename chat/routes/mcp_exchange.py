@@ -11,7 +11,7 @@ from chat.errors import NotFound
 from chat.events import JSON, JSONObject
 from chat.routes.mcp_ask import ask
 from chat.routes.mcp_resources import RESOURCES
-from chat.routes.mcp_tools import TOOLS, call_tool, show_tools
+from chat.routes.mcp_tools import MODELS, TOOLS, call_tool, show_tools
 from chat.routes.mcp_versions import HANDSHAKE, MODERN, agreed, is_modern
 from chat.routes.origins import check_page, own_address
 from chat.routes.replies import json_reply
@@ -80,7 +80,7 @@ async def _answer(app: ChatApp, principal: Principal, message: McpMessage, *, mo
         case "tools/call" if isinstance(name := params.get("name"), str) and name in TOOLS:
             return await call_tool(app, principal, name, params.get("arguments"))
         case "tools/call":
-            raise RpcError(INVALID_PARAMS, f"There is no such tool; there is: {', '.join(TOOLS)}")
+            raise RpcError(INVALID_PARAMS, f"There is no such tool; there is: {', '.join(MODELS)}")
         case method if method in RESOURCES:
             return await RESOURCES[method](app, principal, params, modern)
         case _:

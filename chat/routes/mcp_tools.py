@@ -1,6 +1,6 @@
 """The tools that clients of the Model Context Protocol may call, but for `ask`: see `mcp_ask.py`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,7 +21,9 @@ from chat.schemas.json_rpc import (
     RpcError,
     show_tool_result,
 )
-from chat.schemas.mcp_bodies import Ask, GetConversation, ListConversations, Stop
+from chat.schemas.mcp_bodies import Ask, GetConversation, ListConversations, Stop, show_waiting
+from chat.turns.client_calls import open_calls
+from chat.turns.tool_history import waits_for_approval
 
 type Run = Callable[[ChatApp, Principal, Any], Awaitable[JSONObject]]
 
@@ -44,7 +46,10 @@ async def get_conversation(app: ChatApp, principal: Principal, asked: GetConvers
     session = await app.conversations.get_session(principal.user_id, asked.conversation_id)
     before = seq_of(asked.before, session, "before") if asked.before else None
     found = await messages_between(app, principal, session, asked.limit, after=0, before=before, newest=True)
-    messages: list[JSON] = [_show_message(await growing(app, principal, each)) for each in found]
+    waiting = {} if before else open_calls(found)
+    messages: list[JSON] = [
+        _show_message(await growing(app, principal, each), waiting.get(each.id)) for each in found
+    ]
     has_more = bool(found) and found[0].seq > 1
     return {**_show_session(session), "messages": messages, "before": found[0].id if has_more else None}
 
@@ -60,13 +65,14 @@ TOOLS: Mapping[str, tuple[type[BaseModel], Run]] = {
     "get_conversation": (GetConversation, get_conversation),
     "stop": (Stop, stop),
 }
+MODELS: Mapping[str, type[BaseModel]] = {"ask": Ask, **{name: model for name, (model, _) in TOOLS.items()}}
+"""The arguments of all of them, `ask` included."""
 READING = ("list_conversations", "get_conversation")
 
 
 def show_tools() -> JSONObject:
     """`tools/list`"""
-    models = {"ask": Ask, **{name: model for name, (model, _) in TOOLS.items()}}
-    return {"tools": [_show_tool(name, model) for name, model in models.items()]}
+    return {"tools": [_show_tool(name, model) for name, model in MODELS.items()]}
 
 
 async def call_tool(app: ChatApp, principal: Principal, name: str, arguments: object) -> JSONObject:
@@ -124,7 +130,16 @@ def _show_session(session: Session) -> JSONObject:
     }
 
 
-def _show_message(message: Message) -> JSONObject:
+def _show_message(message: Message, waiting: Sequence[JSONObject] | None) -> JSONObject:
+    shown: list[JSON] = [
+        show_waiting(
+            str(call["id"]),
+            str(call["name"]),
+            str(call["arguments"]),
+            needs_approval=waits_for_approval(call),
+        )
+        for call in waiting or ()
+    ]
     return {
         "id": message.id,
         "role": message.role,
@@ -132,4 +147,5 @@ def _show_message(message: Message) -> JSONObject:
         "content": message.content,
         "status": message.status,
         "created_at": iso(message.created_at),
+        **({"waiting": shown} if shown else {}),
     }

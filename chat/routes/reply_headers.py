@@ -30,6 +30,7 @@ READABLE = ", ".join(
         "www-authenticate",
         *(f"stream-{what}" for what in ("next-offset", "cursor", "up-to-date", "closed", "expires-at")),
         *("x-workflow-run-id", "x-workflow-stream-tail-index"),
+        "x-should-retry",
         *(
             f"x-ratelimit-{what}-{unit}"
             for unit in ("requests", "tokens")

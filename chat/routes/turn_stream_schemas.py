@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from chat.dialects.shape_schemas import Shown, Time
 from chat.events import JSONObject
-from chat.schemas.fields import Body, Id, examples
+from chat.schemas.fields import Body, Id, Whole, examples
 
 HOUR, WEEK = 3600, 7 * 24 * 3600
 
@@ -27,7 +27,7 @@ class LinkBody(Body):
     model_config = examples({"dialect": "delta", "seconds": HOUR})
 
     dialect: Id = "delta"
-    seconds: Annotated[int, Field(ge=60, le=WEEK)] = HOUR
+    seconds: Annotated[Whole, Field(ge=60, le=WEEK)] = HOUR
 
 
 class TurnLink(Shown):

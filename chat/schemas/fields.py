@@ -1,13 +1,14 @@
 """Fields that HTTP bodies and the frames of sockets share, and errors that name them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import orjson
 import pydantic
+from pydantic.fields import FieldInfo
 
 from chat.errors import InvalidBody, TooLarge, ValidationError
 
@@ -61,8 +62,15 @@ class Body(pydantic.BaseModel):
         if not isinstance(value, dict) or None not in value.values():
             return value
         given = cast("dict[str, Any]", value)
-        may_miss = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        fields = cls.model_fields.items()
+        may_miss = {each for name, field in fields if not field.is_required() for each in _names(name, field)}
         return {name: each for name, each in given.items() if each is not None or name not in may_miss}
+
+
+def _names(name: str, field: FieldInfo) -> Iterable[object]:
+    """What a caller may call a field."""
+    alias = field.validation_alias
+    return (name, *(alias.choices if isinstance(alias, pydantic.AliasChoices) else (alias,)))
 
 
 def _said(text: str) -> str:
@@ -103,8 +111,19 @@ def validate[Body: pydantic.BaseModel](model: type[Body], value: Mapping[str, An
         return model.model_validate(value)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:MAX_ID] or "body"
+        # A key that is wrong is named by itself, and what a part was taken for is no place in it.
+        places = (str(part) for part in first["loc"] if part != "[key]" and not is_kind(part))
+        field = ".".join(places)[:MAX_ID] or "body"
         raise ValidationError(field, _sentence(first["type"], first.get("ctx", {}))) from None
+
+
+def kind_of(name: str) -> pydantic.Tag:
+    """The tag of one of several models that a value may have. Errors do not name it, since no caller wrote it."""
+    return pydantic.Tag(f"<{name}>")
+
+
+def is_kind(part: object) -> bool:
+    return isinstance(part, str) and part.startswith("<") and part.endswith(">")
 
 
 def _sentence(kind: str, told: Mapping[str, Any]) -> str:
@@ -156,13 +175,18 @@ def check_size(field: str, text: str, *, limit: int) -> None:
 def check_json_size(value: object, limit: int) -> object:
     """The value, for a validator that stands before its types. ValueError where it has more than `limit` bytes as JSON,
     or cannot be written."""
-    try:
-        size = len(orjson.dumps(value))
-    except TypeError:
-        raise ValueError("Too deeply nested, or a number is too large") from None
-    if size > limit:
+    if len(json_text(value)) > limit:
         raise ValueError(f"Larger than {limit} bytes of JSON")
     return value
+
+
+def json_text(value: object) -> bytes:
+    """As JSON in UTF-8. ValueError for what could be read and cannot be written: JSON may be nested more deeply in a
+    body than we write it."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        raise ValueError("Too deeply nested, or a number is too large") from None
 
 
 def _unwritable_field(text: bytes | str) -> str:

@@ -2,13 +2,35 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic import ValidationError as PydanticError
 
+from chat.events import JSON
 from chat.schemas.fields import MAX_ID, Body, Content, Id, Whole, examples
 
-type RpcId = (
-    Annotated[StrictStr, Field(max_length=MAX_ID)] | Annotated[StrictInt, Field(ge=-(2**53), le=2**53)]
-)
+RPC_IDS = f"Must be a text of at most {MAX_ID} characters, or a whole number of at most 2^53"
+
+
+def _rpc_id(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """One sentence for both types: pydantic's own tells of each of them, by names that no message has."""
+    try:
+        return validate(value)
+    except PydanticError:
+        raise ValueError(RPC_IDS) from None
+
+
+type RpcId = Annotated[
+    Annotated[StrictStr, Field(max_length=MAX_ID)] | Annotated[StrictInt, Field(ge=-(2**53), le=2**53)],
+    WrapValidator(_rpc_id),
+]
 type Limit = Annotated[Whole, Field(ge=1, le=50)]
 
 
@@ -74,3 +96,13 @@ class Stop(Arguments):
     """Stops an answer that is being made; what was said so far is kept."""
 
     turn_id: Annotated[Id, Field(min_length=1, description="The turn_id of the answer.")]
+
+
+def show_waiting(call_id: str, name: str, arguments: str, *, needs_approval: bool) -> dict[str, JSON]:
+    """A call that waits for somebody, as results show it. `arguments` is JSON text, as the model wrote it."""
+    return {
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments or "{}",
+        "needs_approval": needs_approval,
+    }

@@ -24,7 +24,8 @@ class ToolSettings:
     approve_tools: tuple[str, ...] = setting(
         "CHAT_APPROVE_TOOLS",
         "",
-        "Those of them whose calls wait until somebody who may write in the session approves; `*` for all.",
+        "Those of them whose calls wait until somebody who may write in the session approves; `*` for all, "
+        "those of CHAT_MCP_SERVERS among them.",
         read_approved_tools,
     )
     tool_rounds: int = setting(

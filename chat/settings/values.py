@@ -15,6 +15,7 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
 )  # by a key that can only check: with one that can also sign, whoever checks could make tokens
 ADDRESSES = ("email", "emails", "upn", "preferred_username", "unique_name", "name", "nickname", "username")
+ALL = "*"
 TOOLS = ("current_time", "query_data", "describe_data", "execute_genie_query", "find_places")
 
 
@@ -85,8 +86,8 @@ def read_tools(text: str) -> tuple[str, ...]:
 
 def read_approved_tools(text: str) -> tuple[str, ...]:
     """Of a name that is misspelt nobody would learn: its tool would run unasked."""
-    names = TOOLS if text.strip() == "*" else read_names(text)
-    if not set(names) <= set(TOOLS):
+    names = read_names(text)
+    if names != (ALL,) and not set(names) <= set(TOOLS):
         raise ValueError(f"must be *, or some of {', '.join(TOOLS)}")
     return names
 

@@ -88,8 +88,9 @@ class ConversationStore(Protocol):
         ...
 
     async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
-        """The session id that this user's alias stands for: the given one when the alias is new. The session itself
-        need not exist. An alias is any text of at most 255 characters."""
+        """The session id that this user's alias stands for: the given one when the alias is new, or when the session
+        that it stood for is gone. The session itself need not exist yet: it has a few minutes, by the time in its id.
+        An alias is any text of at most 255 characters."""
         ...
 
     async def find_claimed(self, user_id: str, alias: str) -> str:

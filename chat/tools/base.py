@@ -3,7 +3,7 @@
 Whatever goes wrong in a call is an answer to the model, never an error of the turn.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,8 +46,9 @@ class ToolBox(Protocol):
         """How the servers are whose tools these are, for operators."""
         return {}
 
-    async def ready(self) -> None:
-        """Wait for tools that are still being looked for, for a moment at most."""
+    async def ready(self, needed: Collection[str] = ()) -> None:
+        """Wait for tools that are still being looked for, for a moment at most; for those that are `needed`, because a
+        call of them waits, until whoever has them said so or failed."""
 
     def check(self, call: ToolCall) -> None:
         """ToolError when the call could only fail: there is no such tool, or its arguments are wrong. A box that cannot

@@ -1,11 +1,13 @@
 """The tools that come with Parley, as the settings want them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from chat.clock import Clock
 from chat.databricks import databricks_access
 from chat.settings import Settings
+from chat.settings.values import ALL
 from chat.tools.current_time import current_time_tool
 from chat.tools.data import SAMPLE, DataTools
 from chat.tools.function_tool import Tool
@@ -24,11 +26,15 @@ def build_tools(settings: Settings, clock: Clock, *, places: PlaceFinder | None 
     tools: list[Tool] = [current_time_tool(clock), *data.tools, *genie.tools]
     if places is not None:
         tools.append(find_places_tool(places))
+    servers = (
+        replace(each, needs_approval=each.needs_approval or ALL in settings.approve_tools)
+        for each in settings.mcp_servers
+    )
     return ToolRegistry(
         _offered(tools, settings),
         time_limit=settings.tool_timeout,
         max_output=settings.tool_output_chars,
-        remote=RemoteTools(settings.mcp_servers, clock, limit=settings.tool_timeout),
+        remote=RemoteTools(tuple(servers), clock, limit=settings.tool_timeout),
         on_close=data.aclose,
     )
 
@@ -37,7 +43,7 @@ def _offered(tools: Iterable[Tool], settings: Settings) -> Iterator[Tool]:
     for each in tools:
         name = each.definition.name
         if name in settings.tools:
-            yield each.guarded if name in settings.approve_tools else each
+            yield each.guarded if {name, ALL} & set(settings.approve_tools) else each
 
 
 def data_folder(name: str) -> Path:

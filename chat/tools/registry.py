@@ -1,7 +1,7 @@
 """The tools of the app in one box: finds the one that is called, and keeps its time and size within limits."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from pydantic_core import to_json
@@ -38,7 +38,7 @@ class MoreTools(Protocol):
     @property
     def states(self) -> Mapping[str, JSONObject]: ...
 
-    async def ready(self) -> None: ...
+    async def ready(self, needed: Collection[str] = ()) -> None: ...
 
     async def aclose(self) -> None: ...
 
@@ -73,9 +73,9 @@ class ToolRegistry(ToolBox):
     def states(self) -> Mapping[str, JSONObject]:
         return self._remote.states if self._remote else {}
 
-    async def ready(self) -> None:
+    async def ready(self, needed: Collection[str] = ()) -> None:
         if self._remote is not None:
-            await self._remote.ready()
+            await self._remote.ready(needed)
 
     def check(self, call: ToolCall) -> None:
         self._find(call.name).read(call.arguments)

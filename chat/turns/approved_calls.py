@@ -14,12 +14,18 @@ from chat.turns.tool_calls import run_calls
 from chat.turns.tool_history import stored_calls
 
 DENIED = "Not run: it was not approved."
+CHANGED = "Not run: the tool is not what it was when an approval was asked for, or is not there any more."
 
 
 def begins_with_calls(request: TurnRequest) -> bool:
     """Whether the first thing that the turn does is to run calls that were approved."""
+    return bool(approved_tools(request))
+
+
+def approved_tools(request: TurnRequest) -> list[str]:
+    """The names of the tools that it begins with."""
     calls = stored_calls(request.continued.metadata) if request.continued else []
-    return any(_is_open(call, "approved") for call in calls)
+    return [str(call["name"]) for call in calls if _is_open(call, "approved")]
 
 
 class DecidedCalls:
@@ -36,11 +42,15 @@ class DecidedCalls:
         for place, call in enumerate(self._calls):
             if _is_open(call, "denied"):
                 yield self._noted(place, ToolResult(_refusal(call), is_error=True), denied=True)
-        runs = {
-            place: (_call_of(call), Caller(str(call.get("run_for", ""))))
-            for place, call in enumerate(self._calls)
-            if _is_open(call, "approved")
-        }
+        digests = {each.name: each.digest for each in self._tools.definitions}
+        runs: dict[int, tuple[ToolCall, Caller]] = {}
+        for place, call in enumerate(self._calls):
+            if not _is_open(call, "approved"):
+                continue
+            if call.get("definition", "") == digests.get(str(call["name"]), ""):
+                runs[place] = (_call_of(call), Caller(str(call.get("run_for", ""))))
+            else:
+                yield self._noted(place, ToolResult(CHANGED, is_error=True))
         async with aclosing(run_calls(self._tools, runs)) as results:
             async for place, result in results:
                 yield self._noted(place, result)

@@ -43,6 +43,7 @@ async def find_continued(
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, said[0])
     _check_said(said, waiting)
+    await tools.ready([str(call["name"]) for call in _pending(waiting)])  # to check arguments by them
     turn = await turns.get_turn(user_id, waiting.id)
     decider = Decider(session, request, turn.request.beneficiary, tools)
     repeated = session.asked_by(request.key) is not None
@@ -53,6 +54,23 @@ async def find_continued(
     return replace(
         request, message_id=turn.user_message_id, continued=answer, on_behalf_of=decider.on_behalf_of
     )
+
+
+def open_calls(messages: Sequence[Message]) -> dict[str, list[JSONObject]]:
+    """The calls that wait still for what somebody says to them, by the id of their answer. What was said to them is
+    among `messages`: the newest of a conversation."""
+    found = {each.id: _still_open(each, messages) for each in messages}
+    return {name: calls for name, calls in found.items() if calls}
+
+
+def _still_open(message: Message, messages: Iterable[Message]) -> list[JSONObject]:
+    pending = _pending(message)
+    later = list(_continuing(message.id, messages)) if pending else []
+    if any(each.status in STANDING for each in later):
+        return []
+    return [
+        call for call in pending if all(_before(call, each).get("approval") != "approved" for each in later)
+    ]
 
 
 def _pending(message: Message) -> list[JSONObject]:
@@ -116,7 +134,9 @@ def _answered(
 
 def _with_earlier_outputs(answer: MessageDraft, messages: Sequence[Message]) -> MessageDraft:
     """What ran for a turn that broke is not run again, though it is approved again: what came of it stands."""
-    broken = [each for each in _continuing(answer, messages) if each.status not in STANDING]
+    broken = [
+        each for each in _continuing(answer.metadata["continues"], messages) if each.status not in STANDING
+    ]
     calls: list[JSON] = [
         next(filter(_ran, (_before(call, each) for each in broken)), call) if _to_run(call) else call
         for call in stored_calls(answer.metadata)
@@ -130,15 +150,15 @@ def check_unanswered(answer: MessageDraft, messages: Iterable[Message]) -> None:
     calls = stored_calls(answer.metadata)
     decided = [call for call in calls if call["output"] is None]
     field = f"{APPROVALS if any('approval' in call for call in calls) else OUTPUTS}.0.call_id"
-    for each in _continuing(answer, messages):
+    for each in _continuing(answer.metadata["continues"], messages):
         if each.status in STANDING:
             raise ValidationError(field, "This call has been answered already")
         if any(_before(call, each).get("approval") != "denied" for call in decided):
             raise ValidationError(field, "This call was approved before, and may have run")
 
 
-def _continuing(answer: MessageDraft, messages: Iterable[Message]) -> Iterable[Message]:
-    return (each for each in messages if each.metadata.get("continues") == answer.metadata["continues"])
+def _continuing(answer_id: JSON, messages: Iterable[Message]) -> Iterable[Message]:
+    return (each for each in messages if each.metadata.get("continues") == answer_id)
 
 
 def _to_run(call: JSONObject) -> bool:

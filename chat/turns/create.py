@@ -34,7 +34,7 @@ from chat.turns.production import NewTurn, Production
 from chat.turns.roster import TurnRoster
 from chat.turns.sweep import TurnSweeper
 from chat.turns.tasks import TaskSet
-from chat.turns.tool_history import continued_metadata
+from chat.turns.tool_history import kept_metadata
 
 ATTEMPTS = 8  # tries that may meet another writer
 PATIENCE = 3.0  # seconds that a start waits for another one in its session and process
@@ -206,7 +206,10 @@ class TurnCreator:
         return await self._conversations.load_messages(session, limit=most, before=beyond)
 
     def _draft(self, request: TurnRequest, session: Session, instance_id: str, nonce: str) -> TurnDraft:
-        metadata = continued_metadata(request.continued) if request.continued else {}
+        """What is stored: the model is shown the calls of the history whole, the session keeps what it has room for."""
+        metadata = kept_metadata(request.continued) if request.continued else {}
+        history = tuple(replace(each, metadata=kept_metadata(each)) for each in request.history)
+        request = replace(request, history=history) if history else request
         return TurnDraft(session, request, instance_id, self._clock.now(), nonce, metadata)
 
 

@@ -11,7 +11,7 @@ from chat.events import TurnEvent
 from chat.providers.base import ModelProvider, ModelRequest
 from chat.reply_options import ReplyOptions
 from chat.tools.base import Caller, NoTools, ToolBox
-from chat.turns.approved_calls import DecidedCalls
+from chat.turns.approved_calls import DecidedCalls, approved_tools
 from chat.turns.base import TurnContext, TurnSource
 from chat.turns.steps import CallIds, StepReader
 from chat.turns.tool_calls import CallRound, ReplyReader
@@ -104,7 +104,7 @@ class TurnEngine(TurnSource):
 
     async def _decided(self, context: TurnContext) -> DecidedCalls:
         """The calls that wait for this turn, once their tools are there."""
-        await self._tools.ready()
+        await self._tools.ready(approved_tools(context.request))
         return DecidedCalls(context.request.continued, self._tools)
 
     def _offered(self, context: TurnContext, client_tools: Collection[str]) -> tuple[ToolDefinition, ...]:

@@ -29,10 +29,13 @@ class RemoteTurns:
     async def feed(self, turn: Turn) -> EventFeed:
         """The events of a turn that runs elsewhere or has ended. EventsGone when they were purged."""
         if turn.running:
+            feed = EventFeed()
             if turn.id not in self._polled:
-                return self.adopt(turn, EventFeed())
-            poller, feed = self._polled[turn.id]
-            poller.want()
+                self.adopt(turn, feed)
+            if turn.id in self._polled:
+                poller, feed = self._polled[turn.id]
+                poller.want()
+                await poller.first_look()  # else who asks for what is there would be told that nothing is
             return feed
         events = await self._ports.turns.read_events(turn)
         if not events or events[0].number != 1:

@@ -1,6 +1,7 @@
 """Fills the feed of one turn from the store, while another process makes the turn."""
 
 import asyncio
+from contextlib import suppress
 
 from chat.conversation import Turn
 from chat.errors import EventsGone, StoreError, StoreUnavailable
@@ -34,11 +35,18 @@ class TurnPoller:
         self._marked = float("-inf")
         self._checked = self._clock.monotonic()
         self._failing_since: float | None = None
+        self._looked = asyncio.Event()
         self.want()
 
     def want(self) -> None:
         """Somebody has the feed in hand and will follow it."""
         self._wanted = self._clock.monotonic()
+
+    async def first_look(self) -> None:
+        """Until the feed has what is stored so far, or the store did not tell."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._looked.wait()
 
     async def run(self) -> None:
         """TurnNotFound when the session was deleted, EventsGone when the end was purged, StoreUnavailable after
@@ -78,8 +86,11 @@ class TurnPoller:
                 raise EventsGone(details=self._turn.ids)
 
     async def _read(self) -> None:
-        events = await self._turns.read_events(self._turn, after=self._feed.last_number)
-        self._feed.publish(_contiguous(events, self._feed.last_number))
+        try:
+            events = await self._turns.read_events(self._turn, after=self._feed.last_number)
+            self._feed.publish(_contiguous(events, self._feed.last_number))
+        finally:
+            self._looked.set()
 
 
 def _contiguous(events: list[NumberedEvent], last_number: int) -> list[NumberedEvent]:

@@ -76,7 +76,11 @@ class CallRound:
         self._client_tools = client_tools
         self._refusal = refusal
         self._caller = caller
-        self._guarded = {tool.name for tool in tools.definitions if tool.needs_approval}
+        self._guarded = {
+            tool.name: tool.digest
+            for tool in tools.definitions
+            if tool.needs_approval and tool.name not in client_tools
+        }
         self._waiting = 0  # bytes of arguments that wait
         self._results = dict(answered)  # by the place of the call
 
@@ -96,7 +100,7 @@ class CallRound:
             if refusal := self._refused(number, call):
                 yield self._noted(place, ToolResult(refusal, is_error=True))
             elif call.name in self._guarded:
-                yield ApprovalRequested(call.id, call.name)
+                yield ApprovalRequested(call.id, call.name, self._guarded[call.name])
             elif call.name not in self._client_tools:
                 runs[place] = (call, self._caller)
         async with aclosing(run_calls(self._tools, runs)) as results:

@@ -4,7 +4,8 @@ A message keeps them in `metadata.tool_calls`, each with its output; `output: nu
 that the caller is to run. They are bounded, since they go with every read of the message.
 
 A call that needs an approval has `approval`: `requested`, and where a turn went on from it `approved` or `denied`,
-`decided_by`, and with whose access it runs as `run_for`, or what the model is told of the no as `reason`.
+`decided_by`, and with whose access it runs as `run_for`, or what the model is told of the no as `reason`. Where the
+tool is somebody else's, `definition` is the digest of what they said of it when it was called.
 """
 
 import json
@@ -34,7 +35,7 @@ CUT = " [cut]"
 LEFT_OUT = "[left out]"
 NO_OUTPUT = "[no output: the call was not run]"
 UNKNOWN_OUTPUT = "[no output: the call was approved, and it is not known whether it ran]"
-DECISION = ("approval", "decided_by", "run_for", "reason")
+DECISION = ("approval", "decided_by", "run_for", "reason", "definition")
 """What a call has besides, where it needs an approval."""
 
 
@@ -48,8 +49,9 @@ def calls_made(events: Iterable[NumberedEvent], before: Iterable[JSONObject] = (
                 pass
             case ToolOutput(call_id, _, output, is_error):
                 _open_call(calls, call_id).update(output=output, is_error=is_error)
-            case ApprovalRequested(call_id):
-                _open_call(calls, call_id).update(approval="requested")
+            case ApprovalRequested(call_id, _, definition):
+                asked: JSONObject = {"definition": definition} if definition else {}
+                _open_call(calls, call_id).update(approval="requested", **asked)
             case _:
                 if (call := reader.take(event)) is not None:
                     made: JSONObject = {"id": call.id, "name": call.name, "arguments": call.arguments}
@@ -104,9 +106,10 @@ def with_calls(metadata: JSONObject, events: Iterable[NumberedEvent]) -> JSONObj
     return {**metadata, "tool_calls": kept(calls)} if calls else metadata
 
 
-def continued_metadata(answer: MessageDraft) -> JSONObject:
-    """What the message begins with that goes on from an answer: its calls, with the outputs, within the bounds."""
-    return {**answer.metadata, "tool_calls": kept(stored_calls(answer.metadata))}
+def kept_metadata(said: MessageDraft) -> JSONObject:
+    """The metadata of a message as they are stored: with its calls and their outputs within the bounds."""
+    calls = stored_calls(said.metadata)
+    return {**said.metadata, "tool_calls": kept(calls)} if calls else said.metadata
 
 
 def stored_calls(metadata: Mapping[str, JSON]) -> list[JSONObject]:

@@ -166,7 +166,7 @@ WATCHES: Mapping[str, Watch] = {
     "completions": watches("/api/v1/chat/turns/{}/events?dialect=completions", completions),
     "ai-chat": watches("/api/v1/chat/turns/{}/events?dialect=ai-chat", ai_chat),
     "responses": watches("/api/openai/v1/responses/resp_{}?stream=true", responses),
-    "ai-sdk": watches("/api/chat/{}/stream", ai_sdk),
+    "ai-sdk": watches("/api/chat/{}/stream?startIndex=0", ai_sdk),
     "ag-ui": watches("/api/ag-ui?offset=-1&runId={}", ag_ui),
     "durable streams": watches("/api/streams/turns/{}?dialect=delta&live=sse&offset=-1", durable),
 }

@@ -139,7 +139,8 @@ def test_a_call_that_has_its_output_waits_no_more() -> None:
 def test_a_call_that_needs_approval_interrupts() -> None:
     *_, last = encoded(*CALL, events.ApprovalRequested("c", "pay"), *END)
     [interrupt] = last["outcome"]["interrupts"]
-    assert (interrupt["id"], interrupt["toolCallId"], interrupt["reason"]) == ("c", "c", "approval_required")
+    assert (interrupt["id"], interrupt["toolCallId"]) == ("s-00000002.c", "c")
+    assert interrupt["reason"] == "approval_required"
     assert interrupt["metadata"] == {"kind": "approval", "toolName": "pay", "input": {"a": 1}}
 
 
@@ -325,6 +326,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**RUN, "messages": [user(" ")]}, "messages.0.content"),
     ({**RUN, "messages": [user([IMAGE])]}, "messages.0.content"),
     ({**RUN, "messages": [user(7)]}, "messages.0.content"),
+    ({**RUN, "messages": [user([{"type": "text", "text": "x"}, "y"])]}, "messages.0.content.1"),
+    ({**RUN, "messages": [user([{"type": "text", "text": 7}])]}, "messages.0.content.0.text"),
+    ({**RUN, "messages": [{"role": "tool", "toolCallId": "c", "content": 7}]}, "messages.0.content"),
+    ({**RUN, "messages": [{"role": "tool", "toolCallId": "c", "content": {"a": 1}}]}, "messages.0.content"),
+    ({**RUN, "messages": [{"role": "tool", "toolCallId": "c", "content": [IMAGE]}]}, "messages.0.content"),
+    ({**RUN, "messages": [{"role": "tool", "toolCallId": "c", "error": {}}]}, "messages.0.error"),
     ({**RUN, "messages": [{"role": "robot"}]}, "messages.0.role"),
     ({**RUN, "messages": [{"role": "tool", "content": "x"}]}, "messages.0.toolCallId"),
     ({**RUN, "messages": [user("x")], "tools": [{"name": "a b"}]}, "tools.0.name"),
@@ -451,7 +458,7 @@ def test_calls_come_before_what_was_said_after_them() -> None:
 def test_a_call_that_waits_for_approval_is_asked_about_again() -> None:
     assert AG_UI.returns is not None
     shown: Any = AG_UI.returns.show(Past("ann", "mine", "s", SAID[5]))
-    assert [each["id"] for each in shown["interrupts"]["pending"]] == ["c"]
+    assert [each["toolCallId"] for each in shown["interrupts"]["pending"]] == ["c"]
     *_, last = AG_UI.returns.idle(Past("ann", "mine", "s", SAID[5]))
     assert last["outcome"]["type"] == "interrupt"  # type: ignore[index,call-overload]
 

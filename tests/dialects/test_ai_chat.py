@@ -15,7 +15,7 @@ from chat.dialects.ai_chat import AI_CHAT
 from chat.dialects.ai_chat.ai_chat_encoder import AiChatEncoder
 from chat.dialects.ai_chat.ai_chat_schemas import AiChatCompletion, AiChatError, AiChatFrame
 from chat.dialects.base import Asked, Asker, Door, Reply
-from chat.errors import ChatError, RateLimited
+from chat.errors import ChatError, RateLimited, WithFiles
 from chat.events import TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest
 from chat.schemas.fields import read_json, validate
@@ -175,6 +175,18 @@ def test_the_path_says_whether_it_comes_as_a_stream(path: str, stream: bool) -> 
     assert asked({"messages": [HI]}, path).stream is stream
 
 
+def test_null_in_one_spelling_leaves_the_other() -> None:
+    found = asked({"messages": [HI], "sessionState": None, "session_state": "s"})
+    assert found.request.session_id == "s"
+
+
+@pytest.mark.parametrize("files", [[{"contentType": "image/png"}], "x"])
+def test_files_are_refused_in_json_too_and_not_passed_over(files: Any) -> None:
+    with pytest.raises(WithFiles):
+        asked({"messages": [{**HI, "files": files}]})
+    assert asked({"messages": [{**HI, "files": files}, HI]}).request.content
+
+
 NESTED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -209,5 +221,5 @@ def test_whatever_is_sent_is_read_or_refused_in_its_shape(body: dict[str, Any]) 
         refuse = door().refusal
         assert refuse is not None
         status, shown = opened(refuse(error))
-        assert status in (400, 413, 422)
+        assert status in (400, 413, 415, 422)
         AiChatError.model_validate(shown)

@@ -1,6 +1,7 @@
 """Dialect `ai-sdk`: event by event, a message of several turns, and what it reads."""
 
 import base64
+import functools
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -247,6 +248,31 @@ def test_what_is_said_to_calls(part: JSONObject, answer: CallOutput | Approval) 
 
 
 TOO_LARGE = {"type": "tool-ask", "toolCallId": "c", "state": "output-available", "output": "x" * 65_537}
+
+
+DEEP: Any = functools.reduce(lambda inner, _: [inner], range(400), [])
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (None, "messages.0.parts.0"),
+        ({"type": 7}, "messages.0.parts.0.type"),
+        ({"type": "text", "text": 7}, "messages.0.parts.0.text"),
+        ({"type": "tool-ask", "state": "output-available"}, "messages.0.parts.0.toolCallId"),
+        ({**TOO_LARGE, "output": DEEP}, "messages.0.parts.0.output"),
+    ],
+)
+def test_a_part_that_is_wrong_is_named_by_its_place(part: Any, field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        asked({"messages": [message(part, role="assistant")]})
+    assert refused.value.field == field
+
+
+def test_a_tool_with_a_wrong_name_is_named() -> None:
+    with pytest.raises(ValidationError) as refused:
+        asked({"messages": [HI], "tools": {"a b": {}}})
+    assert refused.value.field == "tools.a b"
 
 
 def test_an_output_that_is_too_large_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Dialect `completions`: what is read of a request, what a whole completion is, and that nothing sent breaks it."""
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -169,6 +170,14 @@ def test_what_cannot_be_done_is_refused_by_name(fields: dict[str, Any], status: 
     found = refused({"messages": [HI], **fields})
     assert (found[0], found[1]["param"], found[1]["type"]) == (status, param, "invalid_request_error")
     assert found[1]["message"]
+
+
+def test_arguments_that_are_nested_too_deeply_to_be_written_are_refused() -> None:
+    deep: Any = functools.reduce(lambda inner, _: {"a": inner}, range(400), {})
+    call = {**CALL, "function": {"name": "paint", "arguments": deep}}
+    assert refused({"messages": [HI, {"role": "assistant", "tool_calls": [call]}]})[0] == 400
+    approval = {"call_id": "c", "approved": True, "arguments": deep}
+    assert refused({"messages": [HI], "approvals": [approval]})[0] == 400
 
 
 def test_arguments_that_are_larger_than_a_model_should_be_shown_are_refused() -> None:

@@ -1,5 +1,6 @@
 """Dialect `responses`, event by event: what OpenAI's own models and its own state of a stream make of it."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from chat.dialects.responses import RESPONSES
 from chat.dialects.responses.response_events import ENDS, ResponsesEncoder
 from chat.dialects.responses.resumed_response import ResumedEncoder
 from chat.dialects.responses.whole_response import show_response
-from chat.errors import ChatError, StoreUnavailable
+from chat.errors import ChatError, StoreUnavailable, ValidationError
 from chat.events import TERMINAL_NUMBER, TERMINAL_TYPES, JSONObject, NumberedEvent, TurnEvent
 from chat.requests import TurnRequest
 from chat.schemas.fields import validate
@@ -425,6 +426,15 @@ BODIES = st.fixed_dictionaries(
         "whatElse": JSON_VALUES,
     },
 )  # fmt: skip
+
+
+def test_arguments_that_are_nested_too_deeply_to_be_written_are_refused() -> None:
+    deep: Any = functools.reduce(lambda inner, _: {"a": inner}, range(400), {})
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": deep}
+    assert RESPONSES.door
+    with pytest.raises(ValidationError) as refused:
+        validate(RESPONSES.door.body, {"input": [call]})
+    assert refused.value.field == "input.0.arguments"
 
 
 @given(BODIES)

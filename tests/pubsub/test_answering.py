@@ -259,6 +259,19 @@ async def test_the_sockets_of_a_process_that_died_are_closed_by_who_finds_it_dea
     assert group == instance_group(group.removeprefix("i."))
 
 
+@serviced(["Hello"])
+async def test_a_socket_is_in_one_group_of_a_process_however_often_that_has_something_to_do(
+    service: Service,
+) -> None:
+    accepted = await service.connect()
+    for number in range(3):
+        await service.tell(service.here, accepted, send(request_id=f"r{number}"))
+        await asyncio.sleep(60)
+        assert service.text(f"r{number}") == "Hello"
+    used = {name: members for name, members in service.push.groups.items() if name.startswith("i.")}
+    assert (len(used), [*used.values()]) == (3, [[], [], ["c1"]])
+
+
 @serviced(SLOW)
 async def test_who_cannot_be_told_of_a_death_is_not_answered(service: Service) -> None:
     accepted = await service.connect()
@@ -390,12 +403,15 @@ async def test_who_may_only_read_watches_and_asks_nothing(service: Service) -> N
     await service.tell(service.here, accepted, send())
     await asyncio.sleep(2)
     reader = await service.connect("c2", credential=limited("read"))
-    for frame in (send(request_id="r9"), abort("r9")):
-        reply = await service.tell(service.here, reader, frame, name="c2")
-        assert (reply["type"], reply["requestId"]) == ("error", "r9")
+    reply = await service.tell(service.here, reader, send(request_id="r9"), name="c2")
+    assert (reply["type"], reply["requestId"]) == ("error", "r9")
     await service.tell(service.here, reader, resume(), name="c2")
+    await service.tell(service.here, reader, resume(request_id="r3"), name="c2")
+    await asyncio.sleep(2)
+    assert await service.tell(service.here, reader, abort("r3"), name="c2") is None
+    seen = service.heard("r3", "c2")
     await asyncio.sleep(60)
-    assert service.text("r2", "c2") == service.text()
+    assert (service.text("r2", "c2"), service.heard("r3", "c2")) == (service.text(), seen)
 
 
 @serviced(SLOW)
@@ -431,3 +447,73 @@ async def test_a_credential_that_ends_ends_the_answer_and_the_socket(service: Se
     assert service.push.closed == ["c1"]
     assert await service.tell(service.there, accepted, send(request_id="r5")) is None
     assert service.heard("r5") == []
+
+
+@pytest.mark.parametrize("again", ["here", "there"])
+@pytest.mark.parametrize("frame", [send(), resume(request_id="r1")], ids=["send", "resume"])
+def test_an_event_that_comes_again_is_answered_once_wherever_it_comes_in(
+    again: str, frame: dict[str, Any]
+) -> None:
+    """Two answers to one request would be merged differently, and numbered alike."""
+
+    @serviced(SLOW)
+    async def run(service: Service) -> None:
+        accepted = await service.connect()
+        if frame["type"] == "resume":
+            await service.tell(service.here, accepted, send(request_id="r0"))
+            await asyncio.sleep(1)
+        await service.tell(service.here, accepted, frame, id="e1")
+        await asyncio.sleep(5.5)
+        await service.tell(getattr(service, again), accepted, frame, id="e1")
+        await asyncio.sleep(60)
+        assert service.text() == "".join(each for each in SLOW if isinstance(each, str))
+        assert [each["type"] for each in service.heard()].count("end") == 1
+
+    run()
+
+
+@pytest.mark.parametrize("at", ["here", "there"])
+def test_a_request_that_takes_the_id_of_another_is_refused(at: str) -> None:
+    @serviced(["Hello"])
+    async def run(service: Service) -> None:
+        accepted = await service.connect()
+        await service.tell(service.here, accepted, send())
+        await asyncio.sleep(5)
+        answered = service.heard()
+        for frame in (send("And?"), send(), resume(request_id="r1")):
+            await service.tell(getattr(service, at), accepted, frame)
+            await asyncio.sleep(5)
+            assert service.push.seen["c1"][-1]["errorText"].startswith("requestId: ")
+        assert service.push.seen["c1"][: len(answered)] == answered
+        assert await service.turns() == ["complete"]
+
+    run()
+
+
+@serviced(["Hel", 120.0, "lo"])
+async def test_a_request_that_nobody_waits_for_takes_no_place(service: Service) -> None:
+    """A page that goes to and fro while a tool takes its time."""
+    accepted = await service.connect()
+    await service.tell(service.here, accepted, send())
+    await asyncio.sleep(2)
+    for number in range(2 * AT_ONCE):
+        await service.tell(service.here, accepted, resume(request_id=f"w{number}"))
+        await asyncio.sleep(1)
+        await service.tell(service.here, accepted, abort(f"w{number}"))
+        await asyncio.sleep(1)
+    await service.tell(service.here, accepted, resume(request_id="last"))
+    await asyncio.sleep(200)
+    assert (service.text(), service.text("last")) == ("Hello", "Hello")
+
+
+@serviced(SLOW)
+async def test_nothing_is_sent_to_a_socket_whose_end_another_process_heard_of(service: Service) -> None:
+    accepted = await service.connect()
+    await service.tell(service.here, accepted, send())
+    await asyncio.sleep(5)
+    service.push.gone.add("c1")
+    await service.tell(service.there, accepted, {}, kind="disconnected")
+    await asyncio.sleep(3)
+    sent = service.push.sends
+    await asyncio.sleep(60)
+    assert (service.push.sends, await service.turns()) == (sent, ["complete"])

@@ -113,6 +113,12 @@ async def test_a_socket_enters_a_group_once_it_is_open(push: WebPubSub) -> None:
     await push.send_to_group(GROUP, {"n": 1})
     await push.send_to_group(GROUP, {"n": 2})
     assert [await socket.next(), await socket.next()] == [{"n": 1}, {"n": 2}]
+    for _ in range(2):  # the second time it is not in there
+        await push.remove_from_group(GROUP, socket.connection_id)
+    await push.remove_from_group(GROUP, "nobody")
+    await push.send_to_group(GROUP, {"n": 3})
+    await push.send_to_connection(socket.connection_id, {"n": 4})
+    assert await socket.next() == {"n": 4}
     await socket.aclose()
 
 

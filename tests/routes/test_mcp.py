@@ -141,6 +141,21 @@ async def test_what_is_wrong_has_its_code(
     assert answer["id"] is (None if early else answer["id"]) and (early or answer["id"] == 7)
 
 
+@pytest.mark.parametrize("rpc_id", [None, True, 1.5, 2**60, "x" * 300, {}])
+async def test_an_id_that_is_none_is_named_as_messages_have_it(rpc_id: Any) -> None:
+    _, answer = await said(rpc("ping", rpc_id))
+    assert answer["error"]["data"]["field"] == "id"
+    assert answer["error"]["message"].startswith(
+        "Must be a text of at most 255 characters, or a whole number"
+    )
+
+
+async def test_who_calls_an_unknown_tool_is_told_of_all_that_there_are() -> None:
+    _, listed = await said(rpc("tools/list"))
+    _, answer = await said(rpc("tools/call", name="dance"))
+    assert all(each["name"] in answer["error"]["message"] for each in listed["result"]["tools"])
+
+
 async def test_notifications_are_taken_and_passed_over() -> None:
     for headers in ({}, {"mcp_protocol_version": MODERN}):
         message = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}

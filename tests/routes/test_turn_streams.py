@@ -16,13 +16,21 @@ from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.errors import ChatError, CredentialEnded, RequestError, TurnNotFound, Unauthenticated
+from chat.errors import (
+    ChatError,
+    CredentialEnded,
+    RequestError,
+    TurnNotFound,
+    Unauthenticated,
+    ValidationError,
+)
 from chat.events import TERMINAL_NUMBER
 from chat.providers.scripted import Script
 from chat.routes import turn_streams
 from chat.routes.admission import admit
 from chat.routes.protocols.durable_streams import ROUTES
 from chat.routes.turn_stream_schemas import LinkBody
+from chat.schemas.fields import validate
 from chat.turns.stream_log import GATHER
 from tests.support.apps import TestApp, make_app
 from tests.support.memory.store import MemoryStore
@@ -413,6 +421,31 @@ async def test_a_stranger_makes_no_links() -> None:
         eve = await app.authenticate({"x-dev-user": "eve"})
         with pytest.raises(TurnNotFound):
             await turn_streams.make_link(app, eve, request, LinkBody())
+
+
+@virtual
+async def test_another_instance_tells_at_once_what_is_stored() -> None:
+    async with world(lines(30, 0.1), elsewhere=True) as here:
+        await here.asked()
+        await asyncio.sleep(1.5)
+        found = text_of(messages(await here.read()))
+        assert found and words(30).startswith(found)
+
+
+@virtual
+async def test_who_comes_to_another_instance_at_the_end_is_not_told_what_was_before() -> None:
+    async with world(lines(30, 0.1), elsewhere=True) as here:
+        await here.asked()
+        await asyncio.sleep(1.5)
+        told = await events(await here.read("offset=now&live=sse"))
+        text = text_of([each for name, data in told if name == "data" for each in data])
+        assert words(30).endswith(text) and text != words(30)
+
+
+@pytest.mark.parametrize("seconds", ["600", True, 59, 600.5])
+def test_the_time_of_a_link_is_a_whole_number_of_seconds(seconds: Any) -> None:
+    with pytest.raises(ValidationError):
+        validate(LinkBody, {"seconds": seconds})
 
 
 @virtual

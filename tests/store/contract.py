@@ -22,6 +22,7 @@ from chat.store.conversation_store import SessionChanges, SessionDraft
 from chat.store.errand_store import Errand
 from chat.store.instance_store import LeaseLost
 from tests.store.builders import (
+    IDS,
     PLANES,
     Stores,
     ending,
@@ -192,7 +193,7 @@ class ConversationStoreContract:
 
     async def test_an_alias_stands_for_the_session_that_claimed_it_first(self, store: Stores) -> None:
         claim = store.conversations.claim_session
-        first, second = "0" * 25 + "A", "0" * 25 + "B"
+        first, second = IDS.new(), IDS.new()
         find = store.conversations.find_claimed
         for alias in ("key", "k/#?\\%' é\U0001f600", "x" * 255):
             assert await find("ann", alias) == ""
@@ -202,17 +203,35 @@ class ConversationStoreContract:
             assert await find("ann", alias) == first
         assert (await store.conversations.list_sessions("ann", limit=5)).items == ()
 
+    async def test_the_id_of_a_deleted_session_does_not_come_again_by_its_alias(self, store: Stores) -> None:
+        claim = store.conversations.claim_session
+        session = await new_session(store)
+        assert await claim("ann", "key", session.id) == session.id
+        await store.conversations.delete_session("ann", session.id)
+        assert await claim("ann", "key", after := IDS.new()) == after
+        assert await store.conversations.find_claimed("ann", "key") == after
+
+    async def test_an_alias_of_one_who_was_taken_out_stands_for_a_new_session(self, store: Stores) -> None:
+        claim = store.conversations.claim_session
+        shared = await new_session(store, user="bob")
+        await let_into(store.members, shared.id, "ann", "editor", owner="bob")
+        assert await claim("ann", "key", shared.id) == shared.id
+        assert await claim("ann", "key", IDS.new()) == shared.id
+        await store.members.remove_member("bob", shared.id, "ann")
+        assert await claim("ann", "key", after := IDS.new()) == after
+
     async def test_an_alias_that_came_to_nothing_is_forgotten(self, store: Stores) -> None:
         claim = store.conversations.claim_session
         used = await new_session(store)
         longest = "\U0010ffff" * 255
         assert await claim("ann", "used", used.id) == used.id
-        assert await claim(longest, longest, "0" * 25 + "A") == "0" * 25 + "A"
+        first, second, third = IDS.new(), IDS.new(), IDS.new()
+        assert await claim(longest, longest, first) == first
         await store.conversations.tidy(before=SystemClock().now() - timedelta(minutes=1))
-        assert await claim(longest, longest, "0" * 25 + "B") == "0" * 25 + "A"
+        assert await claim(longest, longest, second) == first
         await store.conversations.tidy(before=SystemClock().now() + timedelta(minutes=1))
-        assert await claim(longest, longest, "0" * 25 + "C") == "0" * 25 + "C"
-        assert await claim("ann", "used", "0" * 25 + "C") == used.id
+        assert await claim(longest, longest, third) == third
+        assert await claim("ann", "used", third) == used.id
 
     async def test_a_session_with_a_running_turn_is_not_deleted(self, store: Stores) -> None:
         started = await new_turn(store)

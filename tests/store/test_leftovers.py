@@ -70,12 +70,13 @@ async def test_the_alias_of_a_deleted_session_goes_when_it_is_looked_at_again(
     open_storage: OpenStorage,
 ) -> None:
     storage = open_storage()
-    session = await new_session(ports_of(storage))
+    session = await storage.conversations.create_session("ann", SessionDraft("0" * 25 + "A"))  # an old one
     await storage.conversations.claim_session("ann", "key", session.id)
     await tidy(storage)
     await storage.conversations.delete_session("ann", session.id)
     await tidy(storage)
     assert await rows_of(storage.service.directory) == ["ann a-key"]
+    assert await storage.conversations.claim_session("ann", "key", after := IDS.new()) == after
     await storage.conversations.tidy(before=SystemClock().now() + timedelta(days=31))
     assert await rows_of(storage.service.directory) == []
     assert await rows_of(storage.service.usage) == []

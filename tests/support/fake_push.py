@@ -40,6 +40,10 @@ class FakePush(Faults, PushService):
         return True
 
     @port
+    async def remove_from_group(self, group: str, connection_id: str) -> None:
+        self.groups[group] = [each for each in self.groups[group] if each != connection_id]
+
+    @port
     async def send_to_group(self, group: str, frame: JSONObject, *, but_user: str = "") -> None:
         await self._take_time()
         for each in self.groups[group]:
@@ -47,9 +51,12 @@ class FakePush(Faults, PushService):
                 self.seen[each].append(frame)
 
     @port
-    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> None:
+    async def send_to_connection(self, connection_id: str, frame: JSONObject) -> bool:
         await self._take_time()
+        if connection_id in self.gone:
+            return False
         self.seen[connection_id].append(frame)
+        return True
 
     @port
     async def close(self, connection_id: str, reason: str) -> None:

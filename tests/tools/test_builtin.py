@@ -1,5 +1,6 @@
 """Which tools an app offers, by its settings."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from chat.clock import SystemClock
 from chat.events import JSONObject
 from chat.tools.builtin import build_tools, data_folder
 from chat.tools.data import SAMPLE
+from tests.support.mcp_servers import running_shop
 from tests.support.provider_settings import settings_for
 
 GENIE = {"DATABRICKS_HOST": "https://x", "DATABRICKS_TOKEN": "t"}
@@ -47,6 +49,19 @@ async def test_the_settings_say_which_tools_need_an_approval(approve: str, guard
     box = build_tools(loaded, SystemClock())
     assert [each.name for each in box.definitions if each.needs_approval] == guarded
     await box.aclose()
+
+
+async def test_a_star_means_the_tools_of_other_servers_too() -> None:
+    async with running_shop() as url:
+        servers = json.dumps([{"name": "shop", "url": url, "allow": ["price"], "needs_approval": False}])
+        for approve, needed in (("*", True), ("current_time", False)):
+            loaded = settings_for(
+                "http://127.0.0.1:9/openai/v1", CHAT_APPROVE_TOOLS=approve, CHAT_MCP_SERVERS=servers
+            )
+            box = build_tools(loaded, SystemClock())
+            await box.ready()
+            assert (box.definitions[-1].name, box.definitions[-1].needs_approval) == ("shop_price", needed)
+            await box.aclose()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import orjson
 
 from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
 from chat.dialects.ag_ui.ag_ui_input import STATE_BYTES, PageTool, ResumeEntry, RunAgentInput, RunMessage
+from chat.dialects.approval_ids import split_approval_id
 from chat.dialects.base import Asked, Asker
 from chat.dialects.conversations import said
 from chat.errors import ValidationError
@@ -87,9 +88,7 @@ def _question(messages: Sequence[RunMessage], asker: Asker) -> str:
             "messages", "The last message must be the user's, or what a tool of the page answered"
         )
     field = f"messages.{last}.content"
-    if unread := _kinds(messages[last].content) - {"text"}:
-        raise ValidationError(field, f"Parts of type {', '.join(sorted(unread))} are not taken")
-    text = text_of(messages[last].content)
+    text = _whole_text(field, messages[last].content)
     check_size(field, text, limit=asker.message_bytes)
     if not text.strip():
         raise ValidationError(field, EMPTY)
@@ -118,15 +117,10 @@ def _outputs(messages: Sequence[RunMessage]) -> list[CallAnswer]:
             break
         if not each.tool_call_id:
             raise ValidationError(f"messages.{index}.toolCallId", "This field must be given")
-        text = text_of(each.content)
+        text = _whole_text(f"messages.{index}.content", each.content) or each.error or ""
         check_size(f"messages.{index}.content", text, limit=OUTPUT_BYTES)
-        failed = each.error is not None
-        found.append(CallOutput(each.tool_call_id, text or _said(each.error), failed))
+        found.append(CallOutput(each.tool_call_id, text, is_error=each.error is not None))
     return found[::-1]
-
-
-def _said(error: object) -> str:
-    return "" if error is None else str(error)[:OUTPUT_BYTES]
 
 
 def _approvals(resume: Sequence[ResumeEntry]) -> Iterator[CallAnswer]:
@@ -137,7 +131,8 @@ def _approvals(resume: Sequence[ResumeEntry]) -> Iterator[CallAnswer]:
         arguments = payload.get("arguments", payload.get("editedArgs"))
         text = orjson.dumps(arguments).decode() if approved and isinstance(arguments, dict) else ""
         reason = payload.get("reason")
-        yield Approval(each.interrupt_id, approved, text, reason if isinstance(reason, str) else "")
+        turn_id, call_id = split_approval_id(each.interrupt_id)
+        yield Approval(call_id, approved, text, reason if isinstance(reason, str) else "", turn_id)
 
 
 def _pipeline(forwarded: object) -> str:
@@ -170,8 +165,19 @@ def text_of(content: object) -> str:
     return "".join(each for each in texts if isinstance(each, str))
 
 
-def _kinds(content: object) -> set[str]:
-    return {str(each.get("type")) for each in _parts(content)}
+def _whole_text(field: str, content: object) -> str:
+    """The same of what is new. ValidationError where that is not all of it."""
+    if not isinstance(content, str | list | None):
+        raise ValidationError(field, "Must be a text, or a list of parts")
+    for place, each in enumerate(cast("list[object]", content) if isinstance(content, list) else ()):
+        if not isinstance(each, dict):
+            raise ValidationError(f"{field}.{place}", "Must be an object")
+        part = _object(cast("object", each))
+        if part.get("type") != "text":
+            raise ValidationError(field, f"Parts of type {part.get('type')} are not taken")
+        if not isinstance(part.get("text"), str):
+            raise ValidationError(f"{field}.{place}.text", "Must be a text")
+    return text_of(content)
 
 
 def _parts(content: object) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from chat.calls import CallReader, ToolCall
 from chat.conversation import Turn
 from chat.dialects.ag_ui.ag_ui_state import TripPatches
 from chat.dialects.ag_ui.ag_ui_usage import UsageSum
+from chat.dialects.approval_ids import approval_id
 from chat.dialects.base import Encoder, read_arguments
 from chat.events import (
     JSON,
@@ -131,7 +132,8 @@ class AgUiEncoder(Encoder):
 
     def _outcome(self) -> JSONObject:
         if self._approvals:
-            return {"type": "interrupt", "interrupts": [*map(interrupt_of, self._approvals.values())]}
+            waiting: list[JSON] = [interrupt_of(self._turn.id, each) for each in self._approvals.values()]
+            return {"type": "interrupt", "interrupts": waiting}
         pending: list[JSON] = [*self._waiting]
         return {"type": "success", **({"pendingToolCallIds": pending} if pending else {})}
 
@@ -235,11 +237,11 @@ class AgUiEncoder(Encoder):
         return result
 
 
-def interrupt_of(call: ToolCall) -> JSONObject:
+def interrupt_of(turn_id: str, call: ToolCall) -> JSONObject:
     """A call that somebody has to allow."""
     about: JSONObject = {"kind": "approval", "toolName": call.name, "input": _input(call)}
     return {
-        "id": call.id,
+        "id": approval_id(turn_id, call.id),
         "reason": NEEDS_APPROVAL,
         "message": f"May {call.name} be called?",
         "toolCallId": call.id,

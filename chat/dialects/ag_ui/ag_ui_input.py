@@ -64,13 +64,13 @@ class RunMessage(Spelled):
     role: Literal["developer", "system", "user", "assistant", "tool", "activity", "reasoning"]
     content: Any = None
     tool_call_id: Annotated[str, Field(max_length=500)] = ""
-    error: Any = None
+    error: Annotated[str | None, Field(max_length=64 * 1024)] = None
 
 
 class ResumeEntry(Spelled):
     """The answer to an interrupt."""
 
-    interrupt_id: Annotated[str, Field(min_length=1, max_length=500)]
+    interrupt_id: Annotated[str, Field(min_length=1, max_length=600)]
     status: Literal["resolved", "cancelled"]
     payload: Any = None
 

@@ -9,6 +9,7 @@ from chat.calls import ToolCall
 from chat.clock import iso
 from chat.conversation import Turn
 from chat.dialects.ag_ui.ag_ui_encoder import VERSION, AgUiEncoder, interrupt_of, result_id, run_of
+from chat.dialects.approval_ids import approval_id
 from chat.dialects.base import Encoder, Past, Spoken
 from chat.events import JSON, JSONObject, NumberedEvent, TurnStarted
 
@@ -89,7 +90,7 @@ def _known_as(turn: Turn, user_id: str) -> str:
 
 def _shown(spoken: Spoken) -> JSONObject:
     message = spoken.message
-    parts: list[JSON] = [part for call in spoken.calls for part in _call_parts(call)]
+    parts: list[JSON] = [part for call in spoken.calls for part in _call_parts(message.id, call)]
     if message.content or not parts:
         text: JSONObject = {"type": "text", "content": message.content}
         waits = any(call["output"] is None for call in spoken.calls)
@@ -97,12 +98,13 @@ def _shown(spoken: Spoken) -> JSONObject:
     return {"id": message.id, "role": message.role, "parts": parts, "createdAt": iso(message.created_at)}
 
 
-def _call_parts(call: JSONObject) -> Iterator[JSONObject]:
+def _call_parts(message_id: str, call: JSONObject) -> Iterator[JSONObject]:
     shown: JSONObject = {"type": "tool-call", "id": call["id"], "name": call["name"]}
     shown["arguments"] = call["arguments"]
     output = call["output"]
     if output is None and _needs_approval(call):
-        approval: JSONObject = {"id": call["id"], "needsApproval": True}
+        asked = approval_id(message_id, str(call["id"]))
+        approval: JSONObject = {"id": asked, "needsApproval": True}
         yield {**shown, "state": "approval-requested", "approval": approval}
     elif output is None:
         yield {**shown, "state": "input-complete"}
@@ -119,9 +121,8 @@ def _interrupts(past: Past) -> list[JSON]:
     if past.running or not past.said:
         return []
     calls = (each for each in past.said[-1].calls if each["output"] is None and _needs_approval(each))
-    return [
-        interrupt_of(ToolCall(str(each["id"]), str(each["name"]), str(each["arguments"]))) for each in calls
-    ]
+    asked = (ToolCall(str(each["id"]), str(each["name"]), str(each["arguments"])) for each in calls)
+    return [interrupt_of(past.said[-1].message.id, each) for each in asked]
 
 
 def _needs_approval(call: JSONObject) -> bool:

@@ -7,8 +7,8 @@ from chat.dialects.ai_chat.ai_chat_encoder import AiChatEncoder
 from chat.dialects.ai_chat.ai_chat_schemas import AiChatBody
 from chat.dialects.base import Asked, Asker, Reply
 from chat.dialects.conversations import read_conversation
-from chat.dialects.shapes import failure_headers, json_reply, retry_after
-from chat.errors import ChatError, Conflict
+from chat.dialects.shapes import failure_headers, in_a_sentence, json_reply, retry_after
+from chat.errors import ChatError, Conflict, WithFiles
 from chat.events import JSON, TERMINAL_NUMBER, JSONObject, NumberedEvent, TurnFailed
 from chat.requests import TurnRequest
 
@@ -22,7 +22,9 @@ LISTS = {"stage": "stages", "toolCall": "toolCalls", "toolOutput": "toolOutputs"
 
 def read(body: AiChatBody, asker: Asker) -> Asked:
     """In a session that `sessionState` names, the stored history counts and only the last message is new; else the
-    messages before the last begin a new one. ValidationError, TooLarge."""
+    messages before the last begin a new one. ValidationError, TooLarge, WithFiles."""
+    if body.messages[-1].files:
+        raise WithFiles
     content, history = read_conversation(body.messages, asker, is_known=bool(body.session_state))
     request = TurnRequest(
         asker.user_id,
@@ -38,7 +40,7 @@ def read(body: AiChatBody, asker: Asker) -> Asked:
 def refusal(error: ChatError) -> Reply:
     """What is refused without a turn."""
     headers = retry_after(error.status, getattr(error, "retry_after", None))
-    return _error(error.code, error.message, error.status, headers)
+    return _error(error.code, in_a_sentence(error), error.status, headers)
 
 
 def failed(turn: Turn, failure: TurnFailed) -> Reply:

@@ -10,11 +10,13 @@ from chat.schemas.fields import Body, Id, examples
 
 
 class AiChatMessage(Body):
-    """One message of those that the caller has on the screen. Its `context` is the caller's own."""
+    """One message of those that the caller has on the screen. Its `context` is the caller's own, and `files` are
+    refused."""
 
     role: Literal["user", "assistant", "system"]
     content: str = ""
     context: Any = None
+    files: Any = None
 
 
 class AiChatBody(Body):

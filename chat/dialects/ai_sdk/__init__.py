@@ -8,7 +8,7 @@ from chat.dialects.ai_sdk.encoder import UIMessageEncoder
 from chat.dialects.ai_sdk.socket_face import SOCKET
 from chat.dialects.base import Dialect, Door, Reply
 from chat.dialects.framing import sse
-from chat.dialects.shapes import failure_headers
+from chat.dialects.shapes import failure_headers, in_a_sentence
 from chat.errors import ChatError
 from chat.events import TurnFailed
 
@@ -21,8 +21,7 @@ def _headers(turn: Turn) -> dict[str, str]:
 
 def _refused(error: ChatError) -> Reply:
     """A sentence: pages show the body as the error's message."""
-    field = error.details.get("field")
-    return Reply(error.status, (f"{field}: {error.message}" if field else error.message).encode(), TEXT)
+    return Reply(error.status, in_a_sentence(error).encode(), TEXT)
 
 
 def _failed(turn: Turn, failed: TurnFailed) -> Reply:

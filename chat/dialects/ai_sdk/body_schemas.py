@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AliasChoices, BeforeValidator, Discriminator, FailFast, Field, Tag
+from pydantic import AliasChoices, BeforeValidator, Discriminator, FailFast, Field
 
-from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples, kind_of
 
 MAX_TOOLS = 64
 SCHEMA_BYTES = 16 * 1024  # of the parameters of one tool, as JSON
@@ -31,7 +31,7 @@ class FilePart(Body):
 class PartApproval(Body):
     """What somebody said to a call."""
 
-    id: Annotated[str, Field(max_length=500)] = ""
+    id: Annotated[str, Field(max_length=600)] = ""
     approved: Flag | None = None
     reason: Annotated[str, Field(max_length=4000)] = ""
 
@@ -53,20 +53,19 @@ class OtherPart(Body):
     type: Id
 
 
-def _kind(part: Any) -> str | None:
+def _kind(part: Any) -> str:
     kind = cast("dict[str, Any]", part).get("type") if isinstance(part, dict) else getattr(part, "type", None)
-    if not isinstance(kind, str):
-        return "other"
     if kind in ("text", "file"):
-        return kind
-    return "tool" if kind.startswith("tool-") or kind == "dynamic-tool" else "other"
+        return f"<{kind}>"
+    is_tool = isinstance(kind, str) and (kind.startswith("tool-") or kind == "dynamic-tool")
+    return "<tool>" if is_tool else "<other>"
 
 
 type Part = Annotated[
-    Annotated[TextPart, Tag("text")]
-    | Annotated[FilePart, Tag("file")]
-    | Annotated[ToolPart, Tag("tool")]
-    | Annotated[OtherPart, Tag("other")],
+    Annotated[TextPart, kind_of("text")]
+    | Annotated[FilePart, kind_of("file")]
+    | Annotated[ToolPart, kind_of("tool")]
+    | Annotated[OtherPart, kind_of("other")],
     Discriminator(_kind),
 ]
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-import orjson
-
 from chat.calls import Approval, CallAnswer, CallOutput, ToolDefinition
 from chat.dialects.ai_sdk.body_schemas import FilePart, TextPart, ToolPart, UIChatBody, UIMessage
 from chat.dialects.ai_sdk.files import read_text_file
+from chat.dialects.approval_ids import split_approval_id
 from chat.dialects.base import Asked, Asker
 from chat.dialects.conversations import said
 from chat.errors import ValidationError
 from chat.events import JSONObject
 from chat.messages import MessageDraft, split_message_id
 from chat.requests import TurnRequest
-from chat.schemas.fields import EMPTY, check_size
+from chat.schemas.fields import EMPTY, check_size, json_text
 
 NAME = "ai-sdk"
 OUTPUT_BYTES = 64 * 1024  # of the output of one call
@@ -142,13 +141,19 @@ def _is_answered(part: ToolPart) -> bool:
 def _answers(field: str, message: UIMessage) -> Iterator[CallAnswer]:
     for place, part in _said_to(message):
         if part.state == "approval-responded" and part.approval is not None:
-            yield Approval(part.toolCallId, part.approval.approved is True, reason=part.approval.reason)
+            turn_id, _ = split_approval_id(part.approval.id)
+            approved, reason = part.approval.approved is True, part.approval.reason
+            yield Approval(part.toolCallId, approved, reason=reason, turn_id=turn_id)
             continue
         is_error = part.state == "output-error"
-        output = part.errorText if is_error else _written(part.output)
-        check_size(f"{field}.parts.{place}.output", output, limit=OUTPUT_BYTES)
+        of_part = f"{field}.parts.{place}.output"
+        output = part.errorText if is_error else _written(of_part, part.output)
+        check_size(of_part, output, limit=OUTPUT_BYTES)
         yield CallOutput(part.toolCallId, output, is_error)
 
 
-def _written(output: object) -> str:
-    return output if isinstance(output, str) else orjson.dumps(output).decode()
+def _written(field: str, output: object) -> str:
+    try:
+        return output if isinstance(output, str) else json_text(output).decode()
+    except ValueError as error:
+        raise ValidationError(field, str(error)) from None

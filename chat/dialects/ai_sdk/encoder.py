@@ -9,6 +9,7 @@ from typing import cast
 
 from chat.calls import CallReader
 from chat.conversation import Turn
+from chat.dialects.approval_ids import approval_id
 from chat.dialects.base import read_arguments
 from chat.events import (
     JSON,
@@ -181,7 +182,8 @@ class UIMessageEncoder:
             case ToolOutput():
                 return self._output(event)
             case ApprovalRequested(call_id):
-                return ({"type": "tool-approval-request", "approvalId": call_id, "toolCallId": call_id},)
+                asked = approval_id(self._turn.id, call_id)
+                return ({"type": "tool-approval-request", "approvalId": asked, "toolCallId": call_id},)
             case _:
                 return ()
 

@@ -111,4 +111,6 @@ REQUESTS = RequestFace(
     idle=lambda request_id: _frame("no-active", request_id),
     failed=_failed,
 )
-SOCKET = SocketFace(_read, requests=REQUESTS, error=lambda error: _failed("", error))
+SOCKET = SocketFace(
+    _read, requests=REQUESTS, error=lambda error: _failed("", error), names=("send", "resume", "abort")
+)

@@ -3,11 +3,10 @@
 
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import BeforeValidator, FailFast, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples, json_text
 
 MAX_TOOLS = 64  # that one request may name
 MAX_CALLS = 128  # of one message, and more than one answer can make
@@ -26,7 +25,7 @@ def _parts(value: Any) -> Any:
 
 def _arguments(value: Any) -> Any:
     """Some clients send arguments as the object that they are."""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+    return json_text(value).decode() if isinstance(value, dict) else value
 
 
 def _texts(value: Any) -> Any:
@@ -123,7 +122,8 @@ class CompletionStreamOptions(Body):
 
 class CompletionApproval(Body):
     """An answer to a call that waits for an approval, which is not of the protocol: `{"call_id", "approved"}`, with
-    other `arguments` or a `reason` for the model where they are wanted."""
+    other `arguments` or a `reason` for the model where they are wanted, and with the `turn_id` that came with it where
+    several turns have a call of this id."""
 
     call_id: Annotated[Id, Field(min_length=1)]
     approved: Flag
@@ -131,6 +131,7 @@ class CompletionApproval(Body):
         str, BeforeValidator(_arguments, json_schema_input_type=str), Field(max_length=TOOL_BYTES)
     ] = ""
     reason: Annotated[str, Field(max_length=2000)] = ""
+    turn_id: Id = ""
 
 
 class CompletionsBody(Body):
@@ -153,7 +154,7 @@ class CompletionsBody(Body):
     model: Annotated[str, Field(max_length=255)] = ""
     stream: Flag = False
     stream_options: CompletionStreamOptions = Field(default_factory=CompletionStreamOptions)
-    n: Annotated[int, Field(ge=1, le=1)] = 1
+    n: Annotated[Whole, Field(ge=1, le=1)] = 1
     tools: Annotated[list[CompletionTool], Field(max_length=MAX_TOOLS)] = Field(
         default_factory=list[CompletionTool]
     )
@@ -168,10 +169,10 @@ class CompletionsBody(Body):
     ) = None
     parallel_tool_calls: Flag | None = None
     response_format: CompletionFormat | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=MOST_TOKENS)] | None = None
+    max_completion_tokens: Annotated[Whole, Field(ge=1, le=MOST_TOKENS)] | None = None
     stop: Annotated[StopTexts, BeforeValidator(_texts, json_schema_input_type=StopText | StopTexts)] = Field(
         default_factory=list[str]
     )
@@ -179,7 +180,7 @@ class CompletionsBody(Body):
     modalities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
         default_factory=list[str]
     )
-    seed: Annotated[int, Field(ge=-INTEGER, le=INTEGER)] | None = None
+    seed: Annotated[Whole, Field(ge=-INTEGER, le=INTEGER)] | None = None
     user: Annotated[str, Field(max_length=255)] | None = None
     metadata: Annotated[JSONObject, _small(METADATA_BYTES)] = Field(default_factory=dict)
     approvals: Annotated[list[CompletionApproval], Field(max_length=MAX_CALLS)] = Field(

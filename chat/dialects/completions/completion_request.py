@@ -86,13 +86,16 @@ def _question(messages: Sequence[CompletionMessage], texts: Sequence[str]) -> in
 
 
 def _session_id(body: CompletionsBody, asker: Asker) -> str:
+    """ValidationError."""
     for field, given in (
         ("x-session-id", asker.headers.get("x-session-id")),
         ("metadata.session_id", body.metadata.get("session_id")),
     ):
+        if not isinstance(given, str | None):
+            raise ValidationError(field, "Must be a text")
         if given:
-            check_id(field, str(given))
-            return str(given)
+            check_id(field, given)
+            return given
     return ""
 
 
@@ -104,7 +107,8 @@ def _answers(body: CompletionsBody, texts: Sequence[str]) -> tuple[CallAnswer, .
             break
         outputs.append(CallOutput(message.tool_call_id, text))
     approvals = (
-        Approval(each.call_id, each.approved, each.arguments, each.reason) for each in body.approvals
+        Approval(each.call_id, each.approved, each.arguments, each.reason, each.turn_id)
+        for each in body.approvals
     )
     return (*reversed(outputs), *approvals)
 
@@ -194,6 +198,8 @@ def _tools(tools: Sequence[CompletionTool]) -> tuple[ToolDefinition, ...]:
     for number, each in enumerate(tools):
         if each.function.name in names:
             raise ValidationError(f"tools.{number}.function.name", "Two tools have this name")
+        if each.function.parameters.get("type", "object") != "object":
+            raise ValidationError(f"tools.{number}.function.parameters", "Must be the schema of an object")
         names.add(each.function.name)
     functions = [each.function for each in tools]
     return tuple(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
+from chat.calls import CallReader, ToolCall
 from chat.conversation import Turn
 from chat.dialects.base import Reply
 from chat.events import (
@@ -25,8 +26,22 @@ from chat.events import (
     TurnStarted,
 )
 from chat.schemas.json_rpc import show_result, show_tool_result
+from chat.schemas.mcp_bodies import show_waiting
 
 PIECE = 400  # characters of an answer, after each of which there is a word of progress
+
+APPROVAL = (
+    "It ended with a call of {name} that needs an approval: {call_id}, with {arguments}. That cannot be given here."
+    " Somebody who may write in the conversation gives it in another client, or with"
+    " POST /api/v1/chat/sessions/{conversation_id}/turns, as"
+    ' {{"approvals": [{{"call_id": "{call_id}", "approved": true}}]}}.'
+    " The tool get_conversation shows whether it waits still, and what came of it."
+)
+OUTPUT = (
+    "It ended with a call of {name}, {call_id}, with {arguments}. The client that brought this tool runs it, and says"
+    " there what came of it. The tool get_conversation shows whether it waits still, and what came of it."
+)
+"""What a model is told of a call that waits, of which clients of this protocol can only tell somebody."""
 
 
 class McpTurn:
@@ -35,7 +50,8 @@ class McpTurn:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._texts: list[str] = []
-        self._waiting: dict[str, str] = {}  # calls without an output, with the names of their tools
+        self._reader = CallReader()
+        self._waiting: dict[str, ToolCall] = {}  # calls without an output
         self._asking: set[str] = set()  # those that wait for somebody's approval
         self._end: TurnEvent | None = None
         self.size = 0  # characters of the answer
@@ -53,8 +69,6 @@ class McpTurn:
             case TextDelta(_, text) | StageFinished(text=text):
                 self._texts.append(text)
                 self.size += len(text)
-            case ToolCallStarted(call_id, name):
-                self._waiting[call_id] = name
             case ApprovalRequested(call_id):
                 self._asking.add(call_id)
             case ToolOutput(call_id):
@@ -62,7 +76,8 @@ class McpTurn:
             case TurnFinished() | TurnFailed() | TurnCancelled():
                 self._end = event
             case _:
-                pass
+                if (call := self._reader.take(event)) is not None:
+                    self._waiting[call.id] = call
 
     def result(self) -> JSONObject:
         """As far as it got."""
@@ -77,17 +92,21 @@ class McpTurn:
             case TurnCancelled():
                 return self._shown(text, "The answer was stopped.", state="cancelled")
             case _:
-                waiting = [f"It waits for {self._what(each)}." for each in self._waiting]
-                return self._shown(text, *waiting, state="finished")
+                return self._shown(text, *map(self._told, self._waiting.values()), state="finished")
 
-    def _what(self, call_id: str) -> str:
-        name = self._waiting[call_id]
-        return f"the approval of {name}" if call_id in self._asking else f"an output of {name}"
+    def _told(self, call: ToolCall) -> str:
+        words = APPROVAL if call.id in self._asking else OUTPUT
+        return words.format(
+            name=call.name,
+            call_id=call.id,
+            arguments=call.arguments or "{}",
+            conversation_id=self._turn.session_id,
+        )
 
     def _shown(self, *texts: str, state: str, error: JSONObject | None = None) -> JSONObject:
         waiting: list[JSON] = [
-            {"call_id": call_id, "name": name, "needs_approval": call_id in self._asking}
-            for call_id, name in self._waiting.items()
+            show_waiting(call.id, call.name, call.arguments, needs_approval=call.id in self._asking)
+            for call in self._waiting.values()
         ]
         said: JSONObject = {
             "conversation_id": self._turn.session_id,
@@ -97,7 +116,8 @@ class McpTurn:
         }
         said |= {"waiting": waiting} if waiting and state == "finished" else {}
         said |= {"error": error} if error else {}
-        return show_tool_result(*texts, structured=said, is_error=error is not None)
+        told = [each for each in texts if each]  # some models take no text that is empty
+        return show_tool_result(*told, structured=said, is_error=error is not None)
 
 
 class McpEncoder:

@@ -1,5 +1,7 @@
 """Dialect `responses`: OpenAI's Responses API (docs/protocols.md)."""
 
+from functools import partial
+
 from chat.dialects.base import Dialect, Door, PastFace
 from chat.dialects.framing import sse
 from chat.dialects.openai_errors import failed, refusal
@@ -12,6 +14,8 @@ from chat.dialects.responses.resumed_response import ResumedEncoder
 from chat.dialects.responses.whole_response import show_response, whole
 
 WHOLE = 200.0  # seconds after which a response is shown as far as it is: the platform's front end gives up after 230
+FIELDS = {"tool_outputs": "input", "approvals": "input"}
+"""Where requests bring what the core knows by these names."""
 
 RESPONSES = Dialect(
     NAME,
@@ -22,7 +26,7 @@ RESPONSES = Dialect(
         read_body,
         framing=sse(named=True, with_ids=False),
         failed=failed,
-        refusal=refusal,
+        refusal=partial(refusal, fields=FIELDS),
         whole=whole,
         patience=WHOLE,
     ),

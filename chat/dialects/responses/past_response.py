@@ -1,6 +1,7 @@
 """Responses from what is kept of them: their messages, when their events are gone, and the items of their input."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from chat.clock import iso
@@ -78,18 +79,27 @@ def show_deleted(turn: Turn) -> JSONObject:
 
 def input_items(turn: Turn, before: Sequence[Message], answer: Message) -> list[JSONObject]:
     """What the request of a turn brought, oldest first: `before` are the messages up to its question, of which the
-    caller sent the last ones."""
+    caller sent the last ones. Services use the ids of calls again: of two that were answered the newest is meant."""
     asked = asked_of(turn)
-    answered = set(cast("list[str]", asked.get("answered") or []))
+    made = {call["id"]: call for message in (*before, answer) for call in calls_of(message)}
     items: list[JSONObject] = []
     for message in before[-1 - given_to(turn) :] if asked.get("asks", True) else ():
         items += _items_of(message)
     for call in calls_of(answer)[: cast("int", asked.get("tail") or 0)]:
         items += _call_items(call)
-    for message in (*before, answer):
-        items += [_output_item(call) for call in calls_of(message) if call["id"] in answered]
+    answered = cast("list[str]", asked.get("answered") or [])
+    items += [_output_item(made[each]) for each in answered if each in made]
     items += [_approval_item(each) for each in cast("list[JSONObject]", asked.get("approvals") or [])]
-    return items
+    return list(_told_apart(items))
+
+
+def _told_apart(items: Iterable[JSONObject]) -> Iterator[JSONObject]:
+    """Each with an id of its own: clients ask for what follows the last one that they have."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = str(item["id"])
+        seen[name] += 1
+        yield {**item, "id": f"{name}_{seen[name]}"} if seen[name] > 1 else item
 
 
 def _items_of(message: Message) -> Iterator[JSONObject]:

@@ -3,11 +3,10 @@
 
 from typing import Annotated, Any
 
-import orjson
 from pydantic import BeforeValidator, Field
 
 from chat.events import JSONObject
-from chat.schemas.fields import TOOL, Body, Flag, Id, check_json_size, examples
+from chat.schemas.fields import TOOL, Body, Flag, Id, Number, Whole, check_json_size, examples, json_text
 
 MAX_ITEMS = 2000
 MAX_PARTS = 1000  # of one message
@@ -39,7 +38,7 @@ def _small(limit: int) -> Any:
 
 def _text(value: Any) -> Any:
     """Some clients send arguments as the object that they are."""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+    return json_text(value).decode() if isinstance(value, dict) else value
 
 
 type Name = Annotated[str, Field(pattern=TOOL)]  # of a function
@@ -69,7 +68,7 @@ class InputItem(Body):
     role: Word = ""
     content: Parts | None = None
     call_id: Id = ""
-    name: Annotated[str, Field(max_length=256)] = ""
+    name: Name = ""
     arguments: Annotated[str, BeforeValidator(_text)] = ""
     output: Parts | None = None
     error: Any = None
@@ -153,14 +152,14 @@ class ResponsesBody(Body):
         Field(default_factory=lambda: ChosenTool(type="auto"))
     )
     text: TextParam = Field(default_factory=TextParam)
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[Whole, Field(ge=1, le=10**9)] | None = None
     metadata: Annotated[dict[str, str], _small(METADATA_BYTES)] = Field(default_factory=dict)
     truncation: Word | None = None
     reasoning: Annotated[JSONObject, _small(METADATA_BYTES)] | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: Flag | None = None
     user: Id | None = None
     prompt: Any = None
     include: Annotated[list[Word], Field(max_length=64)] = Field(default_factory=list[str])
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[Whole, Field(ge=0, le=20)] | None = None

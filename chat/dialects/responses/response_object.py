@@ -40,8 +40,8 @@ def response_id(turn_id: str) -> str:
 
 
 def turn_id_of(identifier: str) -> str:
-    """The reverse; the id of a turn is one of a response, too."""
-    return identifier.removeprefix(PREFIX)
+    """The reverse; the id of a turn is one of a response, too. The prefix alone is the id of none."""
+    return identifier.removeprefix(PREFIX) or identifier
 
 
 def asked_of(turn: Turn) -> JSONObject:

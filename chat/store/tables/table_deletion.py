@@ -10,6 +10,7 @@ from chat.clock import Clock
 from chat.conversation import MemberRole, Turn
 from chat.errors import Forbidden, SessionNotFound, StoreConflict, TurnInProgress
 from chat.store.membership import offers_from_json
+from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_client import Row, Table, quoted
 from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_errors import RowChanged, RowMissing
@@ -24,11 +25,18 @@ class Deletions:
     """For the other stores on tables."""
 
     def __init__(
-        self, sessions: Table, heads: Heads, invitations: TableInvitations, due: DueRows, clock: Clock
+        self,
+        sessions: Table,
+        heads: Heads,
+        invitations: TableInvitations,
+        aliases: Aliases,
+        due: DueRows,
+        clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._heads = heads
         self._invitations = invitations
+        self._aliases = aliases
         self._due = due
         self._clock = clock
 
@@ -97,9 +105,10 @@ class Deletions:
         raise StoreConflict
 
     async def _strike(self, head: Row) -> None:
-        """From the lists of all who are in it, or invited."""
+        """From the lists of all who are in it, or invited, and their aliases."""
         for user_id in (head.values["user_id"], *_members(head)):
             await self._heads.strike(user_id, head.partition)
+            await self._aliases.drop(user_id, head.partition)
         for user_id, offer in offers_from_json(orjson.loads(head.values.get("invited") or "{}")).items():
             await self._invitations.withdraw(user_id, head.partition, offer)
 

@@ -19,7 +19,6 @@ from chat.store.tables.session_writer import SessionWriters
 from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_client import Row, Table, key_range, together
 from chat.store.tables.table_deletion import Deletions
-from chat.store.tables.table_due import DueRows
 from chat.store.tables.table_heads import Head, Heads, allowed
 from chat.store.tables.table_invitations import TableInvitations
 from chat.store.tables.table_keys import is_id, message_key
@@ -30,18 +29,17 @@ from chat.store.tables.table_rows import message_from_rows, messages_from_rows
 
 
 class TableConversations:
-    """Conversations on the tables `sessions` and `directory`."""
+    """Conversations on the table `sessions`."""
 
     def __init__(
         self,
         sessions: Table,
-        directory: Table,
         heads: Heads,
         writers: SessionWriters,
         lists: UserLists,
         invitations: TableInvitations,
         deletions: Deletions,
-        due: DueRows,
+        aliases: Aliases,
         clock: Clock,
     ) -> None:
         self._sessions = sessions
@@ -50,7 +48,7 @@ class TableConversations:
         self._lists = lists
         self._invitations = invitations
         self._clock = clock
-        self._aliases = Aliases(directory, heads, due, clock)
+        self._aliases = aliases
         self._deletions = deletions
 
     async def create_session(

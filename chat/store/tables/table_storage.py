@@ -3,6 +3,7 @@
 from chat.clock import Clock, SystemClock
 from chat.settings import Settings, storage_values
 from chat.store.tables.session_writer import SessionWriters
+from chat.store.tables.table_aliases import Aliases
 from chat.store.tables.table_audit import TableAudit
 from chat.store.tables.table_credentials import TableCredentials
 from chat.store.tables.table_deletion import Deletions
@@ -33,16 +34,16 @@ class TableStorage:
         due = DueRows(service.usage)
         lists = UserLists(service.directory)
         invitations = TableInvitations(service.directory, heads, lists, due, clock)
-        deletions = Deletions(service.sessions, heads, invitations, due, clock)
+        aliases = Aliases(service.directory, heads, due, clock)
+        deletions = Deletions(service.sessions, heads, invitations, aliases, due, clock)
         self.conversations = TableConversations(
             service.sessions,
-            service.directory,
             heads,
             self.writers,
             lists,
             invitations,
             deletions,
-            due,
+            aliases,
             clock,
         )
         self.members = TableMembers(heads, invitations, clock)

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from chat.clock import Clock
 from chat.events import JSONObject
@@ -35,10 +35,11 @@ class RemoteTools:
             for each in self._servers
         }
 
-    async def ready(self) -> None:
-        """Wait for servers that were not heard of yet, for a moment at most."""
+    async def ready(self, needed: Collection[str] = ()) -> None:
+        """Wait for servers that were not heard of yet, for a moment at most; for those of tools that are `needed`, as
+        long as it takes."""
         if self._servers:
-            await asyncio.gather(*(each.ready() for each in self._servers))
+            await asyncio.gather(*(each.ready(needed) for each in self._servers))
 
     async def aclose(self) -> None:
         await asyncio.gather(*(each.aclose() for each in self._servers))

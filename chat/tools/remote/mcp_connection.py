@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -27,9 +28,10 @@ from mcp_types import (
 
 from chat.settings.mcp_servers import McpServer
 from chat.tools.base import ToolError
-from chat.tools.remote.mcp_definitions import ListedTool, cleaned
+from chat.tools.remote.mcp_definitions import ListedTool
 from chat.tools.remote.mcp_http import BoundedTransport, ClientCredentials, Refused, open_client
 from chat.tools.remote.mcp_outputs import read_result
+from chat.tools.remote.mcp_texts import cleaned, hidden, secrets_in
 
 LISTING = 15.0  # seconds that a listing may take
 CLOSING = 2.0  # seconds to say goodbye, which nobody waits for
@@ -55,6 +57,7 @@ class McpConnection:
         self._server, self._on_change = server, on_change
         self._pool = httpx2.AsyncHTTPTransport(trust_env=False)
         self._auth = ClientCredentials(server.oauth) if server.oauth else None
+        self._secrets = tuple(secrets_in(server.headers))
         self._mode, self._discovered = "auto", None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -62,9 +65,10 @@ class McpConnection:
         """All tools, as the server has them. ServerFailed."""
         self._mode, self._discovered = "auto", None
         try:
-            return await self._exchange(_list_tools, LISTING)
+            listed = await self._exchange(_list_tools, LISTING)
         except ToolError as error:
             raise ServerFailed(str(error)) from None
+        return [replace(each, description=self._hidden(each.description)) for each in listed]
 
     async def call(self, tool: str, arguments: Mapping[str, Any], limit: float) -> str:
         """What the tool answers. ToolError for an error of the tool, ServerFailed for one of the server."""
@@ -72,18 +76,25 @@ class McpConnection:
         async def use(client: Client) -> CallToolResult:
             return await _call(client, tool, arguments)
 
-        result = await self._exchange(use, limit)
+        try:
+            result = await self._exchange(use, limit)
+        except ToolError as error:
+            raise ToolError(self._hidden(str(error))[:SAID]) from None
         if result.result_type != "complete":
             raise ToolError("The tool asks for more than it can be given here.")
+        said = self._hidden(read_result(result))
         if result.is_error:
-            raise ToolError(read_result(result))
-        return read_result(result)
+            raise ToolError(said)
+        return said
 
     async def aclose(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.aclose()
+
+    def _hidden(self, text: str) -> str:
+        return hidden(text, (*self._secrets, *(self._auth.secrets if self._auth else ())))
 
     async def _exchange[T](self, use: Callable[[Client], Awaitable[T]], limit: float) -> T:
         """In a task of its own, since the session is closed when its result is there already."""
@@ -108,6 +119,8 @@ class McpConnection:
                     found.set_result(result)
                 ending.reschedule(asyncio.get_running_loop().time() + CLOSING)
         except Exception as error:
+            if transport.denied and self._auth is not None:
+                self._auth.forget()
             if not found.done():
                 found.set_exception(_failure(error, failed=transport.failed))
         finally:
@@ -144,7 +157,7 @@ async def _list_tools(client: Client) -> list[ListedTool]:
         tools += (ListedTool(each.name, each.description or "", each.input_schema) for each in page.tools)
         if len(tools) > MAX_LISTED:
             break
-        if page.next_cursor is None:
+        if not page.next_cursor:  # some end with an empty one
             return tools
         cursor = page.next_cursor
     raise ServerFailed("It lists too many tools.")
@@ -169,7 +182,7 @@ def _failure(error: Exception, *, failed: bool) -> Exception:
         if isinstance(leaf, Refused | ServerFailed):
             return ServerFailed(str(leaf))
     if not failed and isinstance(leaves[0], MCPError) and leaves[0].code not in LOST:
-        return ToolError(f"The server refused: {cleaned(leaves[0].message)[:SAID]}")
+        return ToolError(f"The server refused: {cleaned(leaves[0].message)}")
     if isinstance(leaves[0], TimeoutError):
         return ServerFailed("It took too long.")
     return ServerFailed(f"It failed with {type(leaves[0]).__name__}.")

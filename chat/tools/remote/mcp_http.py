@@ -31,6 +31,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         self._pool = pool
         self._bytes, self._requests = MAX_BYTES, MAX_REQUESTS
         self.failed = False  # whether a reply said that the server is broken, or was too much
+        self.denied = False  # whether one said that whoever asks is nobody it knows
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self._requests -= 1
@@ -60,6 +61,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         status = response.status_code
         if 300 <= status < 400:
             raise self._refused("redirects")
+        self.denied |= status == 401
         if status in REFUSALS and request.method == "POST":
             raise self._refused(f"answers with {status}")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -102,9 +104,16 @@ class ClientCredentials(httpx2.Auth):
             await response.aread()
             self._take(response)
         request.headers["authorization"] = f"Bearer {self._token}"
-        response = yield request
-        if response.status_code == 401:
-            self._ends = 0.0
+        yield request
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be repeated."""
+        return tuple(each for each in (self._client.client_secret, self._token) if each)
+
+    def forget(self) -> None:
+        """The token was refused: get another one before the next request."""
+        self._ends = 0.0
 
     def _request(self) -> httpx2.Request:
         client = self._client

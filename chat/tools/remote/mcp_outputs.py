@@ -14,7 +14,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from chat.tools.remote.mcp_definitions import cleaned
+from chat.tools.remote.mcp_texts import cleaned
 
 MAX_LINE = 300  # characters of a name, a type or an address
 
@@ -57,12 +57,14 @@ def _size(base64: str) -> int:
 
 
 def _said(structured: object, blocks: Iterable[ContentBlock]) -> bool:
-    """Servers repeat it as a text for clients that know no structure."""
-    for block in blocks:
-        if isinstance(block, TextContent):
-            try:
-                if json.loads(block.text) == structured:
-                    return True
-            except (ValueError, RecursionError):
-                pass
-    return False
+    """Servers repeat it as a text for clients that know no structure; those of the `mcp` package put a text into an
+    object for this alone."""
+    texts = [block.text for block in blocks if isinstance(block, TextContent)]
+    return any(structured == {"result": text} or _is_json_of(structured, text) for text in texts)
+
+
+def _is_json_of(structured: object, text: str) -> bool:
+    try:
+        return json.loads(text) == structured
+    except (ValueError, RecursionError):
+        return False

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -43,7 +43,10 @@ class RemoteTool:
         self, arguments: str, caller: Caller = NOBODY, threads: BlockingCalls | None = None
     ) -> object:
         """ToolError for a tool that fails, and a server that does."""
-        return await self.server.call(self.tool, self.read(arguments), caller)
+        given = self.read(arguments)
+        if self.definition.needs_approval:
+            await self.server.confirm(self.definition)
+        return await self.server.call(self.tool, given, caller)
 
     def read(self, arguments: str) -> dict[str, Any]:
         """ToolError for arguments that are no object; the rest is the server's to check."""
@@ -82,19 +85,36 @@ class ServerTools:
             return "unreachable" if self._failures >= FAILURES or not self._listed else "failing"
         return "healthy" if self._listed else "unlisted"
 
+    @property
+    def _away(self) -> str:
+        return f"The server {self.server.name} cannot be used at the moment."
+
     def look(self) -> None:
         """Have the tools listed, if it is time."""
         if self._listing is None and self.monotonic() >= self._due:
             self._listing = asyncio.create_task(self._list())
 
-    async def ready(self) -> None:
-        """Wait for the first listing, for a moment at most."""
+    async def ready(self, needed: Collection[str] = ()) -> None:
+        """Wait for the first listing, for a moment at most; as long as it takes for tools that are `needed`."""
+        if any(name.startswith(f"{self.server.name}_") and name not in self.tools for name in needed):
+            await self._list_now()
+            return
         self.look()
         now = self.monotonic()
         self._began = now if self._began is None else self._began
         left = self._began + PATIENCE - now
         if not self._listed and self._listing is not None and left > 0:
             await asyncio.wait((self._listing,), timeout=left)
+
+    async def confirm(self, definition: ToolDefinition) -> None:
+        """Have the tools listed once more: what somebody approved is run as they saw it. ToolError when it is another
+        now, or nobody can say."""
+        await self._list_now()
+        if self._failures:
+            raise ToolError(self._away)
+        now = self.tools.get(definition.name)
+        if now is None or now.definition != definition:
+            raise ToolError(f"Not run: {definition.name} is not what it was, or is there no more.")
 
     async def call(self, tool: str, arguments: Mapping[str, Any], caller: Caller) -> str:
         """ToolError."""
@@ -106,7 +126,7 @@ class ServerTools:
             raise
         except Exception as error:
             self._fail(error)
-            raise ToolError(f"The server {self.server.name} cannot be used at the moment.") from None
+            raise ToolError(self._away) from None
         finally:
             self._slots.release(caller.user_id)
         self._failures = 0
@@ -118,6 +138,13 @@ class ServerTools:
             await asyncio.gather(self._listing, return_exceptions=True)
         if self._connection is not None:
             await self._connection.aclose()
+
+    async def _list_now(self) -> None:
+        """Wait for the listing that runs, or another one."""
+        self._due = self.monotonic()
+        self.look()
+        if self._listing is not None:
+            await asyncio.wait((self._listing,))
 
     async def _list(self) -> None:
         try:

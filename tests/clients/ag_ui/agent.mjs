@@ -27,8 +27,10 @@ async function one({ say, outputs, resume, state, abortAfter, connect, input = {
   for (const [toolCallId, content] of Object.entries(outputs ?? {}))
     agent.addMessage({ id: crypto.randomUUID(), role: "tool", toolCallId, content });
   if (resume)
-    input.resume = Object.entries(resume).map(([interruptId, payload]) =>
-      payload === null ? { interruptId, status: "cancelled" } : { interruptId, status: "resolved", payload });
+    input.resume = Object.entries(resume).map(([call, payload]) => {
+      const interruptId = agent.pendingInterrupts.find((each) => each.toolCallId === call).id;
+      return payload === null ? { interruptId, status: "cancelled" } : { interruptId, status: "resolved", payload };
+    });
   agent.query = connect;
   try {
     await (connect ? agent.connectAgent : agent.runAgent).call(agent, input, {

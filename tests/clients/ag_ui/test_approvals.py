@@ -37,7 +37,8 @@ async def test_an_interrupt_is_resumed(asking: Stack, payload: Any, said: str, a
     agent = await run_agent(asking.url, {"say": ADD}, {"resume": {"call_1": payload}})
     interrupted, resumed = agent.runs
     [interrupt] = interrupted.outcome["interrupts"]
-    assert (interrupt["id"], interrupt["metadata"]["toolName"]) == ("call_1", "query_data")
+    assert (interrupt["toolCallId"], interrupt["metadata"]["toolName"]) == ("call_1", "query_data")
+    assert interrupt["id"] == f"{interrupted.turn_id}.call_1"
     assert interrupt["metadata"]["input"] == {"sql": "SELECT 41 + 1"}
     assert resumed.outcome == {"type": "success"}
     assert resumed.kinds[1] == "TOOL_CALL_RESULT"
@@ -49,11 +50,27 @@ async def test_an_interrupt_is_resumed(asking: Stack, payload: Any, said: str, a
     assert call["approval"] == approval
 
 
+async def test_one_of_two_answers_is_approved_which_have_calls_of_one_id(asking: Stack) -> None:
+    """The second was made anew, by another protocol: who comes to the thread is shown that one."""
+    asked = await run_agent(asking.url, {"say": ADD})
+    [run] = asked.runs
+    async with connected(asking.url) as client:
+        path = f"/api/v1/chat/messages/{run.turn_id}/regenerate"
+        async with client.open("POST", path, json={}) as stream:
+            await stream.read()
+    there = {"connect": f"offset=-1&threadId={run.session_id}"}
+    agent = await run_agent(
+        asking.url, there, {"resume": {"call_1": {"approved": True}}}, threadId=run.session_id
+    )
+    assert agent.runs[1].outcome == {"type": "success"}
+    assert "42" in agent.runs[1].text
+
+
 async def test_an_interrupt_and_a_tool_of_the_page_are_answered_together(asking: Stack) -> None:
     more = {"input": {"tools": [PICK]}}
     answer = {"resume": {"call_1": {"approved": True}}, "outputs": {"call_2": "red"}, **more}
     agent = await run_agent(asking.url, {"say": f"{ADD} #tool=pick{{}}", **more}, answer)
-    assert [each["id"] for each in agent.runs[0].outcome["interrupts"]] == ["call_1"]
+    assert [each["toolCallId"] for each in agent.runs[0].outcome["interrupts"]] == ["call_1"]
     assert agent.runs[1].outcome == {"type": "success"}
     assert "red" in agent.runs[1].text
 
@@ -82,8 +99,8 @@ async def test_a_page_that_is_opened_anew_asks_again(asking: Stack) -> None:
     async with connected(asking.url) as client:
         await post(client, body(thread, "1" + thread, ADD))
     chat = await run_tanstack(asking.url, hydrate=True, threadId=thread, approve=True, say=[])
-    assert chat["pending"] == ["call_1"]
+    assert [each.split(".")[1] for each in chat["pending"]] == ["call_1"]
     [call] = [part for each in chat["messages"] for part in each["parts"] if part["type"] == "tool-call"]
     assert call["state"] == "approval-requested"
     again = await run_agent(asking.url, {"connect": f"offset=-1&threadId={thread}"}, threadId=thread)
-    assert [each["id"] for each in again.pending] == ["call_1"]
+    assert [each["id"] for each in again.pending] == chat["pending"]

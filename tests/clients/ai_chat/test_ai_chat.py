@@ -129,14 +129,14 @@ async def test_who_leaves_stops_nothing(stack: Stack) -> None:
 
 REFUSED: Mapping[str, tuple[Any, dict[str, Any], str, str]] = {
     "not there": ("Hi", {"sessionState": "0" * 26}, "SESSION_NOT_FOUND", "Session not found."),
-    "no id": ("Hi", {"sessionState": {"a": 1}}, "INVALID_INPUT", "Must be a text"),
-    "empty": (" ", {}, "INVALID_INPUT", "Message content cannot be empty"),
-    "none": ([], {}, "INVALID_INPUT", "Must not be empty"),
+    "no id": ("Hi", {"sessionState": {"a": 1}}, "INVALID_INPUT", "sessionState: Must be a text"),
+    "empty": (" ", {}, "INVALID_INPUT", "messages.0.content: Message content cannot be empty"),
+    "none": ([], {}, "INVALID_INPUT", "messages: Must not be empty"),
     "not the user's": (
         [{"role": "assistant", "content": "x"}],
         {},
         "INVALID_INPUT",
-        "The last message must be the user's",
+        "messages: The last message must be the user's",
     ),
     "away": ("#status=500", {}, "MODEL_UNAVAILABLE", "The model service failed with status 500."),
     "at its limit": ("#status=429", {}, "MODEL_RATE_LIMITED", "The model service is at its limit."),

@@ -36,6 +36,18 @@ async def test_the_answer_goes_on_in_the_same_message(careful: Stack, approved: 
     assert [each["finishReason"] for each in page.finished] == ["tool-calls", "stop"]
 
 
+async def test_one_of_two_answers_is_approved_which_have_calls_of_one_id(careful: Stack) -> None:
+    """The second was made anew: the page shows it alone, and what it says is meant for that one."""
+    approval = {"approvals": {"current_time": True}}
+    page = await play(careful.url, "anew", ASK, {"regenerate": {}}, approval, automatic="approvals")
+    assert (page.errors, page.roles) == ([], ["user", "assistant"])
+    [part] = page.parts("dynamic-tool")
+    assert part["state"] == "output-available"
+    async with connected(careful.url) as client:
+        answers = (await client.messages(page.messages[-1]["metadata"]["sessionId"]))[1:]
+    assert [each["metadata"].get("continues") for each in answers] == [None, None, answers[1]["id"]]
+
+
 async def test_a_page_that_is_loaded_again_still_shows_what_waits(careful: Stack) -> None:
     page = await play(careful.url, "waits", ASK)
     [part] = page.parts("dynamic-tool")

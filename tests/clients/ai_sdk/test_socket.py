@@ -48,6 +48,12 @@ async def test_one_socket_has_many_chats_at_a_time(stack: Stack) -> None:
     assert len(sessions) == 7
 
 
+async def test_without_negotiation_the_address_is_that_of_the_app(stack: Stack) -> None:
+    url = f"{stack.url}/ws?dialect=ai-sdk"
+    played = await play(stack.url, "socket direct", {"send": "#chunks=3 Hi"}, transport="socket", socket=url)
+    assert (played.errors, played.text) == ([], expected_text(3))
+
+
 async def test_negotiation_makes_no_session(stack: Stack) -> None:
     async with connected(stack.url) as client:
         before = (await client.call("GET", "/api/v1/chat/sessions")).body["total_count"]

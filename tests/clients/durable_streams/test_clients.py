@@ -93,6 +93,20 @@ async def test_a_link_needs_no_credential_and_a_wrong_one_tells_nothing(stack: S
     ] == 404  # whoever `dev` is, it is not theirs
 
 
+async def test_a_link_dies_with_its_session_though_the_chat_goes_on_under_its_name(stack: Stack) -> None:
+    async with connected(stack.url) as client:
+        asking = {"id": "a page", "message": {"role": "user", "content": "#chunks=3 Hi"}}
+        async with client.open("POST", "/api/chat", json=asking) as stream:
+            await stream.response.read()
+            before = stream.session_id
+            url = await link_of(client, stream.turn_id)
+        await client.call("DELETE", f"/api/v1/chat/sessions/{before}")
+        async with client.open("POST", "/api/chat", json=asking) as stream:
+            assert (stream.status, stream.session_id != before) == (200, True)
+            await stream.response.read()
+    assert (await read(url))["error"]["status"] == 404
+
+
 async def test_the_python_client_reads_what_is_there_and_what_comes(stack: Stack) -> None:
     async with connected(stack.url) as client:
         turn_id = await asked(client, "#chunks=20 #rate=20")

@@ -17,7 +17,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
-from tests.support.clients import eventually
+from tests.support.clients import connected, eventually
 from tests.support.node import run_script
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.stack import Stack
@@ -31,7 +31,8 @@ ERAS = ["legacy", "2026-07-28", "auto"]
 
 @pytest.fixture(scope="module")
 def stack() -> Generator[Stack]:
-    with Stack.start(env={"CHAT_MCP_PATIENCE_S": str(PATIENCE), **ONE_ATTEMPT}) as running:
+    asks_first = {"CHAT_APPROVE_TOOLS": "current_time"}
+    with Stack.start(env={"CHAT_MCP_PATIENCE_S": str(PATIENCE), **asks_first, **ONE_ATTEMPT}) as running:
         yield running
 
 
@@ -203,6 +204,43 @@ async def test_a_model_that_fails_is_an_error_of_the_tool(stack: Stack) -> None:
                 assert answer.structured_content["error"]["code"] == code
     lines = await on_node(stack, "gil", ("ask", {"text": "#chunks=5 #cut=2"}))
     assert dict(lines)["result"]["isError"]
+
+
+async def test_an_answer_that_ends_with_a_call_to_approve_says_which_and_where(stack: Stack) -> None:
+    """Nobody approves anything over this protocol, and nothing else tells a client what the answer lacks."""
+    arguments = '{"timezone":"UTC"}'
+    text = f"#tool=current_time{arguments}"
+    call = {"call_id": "call_1", "name": "current_time", "arguments": arguments, "needs_approval": True}
+    async with client_of(stack, "max") as client:
+        answer = await client.call_tool("ask", {"text": text})
+        said = answer.structured_content
+        conversation = {"conversation_id": said["conversation_id"]}
+        place = f"/api/v1/chat/sessions/{said['conversation_id']}/turns"
+        [told] = answer.content
+        assert isinstance(told, TextContent)
+        assert all(part in told.text for part in ("current_time", "call_1", arguments, place))
+        assert (said["state"], said["waiting"]) == ("finished", [call])
+        [_, last] = (await client.call_tool("get_conversation", conversation)).structured_content["messages"]
+        assert (last["content"], last["waiting"]) == ("", [call])
+        [given] = re.findall(r'{"approvals": .*}]}', told.text)
+        async with (
+            connected(stack.url, user="max") as other,
+            other.open("POST", place, json=json.loads(given)) as approved,
+        ):
+            await approved.read()
+        found = (await client.call_tool("get_conversation", conversation)).structured_content["messages"]
+        assert not any("waiting" in each for each in found)
+        assert found[-1]["content"].startswith("The tool says: ")
+    lines = dict(await on_node(stack, "max", ("ask", {"text": text})))
+    assert [each["text"] for each in lines["result"]["content"]] != [""]
+    assert lines["result"]["structuredContent"]["waiting"] == [call]
+
+
+async def test_an_answer_without_a_word_is_no_empty_text(stack: Stack) -> None:
+    """Services of models refuse empty texts in what came of a call."""
+    async with client_of(stack, "ned") as client:
+        answer = await client.call_tool("ask", {"text": "#empty"})
+        assert all(getattr(each, "text", "") for each in answer.content)
 
 
 async def test_each_sees_their_own_alone(stack: Stack) -> None:

@@ -241,6 +241,43 @@ async def test_what_is_refused_is_an_error_of_its_kind(stack: Stack, client: ope
     assert (away.value.status_code, away.value.code) == (503, "model_unavailable")
 
 
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"temperature": True}, "temperature"),
+        ({"max_tokens": "9"}, "max_tokens"),
+        ({"n": True}, "n"),
+        ({"metadata": {"session_id": {"a": 1}}}, "metadata.session_id"),
+        ({"metadata": {"session_id": 5}}, "metadata.session_id"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]},
+            "tools[0].function.parameters",
+        ),
+    ],
+)
+async def test_a_field_of_another_type_is_named(
+    client: openai.AsyncOpenAI, more: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await ask(client, "Hi", **more)
+    assert refused.value.param == param
+
+
+async def test_an_output_that_is_missing_is_missed_among_the_messages(
+    stack: Stack, client: openai.AsyncOpenAI
+) -> None:
+    async with connected(stack.url) as other:
+        more: Any = {"tools": [TOOL], "model": "m", "metadata": {"session_id": await other.new_session()}}
+    said = user("#tool=paint{} #tool=paint{} Paint twice")
+    [choice] = (await client.chat.completions.create(messages=said, **more)).choices
+    first, _ = choice.message.tool_calls or []
+    said += [choice.message.model_dump(exclude_none=True)]
+    said += [{"role": "tool", "tool_call_id": first.id, "content": "painted"}]
+    with pytest.raises(openai.BadRequestError, match="is missing") as refused:
+        await client.chat.completions.create(messages=said, **more)
+    assert refused.value.param == "messages"
+
+
 async def test_a_session_that_is_busy_is_a_conflict(stack: Stack, client: openai.AsyncOpenAI) -> None:
     async with connected(stack.url) as other, other.say("#chunks=1 #stall=1 Hi") as running:
         await running.take(1)

@@ -27,7 +27,25 @@ const counted = (seen) => seen.every((event, place) => event.sequence_number ===
 const text = (seen) =>
   seen.at(-1).response.output.flatMap((item) => item.content.map((part) => part.text)).join("");
 
+const refused = async (asked) => {
+  try {
+    await asked;
+  } catch (error) {
+    return error;
+  }
+};
+const told = (error) => [error.constructor.name, error.status, error.code, error.type];
+
 const cases = {
+  async strangers() {
+    const ask = (made) => made.responses.create({ model, input: "#chunks=1" });
+    const known = client.withOptions({ apiKey: process.argv[4] });
+    const unknown = await refused(ask(client.withOptions({ apiKey: "parley_wrong" })));
+    await ask(known);
+    const often = await refused(ask(known));
+    const patient = await ask(known.withOptions({ maxRetries: 2 }));
+    return [told(unknown), told(often), Number(often.headers.get("retry-after")) >= 1, patient.output_text];
+  },
   async whole() {
     const response = await client.responses.create({ model, input: "#chunks=3" });
     return [response.status, response.output_text];

@@ -185,6 +185,12 @@ REFUSED: list[tuple[dict[str, Any], type[sdk.APIStatusError], str, str | None]] 
     ({"input": [{"type": "function_call_output", "call_id": "x", "output": "y"}]}, sdk.BadRequestError,
      "invalid_input", "input"),
     ({"input": "Hi", "previous_response_id": "resp_x"}, sdk.NotFoundError, "turn_not_found", None),
+    ({"input": "Hi", "previous_response_id": "resp_"}, sdk.NotFoundError, "turn_not_found", None),
+    ({"input": "Hi", "parallel_tool_calls": "yes"}, sdk.BadRequestError, "invalid_input", "parallel_tool_calls"),
+    ({"input": "Hi", "temperature": True}, sdk.BadRequestError, "invalid_input", "temperature"),
+    ({"input": "Hi", "max_output_tokens": "9"}, sdk.BadRequestError, "invalid_input", "max_output_tokens"),
+    ({"input": [{"role": "user", "content": "Hi"}, {"type": "function_call", "call_id": "c", "name": "a b"}]},
+     sdk.BadRequestError, "invalid_input", "input[1].name"),
     ({"input": "Hi", "conversation": "conv_x"}, sdk.NotFoundError, "session_not_found", None),
     ({"input": "Hi", "conversation": "x", "previous_response_id": "y"}, sdk.BadRequestError, "invalid_input",
      "conversation"),
@@ -206,6 +212,71 @@ async def test_refusals_before_the_headers(
     with pytest.raises(kind) as refused:
         await openai.responses.create(model=MODEL, stream=streams, **body)
     assert (refused.value.code, refused.value.param) == (code, param)
+
+
+@pytest.mark.parametrize("size", [900_000, 60_000], ids=["one large call", "many calls"])
+async def test_a_history_of_large_calls_is_told_whole_and_kept_within_bounds(
+    openai: AsyncOpenAI, size: int
+) -> None:
+    count = 900_000 // size
+    calls = [
+        {"type": "function_call", "call_id": f"c{n}", "name": "paint", "arguments": "{}"}
+        for n in range(count)
+    ]
+    outputs = [
+        {"type": "function_call_output", "call_id": f"c{n}", "output": "y" * 60_000} for n in range(count)
+    ]
+    if count == 1:
+        calls[0]["arguments"], outputs[0]["output"] = json.dumps({"x": "y" * size}), "done"
+    items: Any = [
+        {"role": "user", "content": "Paint"},
+        *calls,
+        *outputs,
+        {"role": "user", "content": "#echo"},
+    ]
+    response = await ask(openai, items, tools=[TOOL])
+    shown = [each for each in json.loads(response.output_text)["messages"] if each["role"] == "tool"]
+    assert [each["content"] for each in shown] == [each["output"] for each in outputs]
+    later = await ask(openai, "#chunks=1", previous_response_id=response.id)
+    assert later.status == "completed"
+
+
+async def test_input_items_are_paged_though_ids_of_calls_come_again(openai: AsyncOpenAI) -> None:
+    """Some services number the calls of each reply from 1."""
+    items: list[Any] = []
+    for number in range(6):
+        items.append({"role": "user", "content": f"question {number}"})
+        items.append({"type": "function_call", "call_id": "call_1", "name": "paint", "arguments": "{}"})
+        items.append({"type": "function_call_output", "call_id": "call_1", "output": f"output {number}"})
+    response = await ask(openai, [*items, {"role": "user", "content": "#chunks=1"}])
+    for order in ("asc", "desc"):
+        listed: list[Any] = []
+        async for item in openai.responses.input_items.list(response.id, order=order, limit=4):
+            listed.append(item)
+            assert len(listed) <= 19, "it comes to an end"
+        assert len({each.id for each in listed}) == len(listed) == 19
+
+
+async def test_an_output_of_an_id_that_came_before_is_listed_once(openai: AsyncOpenAI) -> None:
+    previous: Any = None
+    for said in ("first", "second"):
+        asked = await ask(openai, PAINT, tools=[TOOL], previous_response_id=previous)
+        [call] = asked.output
+        output: Any = {
+            "type": "function_call_output",
+            "call_id": getattr(call, "call_id", ""),
+            "output": said,
+        }
+        done = await ask(openai, [output], previous_response_id=asked.id, tools=[TOOL])
+        previous = done.id
+        [item] = (await openai.responses.input_items.list(done.id)).data
+        assert getattr(item, "output", "") == said
+
+
+async def test_what_is_not_here_is_not_found_as_openai_says_it(openai: AsyncOpenAI) -> None:
+    with pytest.raises(sdk.NotFoundError) as missing:
+        await openai.embeddings.create(model=MODEL, input="Hi")
+    assert (missing.value.code, missing.value.type) == ("not_found", "not_found_error")
 
 
 async def test_nobody_knows_who_asks(pair: Stack) -> None:

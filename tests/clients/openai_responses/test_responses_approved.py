@@ -43,6 +43,20 @@ def said(request: Any, *, approve: bool, **more: Any) -> list[Any]:
     return [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": approve, **more}]
 
 
+async def test_the_call_of_the_answer_that_is_followed_is_approved(
+    client: AsyncOpenAI, asking: Stack
+) -> None:
+    """Another answer to the same question has a call of the same id."""
+    asked = await ask(client, ADD)
+    async with connected(asking.url) as other:
+        path = f"/api/v1/chat/messages/{asked.id.removeprefix('resp_')}/regenerate"
+        async with other.open("POST", path, json={}) as stream:
+            await stream.read()
+            anew = f"resp_{stream.turn_id}"
+    done = await ask(client, said(request_in(asked), approve=True), previous_response_id=anew)
+    assert "42" in done.output_text
+
+
 async def test_a_call_is_approved_at_the_other_instance(client: AsyncOpenAI, other: AsyncOpenAI) -> None:
     async with client.responses.stream(model=MODEL, input=ADD) as events:
         async for event in events:
@@ -93,3 +107,32 @@ async def test_a_call_is_approved_once(client: AsyncOpenAI) -> None:
     await ask(client, answer, previous_response_id=asked.id)
     with pytest.raises(sdk.BadRequestError):
         await ask(client, answer, previous_response_id=asked.id)
+
+
+async def test_after_more_was_said_it_is_answered_in_its_conversation(client: AsyncOpenAI) -> None:
+    asked = await ask(client, ADD)
+    answer = said(request_in(asked), approve=True)
+    after: Any = await client.responses.with_raw_response.create(
+        model=MODEL, input="#chunks=1", previous_response_id=asked.id
+    )
+    with pytest.raises(sdk.BadRequestError, match="send that as conversation in place of") as refused:
+        await ask(client, answer, previous_response_id=asked.id)
+    assert refused.value.param == "input"
+    done = await ask(client, answer, conversation=after.headers["x-session-id"])
+    assert "42" in done.output_text
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [{"type": "mcp_approval_response", "approval_request_id": "mcpr_another", "approve": True}],
+        [{"type": "function_call_output", "call_id": "another", "output": "42"}],
+    ],
+)
+async def test_answers_to_no_call_name_the_field_that_brings_them(
+    client: AsyncOpenAI, items: list[Any]
+) -> None:
+    asked = await ask(client, ADD)
+    with pytest.raises(sdk.BadRequestError) as refused:
+        await ask(client, items, previous_response_id=asked.id)
+    assert refused.value.param == "input"

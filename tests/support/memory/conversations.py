@@ -41,6 +41,9 @@ class MemoryConversations(MemoryPort):
 
     @port
     async def claim_session(self, user_id: str, alias: str, session_id: str) -> str:
+        known = self.rows.sessions.get(self._aliases.get((user_id, alias), ("", None))[0])
+        if known is not None and known.head.role_of(user_id) is None:
+            del self._aliases[(user_id, alias)]
         claimed = self._aliases.setdefault((user_id, alias), (session_id, self.clock.now()))
         return claimed[0]
 
@@ -85,6 +88,7 @@ class MemoryConversations(MemoryPort):
         if stored.head.running_turn:
             raise TurnInProgress(stored.head.running_turn)
         del self.rows.sessions[session_id]
+        self._aliases = {key: each for key, each in self._aliases.items() if each[0] != session_id}
         self.forget_session(session_id)
 
     @port

@@ -292,6 +292,59 @@ async def test_client_credentials_go_to_the_named_issuer_alone(server: HostileSe
     await used.box.aclose()
 
 
+async def test_a_token_that_is_refused_is_not_used_again(server: HostileServer) -> None:
+    used = Used(server, oauth=OAuthClient(server.url.replace("/mcp", "/token"), "me", SECRET), headers={})
+    await used.box.ready()
+    server.answers["tools/call"] = denied
+    assert await used.call() == AWAY
+    del server.answers["tools/call"]
+    assert await used.call() == ToolResult("seen")
+    assert server.hit == ["/token"] * 2
+    await used.box.aclose()
+
+
+async def test_an_empty_cursor_ends_a_list(server: HostileServer) -> None:
+    async def last(request: web.Request, said: dict[str, Any]) -> web.StreamResponse:
+        return found(said, {"tools": [tool("look")], "nextCursor": ""})
+
+    server.answers["tools/list"] = last
+    used = Used(server)
+    await used.box.ready()
+    assert used.names == ["bad_look"]
+    await used.box.aclose()
+
+
+async def test_what_opens_the_server_is_shown_to_nobody(
+    server: HostileServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def repeat(request: web.Request, said: dict[str, Any]) -> web.StreamResponse:
+        heard = f"{request.headers['x-key']} {request.headers['authorization']} {request.headers['x-tenant']}"
+        content = [{"type": "text", "text": heard}]
+        return found(
+            said, {"content": content, "structuredContent": {"heard": heard}, "isError": len(results) == 1}
+        )
+
+    async def refuse(request: web.Request, said: dict[str, Any]) -> web.StreamResponse:
+        error = {"code": -32050, "message": f"Bad key {SECRET}"}
+        return web.json_response({"jsonrpc": "2.0", "id": said["id"], "error": error})
+
+    results: list[ToolResult] = []
+    other = canary("bearer")
+    server.tools = [tool("look", f"Opened by {SECRET}")]
+    headers = {"x-key": SECRET, "Authorization": f"Bearer {other}", "x-tenant": "marketing"}
+    used = Used(server, headers=headers)
+    with caplog.at_level(logging.DEBUG):
+        await used.box.ready()
+        for answer in (repeat, repeat, refuse):
+            server.answers["tools/call"] = answer
+            results.append(await used.call())
+    assert [each.is_error for each in results] == [False, True, True]
+    assert "*** Bearer *** marketing" in results[0].output
+    said = f"{results} {used.box.definitions} {used.box.states} {caplog.text}"
+    assert SECRET not in said and other not in said
+    await used.box.aclose()
+
+
 @pytest.mark.parametrize(
     ("listed_tool", "why"),
     [

@@ -61,6 +61,14 @@ async def test_what_a_tool_says_is_text_and_names_of_the_rest() -> None:
         await tools.aclose()
 
 
+async def test_a_text_that_is_its_own_structure_is_told_once() -> None:
+    async with running_shop() as url:
+        tools = box(McpServer("shop", url))
+        await tools.ready()
+        assert await tools.run(call("shop_sleep", seconds=0)) == ToolResult("awake")
+        await tools.aclose()
+
+
 async def test_what_goes_wrong_is_told_to_the_model() -> None:
     async with running_shop() as url:
         tools = box(McpServer("shop", url))

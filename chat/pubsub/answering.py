@@ -19,7 +19,8 @@ from chat.store.presence_store import Connection
 from chat.store.request_store import KeyedRequest
 from chat.telemetry import record
 
-LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each look for the turn of a request that is aborted
+LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each look for the turn of a request that is aborted."""
 
 
 def answer(
@@ -94,7 +95,7 @@ async def _watch(app: ChatApp, principal: Principal, dialect: Dialect, chat: str
 
 
 async def _abort(app: ChatApp, connection: Connection, key: str) -> None:
-    """The request may be just on its way."""
+    """The request may be just on its way, or the store away for a while."""
     user_id = connection.user_id
     for pause in LOOKS:
         await asyncio.sleep(pause)

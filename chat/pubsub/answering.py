@@ -19,7 +19,8 @@ from chat.store.presence_store import Connection
 from chat.store.request_store import KeyedRequest
 from chat.telemetry import record
 
-LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each look for the turn of a request that is aborted
+LOOKS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each look for the turn of a request that is aborted."""
 
 
 def answer(
@@ -33,25 +34,22 @@ def answer(
 ) -> None:
     """Do what a request says, and tell it what comes of it. Returns at once: no event waits for a turn.
     ValidationError, TooLarge, RateLimited."""
-    request_id, dialect, followers = (
-        action.request_id,
-        app.dialects[connection.dialect],
-        sockets.rooms.followers,
-    )
-    face, user_id, key = dialect.face.requests, connection.user_id, _key(connection, request_id)
+    dialect, followers = app.dialects[connection.dialect], sockets.rooms.followers
+    face, key = dialect.face.requests, _key(connection, action.request_id)
     assert face is not None, dialect.name
     if isinstance(action, Abort):
-        followers.leave(connection.id, request_id)
+        followers.leave(connection.id, action.request_id)
         if credential.may("write"):
             app.tasks.spawn(_abort(app, connection, key))
         return
-    principal, claim = _principal(connection, credential), KeyedRequest(user_id, key, event_id, app.ids.new())
+    principal = _principal(connection, credential)
+    claim = KeyedRequest(connection.user_id, key, event_id, app.ids.new())
     if isinstance(action, Ask):
         work = partial(_ask, app, principal, dialect, _read(app, dialect, action, claim))
     else:
         work = partial(_watch, app, principal, dialect, action.chat)
     once = partial(_once, app, claim, work)
-    followers.answer(connection.id, request_id, face, once, be_missed=app.runner.be_missed)
+    followers.answer(connection.id, action.request_id, face, once, be_missed=app.runner.be_missed)
 
 
 def _read(app: ChatApp, dialect: Dialect, ask: Ask, claim: KeyedRequest) -> Asked:
@@ -94,7 +92,7 @@ async def _watch(app: ChatApp, principal: Principal, dialect: Dialect, chat: str
 
 
 async def _abort(app: ChatApp, connection: Connection, key: str) -> None:
-    """The request may be just on its way."""
+    """The request may be just on its way, or the store away for a while."""
     user_id = connection.user_id
     for pause in LOOKS:
         await asyncio.sleep(pause)

@@ -26,7 +26,7 @@ from chat.pubsub.greeting import greet
 from chat.pubsub.socket_events import Accepted, Reply, Said, SocketEvent
 from chat.pubsub.states import credential_of, is_promised, is_signed, limits_of, sign
 from chat.push.base import EVERYBODY, key_group, room_of
-from chat.requests import Abort, Answered, Ask, Resume, Say, Watch
+from chat.requests import Abort, Action, Answered, Ask, Resume, Say, Watch
 from chat.rooms.flood import ENDURED
 from chat.rooms.sockets import Sockets
 from chat.schemas.fields import MAX_ID
@@ -35,7 +35,7 @@ from chat.telemetry import record, record_error
 
 # The service's own subprotocols, the best first. A client that offers none of them is a simple one.
 SUBPROTOCOLS = ("json.reliable.webpubsub.azure.v1", "json.webpubsub.azure.v1")
-READING = (Resume, Answered, Watch, Abort)  # what one may ask for who may only read
+READING = (Resume, Answered, Watch)  # what one may ask for who may only read
 
 
 async def handle(app: ChatApp, event: SocketEvent) -> Reply:
@@ -174,8 +174,7 @@ async def _hear(
         if credential.key_id:
             await app.key_ring.check(credential.key_id)
         action = face.read(event.name, event.data)
-        if not credential.may("read" if isinstance(action, READING) else "write"):
-            raise Forbidden
+        _check_scope(credential, action)
         if isinstance(action, Say) and action.session_id not in ("", connection.session_id):
             raise ValidationError(
                 "session_id", "This socket is in another session: name it where you connect"
@@ -199,6 +198,14 @@ async def _hear(
     except Exception as error:
         record_error("socket_event_failed", error, connection_id=connection.id)
         return Said(refused(ChatError()))
+
+
+def _check_scope(credential: Credential, action: Action) -> None:
+    """Forbidden. Everybody may want to hear no more."""
+    if not isinstance(action, Abort) and not credential.may(
+        "read" if isinstance(action, READING) else "write"
+    ):
+        raise Forbidden
 
 
 def _of_request(face: RequestFace, data: str, error: ChatError) -> JSONObject:

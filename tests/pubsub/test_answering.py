@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from chat.credentials import Credential, Scope
+from chat.credentials import ApiKey, Credential, Scope
 from chat.errors import CredentialEnded, PushError, PushRefused, StoreUnavailable
 from chat.providers.scripted import Script
 from chat.pubsub.handlers import handle
@@ -332,6 +332,7 @@ BAD: dict[str, tuple[Any, str, str]] = {
     ),
     "no chat": (send(chat=""), "r1", "id: Must not be empty"),
     "no messages": (send(messages=[]), "r1", "messages: Must not be empty"),
+    "a long message": (send("x" * 300_000), "r1", "messages.0 is larger than 262144 bytes"),
     "a word as messages": (send(messages="Hi"), "r1", "messages: Must be a list"),
     "a word as body": (send(body="x"), "r1", "body: Must be an object"),
     "half a letter": (
@@ -517,3 +518,36 @@ async def test_nothing_is_sent_to_a_socket_whose_end_another_process_heard_of(se
     sent = service.push.sends
     await asyncio.sleep(60)
     assert (service.push.sends, await service.turns()) == (sent, ["complete"])
+
+
+@serviced(SLOW)
+async def test_an_abort_outlasts_a_store_that_is_away(service: Service) -> None:
+    accepted = await service.connect()
+    await service.tell(service.here, accepted, send())
+    await asyncio.sleep(2)
+    service.store.fail_next("find_made", StoreUnavailable(), times=6)
+    await service.tell(service.there, accepted, abort())
+    await asyncio.sleep(20)
+    assert await service.turns() == ["cancelled"]
+
+
+@serviced(SLOW)
+async def test_a_key_that_is_revoked_ends_the_answer_whichever_process_gives_it(service: Service) -> None:
+    now = service.clock.now()
+    scopes: frozenset[Scope] = frozenset(("read", "write"))
+    key = ApiKey("K" * 26, "ann", "", scopes, b"", now, now + timedelta(days=1))
+    await service.store.add_key(key)
+    accepted = await service.connect(credential=Credential(key.expires_at, key.scopes, key.id))
+    await service.tell(service.here, accepted, send())
+    await asyncio.sleep(5)
+
+    async def remove() -> None:
+        await service.store.remove_key("ann", key.id)
+
+    await service.there.app.evictions.revoke(key.id, remove)
+    assert service.push.closed == ["c1"]
+    await asyncio.sleep(2)
+    answers = [each for each in service.push.seen["c1"] if each["requestId"] == "r1"]
+    assert answers[-1]["errorText"] == CredentialEnded().message
+    await asyncio.sleep(60)
+    assert service.heard() == answers

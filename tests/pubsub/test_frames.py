@@ -6,12 +6,13 @@ import hmac
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 
 from chat.calls import Approval
+from chat.dialects.ai_sdk.socket_face import AbortFrame, ResumeFrame, SendFrame
 from chat.dialects.catalogue import DIALECTS
 from chat.errors import ChatError, Forbidden, InvalidBody, NotFound, Unauthenticated, ValidationError
 from chat.pubsub.cloud_events import check_signature, read_event, show_reply
@@ -118,6 +119,15 @@ def test_what_a_client_says_is_an_action(
 def test_the_names_of_events_are_those_that_the_dialects_give_their_frames() -> None:
     faces = [each.socket for each in DIALECTS.values() if each.socket]
     assert set(EVENTS) == {"message", *(name for each in faces for name in each.names)}
+
+
+def test_each_frame_of_a_request_may_be_named_by_its_event() -> None:
+    face = DIALECTS["ai-sdk"].face
+    for frame in (SendFrame, ResumeFrame, AbortFrame):
+        name = get_args(frame.model_fields["type"].annotation)[0]
+        assert name in face.names
+        with pytest.raises(ValidationError, match="This field must be given"):  # it is read as what it is
+            face.read(name, "{}")
 
 
 SOCKETS = {"WebPubSubConnectionString": "Endpoint=http://127.0.0.1:9;AccessKey=x;Version=1.0;"}

@@ -98,8 +98,9 @@ def _frame(kind: str, request_id: str, **more: Any) -> JSONObject:
 
 def _failed(request_id: str, error: ChatError) -> JSONObject:
     """A sentence, as over HTTP. One that is about no request is passed over by clients."""
-    field = error.details.get("field")
-    text = f"{field}: {error.message}" if field else error.message
+    field, text = str(error.details.get("field") or ""), error.message
+    if not text.startswith(field):
+        text = f"{field}: {text}"
     return _frame("error", request_id, errorText=text)
 
 

@@ -45,7 +45,9 @@ class _Call:
         return not (settled or (self.told and _is_object(self.arguments)))
 
     def is_another(self, item: dict[str, Any]) -> bool:
-        """Whether an item with its id is not its own."""
+        """Whether a function call with its id is not the same. Other calls of one id are told apart by their order."""
+        if self.by_service:
+            return False
         return self.name != _name_of(item) or self.item not in (None, _arguments(item))
 
 

@@ -27,7 +27,8 @@ def responses_body(
     reasoning that the model is asked for. `extras` are as for chat completions."""
     body: JSONObject = {"reasoning": {"summary": summary}} if summary else {}
     body.update(request.extras)
-    body["input"] = [item for message in request.messages for item in _items(message)]
+    ids = _CallIds()
+    body["input"] = [item for message in request.messages for item in _items(message, ids)]
     body["stream"] = True
     body["store"] = False
     if model:
@@ -46,22 +47,43 @@ def responses_body(
     return {name: value for name, value in body.items() if name not in left_out}
 
 
-def _items(message: ModelMessage) -> Iterator[JSON]:
+class _CallIds:
+    """The ids of calls as they are sent. Services that number their calls anew in each reply use one twice in a
+    conversation, and a service of this protocol refuses a second output of an id."""
+
+    def __init__(self) -> None:
+        self._sent: set[str] = set()
+        self._newest: dict[str, str] = {}
+
+    def of_call(self, call_id: str) -> str:
+        sent = _call_id(call_id)
+        while sent in self._sent:
+            sent = _call_id(f"{sent}_")
+        self._sent.add(sent)
+        self._newest[call_id] = sent
+        return sent
+
+    def of_output(self, call_id: str) -> str:
+        """Outputs follow their calls."""
+        return self._newest.get(call_id) or _call_id(call_id)
+
+
+def _items(message: ModelMessage, ids: _CallIds) -> Iterator[JSON]:
     if message.role == "tool":
-        call_id = _call_id(message.tool_call_id)
+        call_id = ids.of_output(message.tool_call_id)
         yield {"type": "function_call_output", "call_id": call_id, "output": message.content}
         return
     if message.content or not message.tool_calls:
         yield {"role": message.role, "content": message.content}
-    yield from _calls(message.tool_calls)
+    yield from _calls(message.tool_calls, ids)
 
 
-def _calls(calls: Iterable[ToolCall]) -> Iterator[JSON]:
+def _calls(calls: Iterable[ToolCall], ids: _CallIds) -> Iterator[JSON]:
     for call in calls:
         name = NO_NAME.sub("_", call.name)  # a service that ran it may have called it anything
         yield {
             "type": "function_call",
-            "call_id": _call_id(call.id),
+            "call_id": ids.of_call(call.id),
             "name": name,
             "arguments": call.arguments,
         }

@@ -43,7 +43,7 @@ async def find_continued(
     messages = await conversations.list_messages(user_id, session_id, limit=LOOKED_BACK, newest=True)
     waiting = _waiting(messages, said[0])
     _check_said(said, waiting)
-    await tools.ready([str(call["name"]) for call in _pending(waiting)])  # to check arguments by them
+    await tools.ready([str(call["name"]) for call in _pending(waiting) if waits_for_approval(call)])
     turn = await turns.get_turn(user_id, waiting.id)
     decider = Decider(session, request, turn.request.beneficiary, tools)
     repeated = session.asked_by(request.key) is not None

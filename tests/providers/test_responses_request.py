@@ -57,6 +57,17 @@ def test_ids_and_names_that_other_services_made_are_ones_that_this_takes():
     assert asked["name"] == "read_wiki_page"  # type: ignore[index,call-overload]
 
 
+@pytest.mark.parametrize("given", ["call_0", "x" * 300])
+def test_an_id_that_calls_of_several_turns_have_is_sent_once(given: str):
+    turn = ModelMessage("assistant", "", (ToolCall(given, "now", "{}"),))
+    told = [ModelMessage("tool", text, (), given) for text in ("noon", "one", "two")]
+    items: Any = body(*(each for output in told for each in (turn, output)))["input"]
+    called = [each["call_id"] for each in items if each["type"] == "function_call"]
+    outputs = {each["call_id"]: each["output"] for each in items if each["type"] == "function_call_output"}
+    assert len(set(called)) == 3 and max(map(len, called)) <= LONGEST_ID
+    assert [outputs[each] for each in called] == ["noon", "one", "two"]
+
+
 def test_limits_and_sampling_have_their_names():
     assert {"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 7}.items() <= body(
         USER, temperature=0.5, top_p=0.9, max_tokens=7

@@ -81,8 +81,8 @@ class Chat:
             store=store, sources={"": TurnEngine(self.provider, window, tools=self.tools)}, **more
         )
 
-    async def say(self, text: str, user: str = "ann") -> LiveTurn:
-        request = TurnRequest(user, content=text, session_id=self.session_id, tools=(ASK,))
+    async def say(self, text: str, user: str = "ann", tools: tuple[ToolDefinition, ...] = (ASK,)) -> LiveTurn:
+        request = TurnRequest(user, content=text, session_id=self.session_id, tools=tools)
         live = await self._run(request)
         self.session_id = live.turn.session_id
         return live
@@ -166,6 +166,14 @@ async def test_other_calls_of_the_same_reply_run_at_once() -> None:
     assert asked == [ApprovalRequested("c1", "book"), ApprovalRequested("c3", "book")]
     assert [(each.call_id, each.output) for each in outputs(live)] == [("c2", "Rome is nice")]
     assert chat.desk.ran == [("look Rome", "ann")]
+
+
+@virtual
+async def test_a_tool_of_the_caller_is_theirs_whatever_has_its_name_by_now() -> None:
+    chat = Chat(booking("c1"))
+    live = await chat.say("Book Rome", tools=(ASK, ToolDefinition("book", "Theirs.", {"type": "object"})))
+    assert "ApprovalRequested" not in kinds(live.feed.events)
+    assert calls_of(await chat.newest()) == [call()]
 
 
 @virtual

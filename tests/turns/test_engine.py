@@ -1,7 +1,7 @@
 """The engine: rounds of model and tools, their limits, and what the model is shown of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -132,7 +132,7 @@ class LateBox(Box):
     def definitions(self) -> tuple[ToolDefinition, ...]:
         return super().definitions if self.found else ()
 
-    async def ready(self) -> None:
+    async def ready(self, needed: Collection[str] = ()) -> None:
         self.found = True
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from chat.conversation import Turn
 from chat.dialects.base import Reply
 from chat.dialects.shapes import failure_headers, json_reply
-from chat.errors import ChatError
+from chat.errors import ChatError, ContentFiltered
 from chat.events import JSONObject, TurnFailed
 
 TYPES: Mapping[int, str] = {
@@ -21,7 +21,8 @@ TYPES: Mapping[int, str] = {
 """By the status; others are `invalid_request_error`, and from 500 on `server_error`."""
 
 INVALID = 400
-"""The status of what is wrong in a request, which here is 422 elsewhere."""
+"""The status of what is wrong in a request, which is 422 elsewhere here, and of a prompt that a content filter refuses,
+which is 502: clients ask those anew, and programs catch the other."""
 
 
 def show_error(status: int, code: str, message: str, param: str | None = None) -> JSONObject:
@@ -30,10 +31,15 @@ def show_error(status: int, code: str, message: str, param: str | None = None) -
     return {"error": {"message": message, "type": kind, "param": param, "code": code.lower()}}
 
 
+def status_of(code: str, status: int) -> int:
+    """The status that OpenAI has for an error."""
+    return INVALID if status == 422 or code == ContentFiltered.code else status
+
+
 def refusal(error: ChatError, fields: Mapping[str, str] = MappingProxyType({})) -> Reply:
     """What is refused. The name of a field is written as OpenAI does: `input[0].content`. `fields` are those of the
     protocol that bring what the core has other names for."""
-    status = INVALID if error.status == 422 else error.status
+    status = status_of(error.code, error.status)
     field = str(error.details.get("field") or "")
     field = fields.get(field.partition(".")[0], field)
     param = re.sub(r"\.(\d+)", r"[\1]", field) if field else None
@@ -44,10 +50,9 @@ def refusal(error: ChatError, fields: Mapping[str, str] = MappingProxyType({})) 
 
 def failed(turn: Turn, failure: TurnFailed) -> Reply:
     """A turn that failed before it said anything."""
-    body = show_error(failure.status, failure.code, failure.message)
-    return _once(
-        json_reply(body, failure.status, failure_headers(turn, failure)), retryable=failure.retryable
-    )
+    status = status_of(failure.code, failure.status)
+    body = show_error(status, failure.code, failure.message)
+    return _once(json_reply(body, status, failure_headers(turn, failure)), retryable=failure.retryable)
 
 
 def _once(reply: Reply, *, retryable: bool) -> Reply:

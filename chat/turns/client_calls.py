@@ -68,9 +68,7 @@ def _still_open(message: Message, messages: Iterable[Message]) -> list[JSONObjec
     later = list(_continuing(message.id, messages)) if pending else []
     if any(each.status in STANDING for each in later):
         return []
-    return [
-        call for call in pending if all(_before(call, each).get("approval") != "approved" for each in later)
-    ]
+    return [call for call in pending if not any(_to_run(_before(call, each)) for each in later)]
 
 
 def _pending(message: Message) -> list[JSONObject]:
@@ -162,7 +160,7 @@ def _continuing(answer_id: JSON, messages: Iterable[Message]) -> Iterable[Messag
 
 
 def _to_run(call: JSONObject) -> bool:
-    return call["output"] is None and call.get("approval") == "approved"
+    return call.get("approval") == "approved" and call["output"] is None
 
 
 def _ran(call: JSONObject) -> bool:

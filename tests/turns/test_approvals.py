@@ -25,7 +25,7 @@ from chat.tools.function_tool import tool
 from chat.tools.registry import ToolRegistry
 from chat.turns.allowance import Allowance
 from chat.turns.approved_calls import DENIED
-from chat.turns.client_calls import find_continued
+from chat.turns.client_calls import find_continued, open_calls
 from chat.turns.engine import TurnEngine
 from chat.turns.feed import EventFeed, LiveTurn
 from chat.turns.runner import TurnRunner
@@ -98,6 +98,11 @@ class Chat:
         live = await self.runner.start(request)
         await read(live.feed)
         return live
+
+    async def open(self) -> list[str]:
+        """The calls that wait still."""
+        messages = await self.store.list_messages("ann", self.session_id, limit=50)
+        return [str(call["id"]) for calls in open_calls(messages).values() for call in calls]
 
     async def newest(self) -> Message:
         return (await self.store.list_messages("ann", self.session_id, limit=50))[-1]
@@ -575,6 +580,22 @@ async def test_a_cancel_stops_an_approved_tool_and_nobody_can_approve_it_again()
     for said in (yes(), no()):
         with pytest.raises(ValidationError, match="may have run"):
             await chat.answer(said)
+
+
+@virtual
+async def test_a_call_waits_as_long_as_something_may_be_said_to_it() -> None:
+    chat = Chat(booking("c1"), ["Never mind."], [ProviderUnavailable()], ["Done."])
+    await chat.say("Book Rome")
+    assert await chat.open() == ["c1"]
+    await chat.say("Never mind")
+    assert await chat.open() == ["c1"], "it may still be approved"
+    await chat.answer(no())
+    assert await chat.open() == ["c1"], "its turn broke: a no may become a yes"
+    await chat.answer(yes())
+    assert await chat.open() == []
+    lost = Chat(calling(("c1", "book", SLOW)), ["Never."])
+    await stopped_in_the_middle(lost)
+    assert await lost.open() == [], "nobody knows whether it ran"
 
 
 @virtual

@@ -7,7 +7,7 @@ from chat.conversation import Turn
 from chat.dialects.completions.completion_calls import Calls
 from chat.dialects.completions.completion_request import NAME
 from chat.dialects.completions.completion_usage import UsageSum
-from chat.dialects.openai_errors import show_error
+from chat.dialects.openai_errors import show_error, status_of
 from chat.events import (
     JSON,
     JSONObject,
@@ -68,7 +68,7 @@ class CompletionsEncoder:
             case TurnFinished() | TurnCancelled():
                 return self._end(stopped=isinstance(event, TurnCancelled))
             case TurnFailed(code, message):
-                return (show_error(event.status, code, message),)
+                return (show_error(status_of(code, event.status), code, message),)
             case _:
                 return self._call(event)
         return ()

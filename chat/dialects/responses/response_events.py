@@ -7,6 +7,7 @@ more than was stored, and what ends the stream has to come after all of that.
 from collections.abc import Iterable, Iterator
 
 from chat.conversation import Turn
+from chat.dialects.openai_errors import status_of
 from chat.dialects.responses.response_calls import CallItems
 from chat.dialects.responses.response_object import (
     asked_of,
@@ -182,7 +183,7 @@ class ResponsesEncoder:
     def _end(self, event: TurnFinished | TurnCancelled | TurnFailed) -> JSONObject:
         match event:
             case TurnFailed(code, message, _, status):
-                response = self._response("failed", error=error_of(code, message, status))
+                response = self._response("failed", error=error_of(code, message, status_of(code, status)))
                 number: JSONObject = {"sequence_number": TERMINAL_NUMBER} if code == Interrupted.code else {}
                 return {"type": "response.failed", "response": response, **number}
             case TurnCancelled():

@@ -236,6 +236,10 @@ async def test_what_is_refused_is_an_error_of_its_kind(stack: Stack, client: ope
     with pytest.raises(openai.RateLimitError) as limited:
         await ask(client, "#status=429 #retry_after=3 Hi", stream=True)
     assert limited.value.response.headers["retry-after"] == "3"
+    for streams in (False, True):
+        with pytest.raises(openai.BadRequestError) as filtered:
+            await ask(client, "#filter Hi", stream=streams)
+        assert (filtered.value.code, filtered.value.type) == ("content_filtered", "invalid_request_error")
     with pytest.raises(openai.InternalServerError) as away:
         await ask(client, "#status=500 Hi")
     assert (away.value.status_code, away.value.code) == (503, "model_unavailable")

@@ -163,6 +163,7 @@ async def test_an_answer_that_came_to_its_limit(openai: AsyncOpenAI) -> None:
 # What is asked, and how it is refused: the class of the error, its code and the field that it names.
 REFUSED: list[tuple[dict[str, Any], type[sdk.APIStatusError], str, str | None]] = [
     ({"input": "#status=429"}, sdk.RateLimitError, "model_rate_limited", None),
+    ({"input": "#filter"}, sdk.BadRequestError, "content_filtered", None),
     ({"input": "#status=500"}, sdk.InternalServerError, "model_unavailable", None),
     ({"input": " "}, sdk.BadRequestError, "invalid_input", "input[0].content"),
     ({"input": []}, sdk.BadRequestError, "invalid_input", "input"),

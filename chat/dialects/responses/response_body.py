@@ -68,7 +68,7 @@ class InputItem(Body):
     role: Word = ""
     content: Parts | None = None
     call_id: Id = ""
-    name: Name = ""
+    name: Name | None = None
     arguments: Annotated[str, BeforeValidator(_text)] = ""
     output: Parts | None = None
     error: Any = None

@@ -29,7 +29,7 @@ from chat.routes.tool_schemas import ClientFunction
 from chat.settings import KEY, NAME, issuers, mcp_servers, values
 from chat.store.tables import table_audit, table_keys, table_limits, table_lists, table_service, table_writes
 from chat.tools import data, function_tool, genie
-from chat.tools.remote import mcp_definitions
+from chat.tools.remote import mcp_definitions, mcp_texts
 from tests.support.source import Module, modules
 
 KIB = 1024
@@ -155,6 +155,7 @@ PATTERNS: Mapping[tuple[str, str], Use] = {
     ("chat/tools/remote/mcp_definitions.py", "STRANGE"): Use(
         lambda text: mcp_definitions.STRANGE.sub("_", text), LINE
     ),
+    ("chat/tools/remote/mcp_texts.py", "OPENS"): Use(mcp_texts.OPENS.search, LINE, ("passx", "toke")),
     ("chat/user_ids.py", "EXTENDED"): Use(user_ids.EXTENDED.fullmatch, LINE, ("utf-8'", "'", "utf-8''a")),
     ("chat/user_ids.py", "SLASH"): Use(lambda text: user_ids.SLASH.sub("/", text), LINE, ("%2f", "%2")),
 }

@@ -128,16 +128,6 @@ async def test_other_arguments_are_good_at_an_instance_that_knows_no_tools_yet(
     assert other in ran and waiting.order not in ran
 
 
-@pytest.mark.parametrize("here", [True, False], ids=["where it was asked", "at a new instance"])
-async def test_a_definition_that_changed_meanwhile_is_not_run(
-    asking: Stack, client: ChatClient, server: ChatClient, waiting: Waiting, here: bool
-) -> None:
-    await tell(server, "POST", "/lies")
-    output, _ = await waiting.answered(client if here else await elsewhere(asking, client), approved=True)
-    assert output["output"].startswith("Not run: ")
-    assert waiting.order not in await waiting.ran()
-
-
 async def test_it_is_approved_by_another_protocol(asking: Stack, waiting: Waiting) -> None:
     approval = {"call_id": waiting.call_id, "approved": True}
     async with openai.AsyncOpenAI(base_url=f"{asking.url}/api/openai/v1", api_key="local") as other:
@@ -149,3 +139,14 @@ async def test_it_is_approved_by_another_protocol(asking: Stack, waiting: Waitin
         )
     assert "is paid back" in (whole.choices[0].message.content or "")
     assert waiting.order in await waiting.ran()
+
+
+@pytest.mark.parametrize("here", [False, True], ids=["at a new instance", "where it was asked"])
+async def test_a_definition_that_changed_meanwhile_is_not_run(
+    asking: Stack, client: ChatClient, server: ChatClient, waiting: Waiting, here: bool
+) -> None:
+    """The last of all: who learned of the other definition takes it back with its next listing, minutes later."""
+    await tell(server, "POST", "/lies")
+    output, _ = await waiting.answered(client if here else await elsewhere(asking, client), approved=True)
+    assert output["output"].startswith("Not run: ")
+    assert waiting.order not in await waiting.ran()

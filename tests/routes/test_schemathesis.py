@@ -40,19 +40,14 @@ CHECKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def routes() -> Any:
-    """Of the document that is served: see test_openapi.py."""
-    return schemathesis.openapi.from_dict(
-        document(),
-        config=SchemathesisConfig.from_dict(
-            {
-                "seed": 1,
-                "generation": {"deterministic": True, "with-security-parameters": False},
-                "phases": {"stateful": {"enabled": False}},
-            }
-        ),
-    )
+def routes(*, edges: bool) -> Any:
+    """Of the document that is served: see test_openapi.py. With `edges` every bound of every schema is tried."""
+    config = {
+        "seed": 1,
+        "generation": {"deterministic": True, "with-security-parameters": False},
+        "phases": {"stateful": {"enabled": False}, "coverage": {"enabled": edges}},
+    }
+    return schemathesis.openapi.from_dict(document(), config=SchemathesisConfig.from_dict(config))
 
 
 RERUN = "/api/v1/chat/turns/{turn_id}/rerun"
@@ -172,11 +167,12 @@ def _add_tests() -> None:
 
 
 def _named(ask: Any, name: str) -> Any:
-    def test(routes: Any, world: World) -> None:
+    def test(world: World) -> None:
         def one(case: Any) -> None:
             ask(case, world)
 
-        route = routes.include(operation_id=name)
+        # What a body says is read after it is known who asks: its edges are tried by one caller.
+        route = routes(edges=ask is whose_sessions_they_are).include(operation_id=name)
         tests = get_all_tests(schema=route, test_func=one, settings=BOUNDED, given_kwargs=None)
         [(_, hypothesis_test)] = [each.ok() for each in tests]
         hypothesis_test()

@@ -31,6 +31,7 @@ from tests.support.canaries import canary
 from tests.support.model_requests import QUESTION, read
 from tests.support.processes import Command
 from tests.support.provider_settings import STORAGE, provider_settings, settings_for
+from tests.support.web_server import served
 
 SECRET = canary("secret")
 NOWHERE = "http://127.0.0.1:9"
@@ -89,13 +90,8 @@ async def echo(status: int) -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(app) as url:
+        yield url
 
 
 def told(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from tests.support.node import run_program
 from tests.support.settings import ONE_ATTEMPT
 from tests.support.snippets import LOCAL, run_snippet, snippets_of
 from tests.support.stack import Stack
+from tests.support.web_server import served
 
 ANSWER = "word1 word2 word3"
 PROGRAMS = dict(snippets_of("A deployed app"))
@@ -100,7 +101,7 @@ async def test_a_client_of_mcp_learns_without_any_key_where_to_sign_in(deployed:
 
 
 @asynccontextmanager
-async def served(program: str) -> AsyncGenerator[str]:
+async def page_of(program: str) -> AsyncGenerator[str]:
     """The URL of a page with that program."""
 
     async def show(request: web.Request) -> web.Response:
@@ -110,17 +111,14 @@ async def served(program: str) -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_get("/{name:.*}", show)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(app) as url:
+        yield url
 
 
 async def test_clients_work_in_a_page_of_another_origin(
     programs: dict[str, str], tool: Callable[[str], str]
 ) -> None:
     bundled = await run_program([str(NODE), "-e", BUNDLE, programs["js"]])
-    async with served(bundled) as url, opened_page(tool("chromium"), url) as page:
+    async with page_of(bundled) as url, opened_page(tool("chromium"), url) as page:
         said = await page.until("globalThis.said")
     assert said == dict.fromkeys(said, ANSWER)

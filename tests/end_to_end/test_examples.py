@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.support.browser import opened_page
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
+from tests.support.web_server import served
 
 EXAMPLES = ROOT / "examples"
 
@@ -20,11 +21,8 @@ async def page_url(request: pytest.FixtureRequest) -> AsyncGenerator[str]:
     """A web server for the folder of the examples, as `python -m http.server` is one."""
     app = web.Application()
     app.router.add_static("/", EXAMPLES)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/ws_chat.html"
-    await runner.cleanup()
+    async with served(app) as url:
+        yield f"{url}/ws_chat.html"
 
 
 @pytest.fixture(scope="module")

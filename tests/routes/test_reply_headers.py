@@ -19,6 +19,7 @@ from tests.support.browser import opened_page
 from tests.support.clients import ChatClient, connected
 from tests.support.source import modules
 from tests.support.stack import Stack
+from tests.support.web_server import served
 
 PAGE, OTHER, ANY_PORT = "https://chat.example.com", "https://evil.example.com", "http://localhost:*"
 NAMED = {"CHAT_CORS_ORIGINS": f"{PAGE},{ANY_PORT}"}
@@ -291,11 +292,8 @@ async def page_url() -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_get("/", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(app) as url:
+        yield url
 
 
 async def test_a_browser_reads_a_stream_and_a_problem_of_another_port(

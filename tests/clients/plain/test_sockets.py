@@ -15,6 +15,7 @@ from tests.support.browser import opened_page
 from tests.support.clients import connected
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
+from tests.support.web_server import served
 
 HERE = Path(__file__).parent
 RUN = {".mjs": str(NODE), ".py": sys.executable}
@@ -69,11 +70,8 @@ async def page_url() -> AsyncGenerator[str]:
     """A web server of its own for the page, as `python -m http.server` is one."""
     app = web.Application()
     app.router.add_static("/", HERE)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(app) as url:
+        yield url
 
 
 async def test_a_page_whose_origin_may_chats(

@@ -14,6 +14,7 @@ from chat.auth.signing_keys import MAX_WAITING, OLD, PAUSE, SigningKey, SigningK
 from chat.errors import SignInUnavailable, Unauthenticated
 from tests.support.issuers import desk
 from tests.support.virtual_time import VirtualClock, virtual
+from tests.support.web_server import served
 
 HALF_AN_HOUR = 1800.0  # for which keys are kept here
 RSA = ("RSA", "")
@@ -267,11 +268,8 @@ type Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def serving(answer: Answer) -> AsyncGenerator[str]:
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(app) as url:
+        yield url
 
 
 def telling(**documents: Any) -> Answer:

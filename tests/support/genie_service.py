@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.support.canaries import canary
+from tests.support.web_server import served
 
 TOKEN = canary("genie")
 CLIENT = ("the-client", canary("principal"))
@@ -115,11 +116,5 @@ async def running_genie(service: GenieService | None = None) -> AsyncGenerator[G
     app.router.add_get("/oidc/.well-known/oauth-authorization-server", service.discover)
     app.router.add_post("/oidc/v1/token", service.token)
     app.add_routes(service.routes)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with served(app) as service.url:
         yield service
-    finally:
-        await runner.cleanup()

@@ -14,6 +14,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
 from starlette.types import ASGIApp
 
+from tests.support.web_server import served
+
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 
 
@@ -139,11 +141,6 @@ async def running_hostile() -> AsyncGenerator[HostileServer]:
     app = web.Application()
     app.router.add_post("/mcp", server.endpoint)
     app.router.add_route("*", "/{other:inner.*|token}", server.elsewhere)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
+    async with served(app) as url:
+        server.url = f"{url}/mcp"
         yield server
-    finally:
-        await runner.cleanup()

@@ -10,6 +10,7 @@ from aiohttp import web
 from chat.tools import overpass
 from chat.tools.overpass import Overpass
 from chat.tools.place_file import FILE, PlaceFile
+from tests.support.web_server import served
 
 FOUND = {
     "elements": [
@@ -79,13 +80,8 @@ async def endpoint(
 
     app = web.Application()
     app.router.add_post("/api", reply)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api", asked
-    finally:
-        await runner.cleanup()
+    async with served(app) as url:
+        yield f"{url}/api", asked
 
 
 async def test_an_endpoint_is_asked_and_its_places_are_shown_like_the_others() -> None:

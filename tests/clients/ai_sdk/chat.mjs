@@ -38,12 +38,21 @@ async function fetching(url, options) {
   return new Response(reply.body.pipeThrough(cut), reply);
 }
 
+// The same for sockets: one closes behind so many frames.
+class Cut extends WebSocket {
+  constructor(...given) {
+    super(...given);
+    let left = asked.cuts?.shift();
+    this.addEventListener("message", () => left !== undefined && --left === 0 && this.close());
+  }
+}
+
 function transport() {
   const { api, headers, body } = asked;
   if (asked.transport === "workflow") {
     return new WorkflowChatTransport({ api, fetch: fetching, initialStartIndex: asked.startIndex });
   }
-  if (asked.transport === "socket") return new WebSocketChatTransport({ url: asked.socket, params: asked.params, body });
+  if (asked.transport === "socket") return new WebSocketChatTransport({ url: asked.socket, params: asked.params, body, webSocket: Cut });
   return new DefaultChatTransport({ api, headers, body, fetch: fetching });
 }
 

@@ -110,6 +110,15 @@ async def test_a_page_that_is_loaded_again_goes_on_with_the_same_message(stack: 
     assert (played.roles, played.text, played.errors) == (["user", "assistant"], expected_text(40), [])
 
 
+@pytest.mark.parametrize("place", range(1, 9))
+async def test_who_drops_at_any_chunk_resumes_the_same_message(stack: Stack, place: int) -> None:
+    steps = [{"send": "#chunks=6 #rate=5 Hi"}, {"resume": True}]
+    played = await page(stack, f"socket drop {place}", *steps, cuts=[place])
+    assert played.statuses == ["error", "ready"]
+    assert played.finished[0]["isDisconnect"] is True
+    assert (played.roles, played.text) == (["user", "assistant"], expected_text(6))
+
+
 async def test_where_nothing_runs_there_is_nothing_to_resume(stack: Stack) -> None:
     played = await page(stack, "socket idle", {"resume": True})
     assert (played.errors, played.statuses, played.messages) == ([], ["ready"], [])
